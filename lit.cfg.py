@@ -1,0 +1,27 @@
+"""lit configuration: `lit test` or `lit test/passes/x.mlir`, installed or not."""
+
+import os
+import shutil
+import sys
+
+import lit.formats
+
+config.name = "npuc"
+ROOT = os.path.dirname(os.path.abspath(__file__))
+config.test_source_root = ROOT
+config.test_exec_root = os.path.join(ROOT, "build", "lit")
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["npuc", "build", "Inputs", "models", "docs", "bench"]
+
+config.environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+config.environment["PYTHONPATH"] = ROOT
+config.environment["OPENBLAS_NUM_THREADS"] = "1"
+for tool in ("npu-opt", "npu-compile", "npu-run", "npu-profile"):
+    module = "npuc.tools." + tool.replace("-", "_")
+    config.substitutions.append((rf"(?<![\w/.-]){tool}(?![\w.-])", f"{sys.executable} -m {module}"))
+config.substitutions.append(("%models", os.path.join(ROOT, "test", "models")))
+
+# Arm's tosa-opt is a peer that some tests hold our text against; the suite passes without it.
+if shutil.which("tosa-opt"):
+    config.available_features.add("tosa-opt")

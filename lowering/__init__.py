@@ -1,0 +1,1 @@
+"""Passes between levels (`convert_*.py`), the TFLite importer and exporter, and the emitter."""

@@ -1,0 +1,1 @@
+"""The command-line tools: npu-opt, npu-compile, npu-run, npu-profile."""
