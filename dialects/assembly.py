@@ -1,0 +1,127 @@
+"""
+One custom assembly for operations with many properties: a row of clauses.
+
+    %y = npu_schedule.conv2d %x, %w, %s window <3x3, pad 1 1 1 1> scale <per_channel, double_round> {...}
+           : (tensor<...>, ...) -> tensor<...>
+
+An operation lists its clauses; each is a keyword (or none, for the leading operands), operands, a payload
+attribute in its bare form, or both. Optional clauses are left out when absent. Attributes that no clause
+names follow as an ordinary dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from xdsl.dialects.builtin import FunctionType, StringAttr, UnitAttr
+from xdsl.ir import Attribute, SSAValue
+from xdsl.irdl import IRDLOperation
+from xdsl.parser import Parser, UnresolvedOperand
+from xdsl.printer import Printer
+
+from npuc.dialects.npu import Payload, read_word
+
+
+@dataclass(frozen=True)
+class Clause:
+    """
+    `keyword %operand, %operand <attribute>`; an empty keyword makes a leading operand. `operand` and `attribute`
+    name an operand definition (single, optional or variadic) and a property of the operation. An attribute without
+    payload is a flag: the keyword alone.
+    """
+
+    keyword: str = ""
+    operand: str = ""
+    attribute: str = ""
+    payload: type[Payload[Any]] | None = None
+
+
+class ClauseOp(IRDLOperation):
+    """Base class of operations printed as clauses; `CLAUSES` in the order in which they stand."""
+
+    CLAUSES: ClassVar[tuple[Clause, ...]]
+    OPERANDS: ClassVar[tuple[str, ...]]
+    """Names of the operand definitions in their order, for building the operation."""
+    KINDS: ClassVar[tuple[str, ...]] = ()
+    """Values of the property `kind`, which then stands right after the name of the operation."""
+
+    def values_of(self, name: str) -> Sequence[SSAValue]:
+        """The operands of one definition, absent ones left out."""
+        found: SSAValue | Sequence[SSAValue] | None = getattr(self, name)
+        return () if found is None else (found,) if isinstance(found, SSAValue) else found
+
+    def print(self, printer: Printer) -> None:
+        shown = {"kind"} if self.KINDS else set[str]()
+        if self.KINDS:
+            kind = self.properties["kind"]
+            assert isinstance(kind, StringAttr)
+            printer.print_string(f" {kind.data}")
+        separator = " "
+        for clause in self.CLAUSES:
+            shown.add(clause.attribute)
+            operands = self.values_of(clause.operand) if clause.operand else ()
+            attribute = self.properties.get(clause.attribute)
+            if not operands and attribute is None:
+                continue
+            if clause.keyword:
+                separator = " "
+                printer.print_string(f" {clause.keyword}")
+            if operands:
+                printer.print_string(separator)
+                printer.print_list(operands, printer.print_ssa_value)
+                separator = " " if clause.keyword else ", "
+            if isinstance(attribute, Payload):
+                printer.print_string(" ")
+                attribute.print_parameter(printer)
+        # The segment sizes follow from the clauses.
+        rest = {k: v for k, v in self.properties.items() if k not in shown and k != "operandSegmentSizes"}
+        rest |= self.attributes
+        if rest:
+            printer.print_string(" ")
+            printer.print_attr_dict(rest)
+        printer.print_string(" : ")
+        printer.print_attribute(FunctionType.from_lists(self.operand_types, self.result_types))
+
+    @classmethod
+    def parse(cls, parser: Parser) -> Self:
+        operands: dict[str, list[UnresolvedOperand]] = {name: [] for name in cls.OPERANDS}
+        properties: dict[str, Attribute] = {}
+        if cls.KINDS:
+            properties["kind"] = StringAttr(read_word(parser, cls.KINDS, "a kind"))
+        leading = [c for c in cls.CLAUSES if not c.keyword]
+        for index, clause in enumerate(leading):
+            if index and not parser.parse_optional_punctuation(","):
+                break
+            operands[clause.operand].append(parser.parse_unresolved_operand())
+        by_keyword = {c.keyword: c for c in cls.CLAUSES if c.keyword}
+        while (keyword := parser.parse_optional_keyword_in(by_keyword)) is not None:
+            clause = by_keyword[keyword]
+            if clause.operand:
+                operands[clause.operand].append(parser.parse_unresolved_operand())
+                while parser.parse_optional_punctuation(","):
+                    operands[clause.operand].append(parser.parse_unresolved_operand())
+            if clause.payload is None and clause.attribute:
+                properties[clause.attribute] = UnitAttr()
+            if clause.payload is not None and (not clause.operand or parser.parse_optional_characters("<") is not None):
+                if clause.operand:
+                    # The bracket has been taken to see whether there is one.
+                    properties[clause.attribute] = clause.payload.new(clause.payload.read(parser))
+                    parser.parse_punctuation(">")
+                else:
+                    properties[clause.attribute] = clause.payload.parse_bare(parser)
+        attributes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation(":")
+        type_ = parser.parse_function_type()
+        flat = [value for name in cls.OPERANDS for value in operands[name]]
+        if len(flat) != len(type_.inputs):
+            parser.raise_error(f"{len(flat)} operands, but {len(type_.inputs)} operand types")
+        resolved = iter(parser.resolve_operands(flat, type_.inputs.data, parser.pos))
+        groups = [[next(resolved) for _ in operands[name]] for name in cls.OPERANDS]
+        for name in cls.get_irdl_definition().properties:
+            if name in attributes:
+                properties[name] = attributes.pop(name)
+        return cls.build(
+            operands=groups, result_types=list(type_.outputs), properties=properties, attributes=attributes
+        )

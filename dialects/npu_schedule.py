@@ -1,0 +1,590 @@
+"""
+Level 2: NPU kernels on tensors, and what has been decided about them so far.
+
+Every value is a tensor NHWC of rank 4 with N = 1; a tensor type without encoding is linear, one with
+`#npu.layout<nhcwb16>` is stored in bricks. An operation is a *kernel* (one or more launches of the NPU),
+a *view* (`reshape`, `slice`, `concat`: no bytes move), a constant, or a `cascade` that holds kernels which
+run stripe by stripe. A kernel takes scaling, clamp, function and table of its OFM with it.
+
+    %s = npu_schedule.scales {bias = dense<...>, multiplier = dense<...>, shift = dense<...>} : !npu_schedule.scales<16>
+    %y = npu_schedule.conv2d %x, %w, %s window <3x3, stride 2x2, pad 0 0 1 1> zero_points <-1, -128>
+           scale <per_channel, double_round> activation <-128, 127> block <16x16x16> : (...) -> tensor<1x24x24x16xi8>
+
+Decisions are optional properties that passes fill in and respect where they stand already: `block`,
+`stripe` (OFM rows per launch), `rolling` (rows of the rolling buffer that holds the result inside a cascade),
+`slices` (OFM depths at which the weights are cut) and `buffers` (how many SRAM buffers the slices pass through).
+Addresses and registers are not of this level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import ClassVar
+
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    IntAttr,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+)
+from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue, TypeAttribute
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    ParsePropInAttrDict,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    region_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.traits import ConstantLike, IsTerminator, Pure, SingleBlockImplicitTerminator
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.npu import (
+    ActivationAttr,
+    BlockAttr,
+    Element,
+    IntsAttr,
+    LayoutAttr,
+    OperandScalesAttr,
+    ScaleAttr,
+    Window,
+    WindowAttr,
+)
+
+POOL_KINDS = ("max", "average", "sum")
+UNARY_KINDS = ("lrelu", "abs", "clz")
+BINARY_KINDS = ("add", "sub", "mul", "min", "max", "shr", "shl")
+
+
+@irdl_attr_definition
+class ScalesType(ParametrizedAttribute, TypeAttribute):
+    """`!npu_schedule.scales<16>`: bias, multiplier and shift of 16 channels."""
+
+    name = "npu_schedule.scales"
+    channels: IntAttr
+
+    def __init__(self, channels: int):
+        super().__init__(IntAttr(channels))
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        with parser.in_angle_brackets():
+            return (IntAttr(parser.parse_integer(allow_boolean=False, allow_negative=False)),)
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(str(self.channels.data))
+
+
+def nhwc(value: SSAValue | Attribute) -> tuple[int, int, int]:
+    """Height, width and depth of a feature map; anything but a static 1 x H x W x C tensor is an error."""
+    type_ = value.type if isinstance(value, SSAValue) else value
+    if not isinstance(type_, TensorType):
+        raise VerifyException(f"expected a feature map, got {type_}")
+    shape = type_.get_shape()
+    if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
+        raise VerifyException(f"a feature map is a static tensor 1xHxWxC, got {type_}")
+    return shape[1], shape[2], shape[3]
+
+
+def element_of(value: SSAValue | Attribute) -> Element:
+    """Element type of a feature map."""
+    type_ = value.type if isinstance(value, SSAValue) else value
+    if not isinstance(type_, TensorType):
+        raise VerifyException(f"expected a feature map, got {type_}")
+    return Element.of(type_.element_type)
+
+
+def is_brick(value: SSAValue | Attribute) -> bool:
+    """Whether a feature map is stored in bricks of 16 channels."""
+    type_ = value.type if isinstance(value, SSAValue) else value
+    return isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Constants
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@irdl_op_definition
+class ConstantOp(IRDLOperation):
+    """Weights (O, H, W, I), a table, or a feature map that is known at compile time; lives in read-only memory."""
+
+    name = "npu_schedule.constant"
+    value = prop_def(DenseIntOrFPElementsAttr)
+    result = result_def(TensorType)
+    traits = traits_def(Pure(), ConstantLike())
+    assembly_format = "attr-dict $value"
+
+    def __init__(self, value: DenseIntOrFPElementsAttr):
+        super().__init__(properties={"value": value}, result_types=[value.type])
+
+    def verify_(self) -> None:
+        if self.value.type != self.result.type:
+            raise VerifyException(f"the value is a {self.value.type}, the result a {self.result.type}")
+
+
+@irdl_op_definition
+class ScalesOp(IRDLOperation):
+    """
+    Per-channel bias (40 bits), multiplier (32 bits, unsigned) and shift (0 to 63) of a convolution:
+    `round((acc + bias) * multiplier >> shift)`.
+    """
+
+    name = "npu_schedule.scales"
+    bias = prop_def(DenseIntOrFPElementsAttr)
+    multiplier = prop_def(DenseIntOrFPElementsAttr)
+    shift = prop_def(DenseIntOrFPElementsAttr)
+    result = result_def(ScalesType)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = "attr-dict `:` type($result)"
+
+    def __init__(
+        self,
+        bias: DenseIntOrFPElementsAttr,
+        multiplier: DenseIntOrFPElementsAttr,
+        shift: DenseIntOrFPElementsAttr,
+    ):
+        super().__init__(
+            properties={"bias": bias, "multiplier": multiplier, "shift": shift},
+            result_types=[ScalesType(prod(bias.get_shape()))],
+        )
+
+    def verify_(self) -> None:
+        for name, attr, bits in (
+            ("bias", self.bias, 64),
+            ("multiplier", self.multiplier, 32),
+            ("shift", self.shift, 8),
+        ):
+            type_ = attr.type
+            if type_.get_shape() != (self.result.type.channels.data,) or str(type_.get_element_type()) != f"i{bits}":
+                raise VerifyException(f"{name} must be tensor<{self.result.type.channels.data}xi{bits}>, got {type_}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Kernels
+# ---------------------------------------------------------------------------------------------------------------------
+
+_DECISIONS = (
+    Clause("block", attribute="block", payload=BlockAttr),
+    Clause("stripe", attribute="stripe", payload=IntsAttr),
+    Clause("rolling", attribute="rolling", payload=IntsAttr),
+)
+_WEIGHT_DECISIONS = (
+    Clause("slices", attribute="slices", payload=IntsAttr),
+    Clause("buffers", attribute="buffers", payload=IntsAttr),
+)
+_TABLE = Clause("table", operand="table")
+
+
+class KernelOp(ClauseOp):
+    """What all kernels have: one OFM, zero points, scale, activation, and the decisions about them."""
+
+    result = result_def(TensorType)
+    zero_points = prop_def(IntsAttr)
+    scale = opt_prop_def(ScaleAttr)
+    activation = prop_def(ActivationAttr)
+    block = opt_prop_def(BlockAttr)
+    stripe = opt_prop_def(IntsAttr)
+    rolling = opt_prop_def(IntsAttr)
+    traits = traits_def(Pure())
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("ifm",)
+    """Operand names of the feature maps that the kernel reads."""
+
+    @property
+    def feature_maps(self) -> tuple[SSAValue, ...]:
+        """The feature maps that the kernel reads: IFM, and IFM2 where there is one."""
+        return tuple(v for name in self.INPUTS for v in self.values_of(name))
+
+    @property
+    def table_value(self) -> SSAValue | None:
+        """The lookup table, a constant of 256 x 8 bit, 256 x 32 bit or 512 x 32 bit."""
+        return next(iter(self.values_of("table")), None)
+
+    @property
+    def sliding(self) -> Window:
+        """The window, 1x1 for kernels that have none."""
+        attribute = self.properties.get("window")
+        return attribute.data if isinstance(attribute, WindowAttr) else Window()
+
+    def verify_common(self) -> None:
+        """Shapes, zero points, activation and table fit each other."""
+        maps = self.feature_maps
+        for value in (*maps, self.result):
+            nhwc(value)
+            element_of(value)
+        if len(self.zero_points.data) != len(maps) + 1:
+            raise VerifyException("zero_points has one number for each feature map read, and one for the OFM")
+        clamp = self.activation.data
+        if (clamp.function == "table") != (self.table_value is not None):
+            raise VerifyException("a table operand goes with the activation function `table`")
+        if clamp.low > clamp.high:
+            raise VerifyException(f"empty clamp range {clamp.low}..{clamp.high}")
+        ofm_h = nhwc(self.result)[0]
+        for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
+            if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
+                raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")
+        if self.block is not None and min(self.block.data.height, self.block.data.width, self.block.data.depth) < 1:
+            raise VerifyException("a block has at least one element")
+
+    def verify_window(self) -> None:
+        """The OFM is no larger than the padded IFM allows."""
+        ifm_h, ifm_w, _ = nhwc(self.feature_maps[0])
+        ofm_h, ofm_w, _ = nhwc(self.result)
+        window = self.sliding
+        up = 1 if window.upscale == "none" else 2
+        for axis, have, out, stride, size, before, after in (
+            ("height", ifm_h, ofm_h, window.stride_y, window.dilated_height, window.top, window.bottom),
+            ("width", ifm_w, ofm_w, window.stride_x, window.dilated_width, window.left, window.right),
+        ):
+            need = (out - 1) * stride + size
+            if need > have * up + before + after:
+                raise VerifyException(
+                    f"OFM {axis} {out} needs {need} padded IFM elements, there are {have * up + before + after}"
+                )
+
+
+class ConvKernelOp(KernelOp):
+    """Kernels with weights: IFM, weights (O, H, W, I), scales."""
+
+    ifm = operand_def(TensorType)
+    weights = operand_def(TensorType)
+    scales = operand_def(ScalesType)
+    table = opt_operand_def(TensorType)
+    window = prop_def(WindowAttr)
+    weight_zero_point = opt_prop_def(IntsAttr)
+    slices = opt_prop_def(IntsAttr)
+    buffers = opt_prop_def(IntsAttr)
+
+    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "weights", "scales", "table")
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause(operand="ifm"),
+        Clause(operand="weights"),
+        Clause(operand="scales"),
+        Clause("window", attribute="window", payload=WindowAttr),
+        Clause("zero_points", attribute="zero_points", payload=IntsAttr),
+        Clause("weight_zero_point", attribute="weight_zero_point", payload=IntsAttr),
+        Clause("scale", attribute="scale", payload=ScaleAttr),
+        Clause("activation", attribute="activation", payload=ActivationAttr),
+        _TABLE,
+        *_DECISIONS,
+        *_WEIGHT_DECISIONS,
+    )
+    DEPTHWISE: ClassVar[bool]
+
+    def verify_(self) -> None:
+        self.verify_common()
+        self.verify_window()
+        window = self.sliding
+        ifm_c, depth = nhwc(self.ifm)[2], nhwc(self.result)[2]
+        weights = self.weights.type
+        assert isinstance(weights, TensorType)
+        expected = (depth, window.height, window.width, 1 if self.DEPTHWISE else ifm_c)
+        if weights.get_shape() != expected:
+            raise VerifyException(f"weights must be (O, H, W, I) = {expected}, got {weights.get_shape()}")
+        if self.DEPTHWISE and ifm_c != depth:
+            raise VerifyException("a depthwise kernel has as many OFM as IFM channels")
+        scales = self.scales.type
+        assert isinstance(scales, ScalesType)
+        if scales.channels.data != depth:
+            raise VerifyException(f"{depth} OFM channels, but scales for {scales.channels.data}")
+        if self.scale is None:
+            raise VerifyException("a convolution states its scale: `scale <per_channel, ...>`")
+        if self.slices is not None:
+            cuts = self.slices.data
+            if cuts[0] != 0 or cuts[-1] != depth or list(cuts) != sorted(set(cuts)):
+                raise VerifyException(f"slices are the ascending depths 0, ..., {depth} at which the OFM is cut")
+        if self.buffers is not None and self.buffers.data not in ((1,), (2,)):
+            raise VerifyException("weights pass through one or two buffers")
+
+
+@irdl_op_definition
+class Conv2DOp(ConvKernelOp):
+    """Convolution; also fully connected (1x1 on a 1x1 map) and transposed convolution (upscale zeros)."""
+
+    name = "npu_schedule.conv2d"
+    DEPTHWISE = False
+
+
+@irdl_op_definition
+class DepthwiseConv2DOp(ConvKernelOp):
+    """Depthwise convolution, one filter a channel; weights (C, H, W, 1)."""
+
+    name = "npu_schedule.depthwise_conv2d"
+    DEPTHWISE = True
+
+
+@irdl_op_definition
+class PoolOp(KernelOp):
+    """
+    `max` or `average` over a window, or `sum` over the depth (OFM depth 1). An average without padding is the sum
+    times the scale; one with padding divides by the number of elements inside the IFM and takes no scale.
+    """
+
+    name = "npu_schedule.pool"
+    kind = prop_def(StringAttr)
+    ifm = operand_def(TensorType)
+    table = opt_operand_def(TensorType)
+    window = prop_def(WindowAttr)
+
+    KINDS = POOL_KINDS
+    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "table")
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause(operand="ifm"),
+        Clause("window", attribute="window", payload=WindowAttr),
+        Clause("zero_points", attribute="zero_points", payload=IntsAttr),
+        Clause("scale", attribute="scale", payload=ScaleAttr),
+        Clause("activation", attribute="activation", payload=ActivationAttr),
+        _TABLE,
+        *_DECISIONS,
+    )
+
+    def verify_(self) -> None:
+        if self.kind.data not in POOL_KINDS:
+            raise VerifyException(f"unknown pool {self.kind.data}: one of {', '.join(POOL_KINDS)}")
+        self.verify_common()
+        self.verify_window()
+        depth = 1 if self.kind.data == "sum" else nhwc(self.ifm)[2]
+        if nhwc(self.result)[2] != depth:
+            raise VerifyException(f"this pool has OFM depth {depth}")
+
+
+@irdl_op_definition
+class ElementwiseOp(KernelOp):
+    """
+    One element at a time: unary (`lrelu`, `abs`, `clz`) or binary. IFM2 may be broadcast along any of height, width
+    and depth; `reversed` computes `ifm2 - ifm`, `ifm2 >> ifm`.
+    """
+
+    name = "npu_schedule.elementwise"
+    kind = prop_def(StringAttr)
+    ifm = operand_def(TensorType)
+    ifm2 = opt_operand_def(TensorType)
+    table = opt_operand_def(TensorType)
+    is_reversed = opt_prop_def(UnitAttr, prop_name="reversed")
+    operand_scales = opt_prop_def(OperandScalesAttr)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    KINDS = UNARY_KINDS + BINARY_KINDS
+    INPUTS = ("ifm", "ifm2")
+    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "ifm2", "table")
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause(operand="ifm"),
+        Clause(operand="ifm2"),
+        Clause("reversed", attribute="reversed"),
+        Clause("zero_points", attribute="zero_points", payload=IntsAttr),
+        Clause("operand_scales", attribute="operand_scales", payload=OperandScalesAttr),
+        Clause("scale", attribute="scale", payload=ScaleAttr),
+        Clause("activation", attribute="activation", payload=ActivationAttr),
+        _TABLE,
+        *_DECISIONS,
+    )
+
+    def verify_(self) -> None:
+        self.verify_common()
+        kind = self.kind.data
+        if kind not in self.KINDS:
+            raise VerifyException(f"unknown elementwise kernel {kind}: one of {', '.join(self.KINDS)}")
+        if (kind in BINARY_KINDS) != (self.ifm2 is not None):
+            raise VerifyException(f"{kind} is {'binary' if kind in BINARY_KINDS else 'unary'}")
+        ofm = nhwc(self.result)
+        if nhwc(self.ifm) != ofm:
+            raise VerifyException("IFM and OFM of an elementwise kernel have one shape; only IFM2 is broadcast")
+        if self.ifm2 is not None:
+            if any(size not in (1, full) for size, full in zip(nhwc(self.ifm2), ofm, strict=True)):
+                raise VerifyException(f"IFM2 {nhwc(self.ifm2)} does not broadcast to {ofm}")
+            if element_of(self.ifm2) != element_of(self.ifm):
+                raise VerifyException("IFM and IFM2 have one element type")
+
+
+@irdl_op_definition
+class CopyOp(IRDLOperation):
+    """A feature map copied to memory of its own, byte for byte; stands where a view alone would not do."""
+
+    name = "npu_schedule.copy"
+    ifm = operand_def(TensorType)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$ifm attr-dict `:` type($ifm) `->` type($result)"
+
+    def __init__(self, ifm: SSAValue, result_type: Attribute | None = None):
+        super().__init__(operands=[ifm], result_types=[result_type or ifm.type])
+
+    def verify_(self) -> None:
+        if nhwc(self.ifm) != nhwc(self.result) or element_of(self.ifm) != element_of(self.result):
+            raise VerifyException("a copy has the shape and element type of what it copies")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Views: another way to look at bytes that stay where they are
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@irdl_op_definition
+class ReshapeOp(IRDLOperation):
+    """The same linear bytes under another shape; also between the rank of the model and 1 x H x W x C."""
+
+    name = "npu_schedule.reshape"
+    source = operand_def(TensorType)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
+
+    def __init__(self, source: SSAValue, result_type: Attribute):
+        super().__init__(operands=[source], result_types=[result_type])
+
+    def verify_(self) -> None:
+        before, after = self.source.type, self.result.type
+        assert isinstance(before, TensorType)
+        if prod(before.get_shape()) != prod(after.get_shape()) or before.element_type != after.element_type:
+            raise VerifyException(f"cannot look at {before} as {after}")
+        if is_brick(before) or is_brick(after):
+            raise VerifyException("bricks cannot be reshaped: both sides must be linear")
+
+
+@irdl_op_definition
+class SliceOp(IRDLOperation):
+    """
+    A box of a feature map, every `strides`-th element: `slice %x [0, 2, 4] sizes [8, 4, 16] strides [1, 2, 1]`,
+    all in height, width, depth.
+    """
+
+    name = "npu_schedule.slice"
+    source = operand_def(TensorType)
+    result = result_def(TensorType)
+    offsets = prop_def(IntsAttr)
+    strides = prop_def(IntsAttr)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
+
+    def __init__(
+        self, source: SSAValue, offsets: Sequence[int], result_type: Attribute, strides: Sequence[int] = (1, 1, 1)
+    ):
+        super().__init__(
+            operands=[source],
+            result_types=[result_type],
+            properties={"offsets": IntsAttr(tuple(offsets)), "strides": IntsAttr(tuple(strides))},
+        )
+
+    def verify_(self) -> None:
+        if len(self.offsets.data) != 3 or len(self.strides.data) != 3 or min(self.strides.data) < 1:
+            raise VerifyException("offsets and strides are given for height, width and depth")
+        for full, offset, size, stride in zip(
+            nhwc(self.source), self.offsets.data, nhwc(self.result), self.strides.data, strict=True
+        ):
+            if offset < 0 or offset + (size - 1) * stride >= full:
+                raise VerifyException(f"slice of {size} elements from {offset} by {stride} leaves an axis of {full}")
+        if self.strides.data[2] != 1:
+            raise VerifyException("the NPU cannot step over channels")
+        if element_of(self.source) != element_of(self.result):
+            raise VerifyException("a slice keeps the element type")
+
+
+@irdl_op_definition
+class ConcatOp(IRDLOperation):
+    """
+    Feature maps side by side along one axis (1 height, 2 width, 3 depth). A view as well: each operand is written
+    to its place in the result, so an operand must be a kernel's OFM that nothing else has placed.
+    """
+
+    name = "npu_schedule.concat"
+    inputs = var_operand_def(TensorType)
+    result = result_def(TensorType)
+    axis = prop_def(IntsAttr)
+    traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
+    assembly_format = "$inputs attr-dict `:` functional-type($inputs, $result)"
+
+    def __init__(self, inputs: Sequence[SSAValue], axis: int, result_type: Attribute):
+        super().__init__(operands=[list(inputs)], result_types=[result_type], properties={"axis": IntsAttr((axis,))})
+
+    def verify_(self) -> None:
+        if self.axis.data not in ((1,), (2,), (3,)):
+            raise VerifyException("the axis of a concat is 1 (height), 2 (width) or 3 (depth)")
+        at = self.axis.data[0] - 1
+        total = list(nhwc(self.result))
+        for value in self.inputs:
+            shape = list(nhwc(value))
+            total[at] -= shape[at]
+            if [*shape[:at], *shape[at + 1 :]] != [*total[:at], *total[at + 1 :]]:
+                raise VerifyException(f"operand {shape} does not fit {nhwc(self.result)} along axis {at + 1}")
+            if element_of(value) != element_of(self.result):
+                raise VerifyException("a concat keeps the element type")
+        if total[at] != 0:
+            raise VerifyException("the operands of a concat fill its result exactly")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cascades
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@irdl_op_definition
+class YieldOp(IRDLOperation):
+    """What leaves a cascade."""
+
+    name = "npu_schedule.yield"
+    values = var_operand_def(TensorType)
+    traits = traits_def(IsTerminator())
+    assembly_format = "$values attr-dict `:` type($values)"
+
+    def __init__(self, values: Sequence[SSAValue]):
+        super().__init__(operands=[list(values)])
+
+
+@irdl_op_definition
+class CascadeOp(IRDLOperation):
+    """
+    Kernels that run stripe by stripe: a value that stays inside lives in a rolling buffer of `rolling` rows, one
+    that is yielded is a whole feature map.
+    """
+
+    name = "npu_schedule.cascade"
+    body = region_def("single_block")
+    outputs = var_result_def(TensorType)
+    traits = traits_def(Pure(), SingleBlockImplicitTerminator(YieldOp))
+    assembly_format = "attr-dict-with-keyword `->` type($outputs) $body"
+
+    def __init__(self, body: Region, result_types: Sequence[Attribute]):
+        super().__init__(regions=[body], result_types=[list(result_types)])
+
+    def verify_(self) -> None:
+        last = self.body.block.last_op
+        if not isinstance(last, YieldOp) or list(last.operand_types) != list(self.result_types):
+            raise VerifyException("a cascade yields exactly its results")
+
+
+NPU_SCHEDULE = Dialect(
+    "npu_schedule",
+    [
+        ConstantOp,
+        ScalesOp,
+        Conv2DOp,
+        DepthwiseConv2DOp,
+        PoolOp,
+        ElementwiseOp,
+        CopyOp,
+        ReshapeOp,
+        SliceOp,
+        ConcatOp,
+        CascadeOp,
+        YieldOp,
+    ],
+    [ScalesType],
+)
