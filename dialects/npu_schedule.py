@@ -46,7 +46,7 @@ from xdsl.irdl import (
     var_operand_def,
     var_result_def,
 )
-from xdsl.parser import AttrParser
+from xdsl.parser import AttrParser, Parser
 from xdsl.printer import Printer
 from xdsl.traits import ConstantLike, IsTerminator, Pure, SingleBlockImplicitTerminator
 from xdsl.utils.exceptions import VerifyException
@@ -127,10 +127,26 @@ class ConstantOp(IRDLOperation):
     value = prop_def(DenseIntOrFPElementsAttr)
     result = result_def(TensorType)
     traits = traits_def(Pure(), ConstantLike())
-    assembly_format = "attr-dict $value"
 
     def __init__(self, value: DenseIntOrFPElementsAttr):
         super().__init__(properties={"value": value}, result_types=[value.type])
+
+    def print(self, printer: Printer) -> None:
+        if self.attributes:
+            printer.print_string(" ")
+            printer.print_attr_dict(self.attributes)
+        printer.print_string(" ")
+        printer.print_attribute(self.value)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ConstantOp:
+        attributes = parser.parse_optional_attr_dict()
+        value = parser.parse_attribute()
+        if not isinstance(value, DenseIntOrFPElementsAttr):
+            parser.raise_error("expected dense<...>")
+        op = cls(value)
+        op.attributes.update(attributes)
+        return op
 
     def verify_(self) -> None:
         if self.value.type != self.result.type:
@@ -318,7 +334,7 @@ class Conv2DOp(ConvKernelOp):
     """Convolution; also fully connected (1x1 on a 1x1 map) and transposed convolution (upscale zeros)."""
 
     name = "npu_schedule.conv2d"
-    DEPTHWISE = False
+    DEPTHWISE: ClassVar[bool] = False
 
 
 @irdl_op_definition
@@ -326,7 +342,7 @@ class DepthwiseConv2DOp(ConvKernelOp):
     """Depthwise convolution, one filter a channel; weights (C, H, W, 1)."""
 
     name = "npu_schedule.depthwise_conv2d"
-    DEPTHWISE = True
+    DEPTHWISE: ClassVar[bool] = True
 
 
 @irdl_op_definition
@@ -342,7 +358,7 @@ class PoolOp(KernelOp):
     table = opt_operand_def(TensorType)
     window = prop_def(WindowAttr)
 
-    KINDS = POOL_KINDS
+    KINDS: ClassVar[tuple[str, ...]] = POOL_KINDS
     OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "table")
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
@@ -380,8 +396,8 @@ class ElementwiseOp(KernelOp):
     operand_scales = opt_prop_def(OperandScalesAttr)
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
-    KINDS = UNARY_KINDS + BINARY_KINDS
-    INPUTS = ("ifm", "ifm2")
+    KINDS: ClassVar[tuple[str, ...]] = UNARY_KINDS + BINARY_KINDS
+    INPUTS: ClassVar[tuple[str, ...]] = ("ifm", "ifm2")
     OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "ifm2", "table")
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
