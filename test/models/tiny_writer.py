@@ -1,0 +1,372 @@
+"""
+A small writer of TFLite files for what the TensorFlow converter will not make: odd quantisation, several
+subgraphs, custom operators, genuine uint8 operators, unusual graph shapes.
+
+    x = Tensor("x", (1, 8, 8, 4), "int8", scale=0.05, zero=-3)
+    y = Tensor("y", (1, 8, 8, 4), "int8", scale=0.1)
+    data = Model(Subgraph([x], [y], [Op("ADD", [x, x], [y], activation="RELU")])).to_bytes()
+
+It writes exactly what it is told and checks nothing but names: a file that no runtime accepts can be made too.
+It shares no code with the compiler's own reader and writer, so that one is a test of the other.
+Slot numbers and codes are those of TensorFlow's `schema.fbs` (version 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import flatbuffers
+import numpy as np
+
+TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
+PADDINGS = {"SAME": 0, "VALID": 1}
+
+# Options table -> (tag in the BuiltinOptions union, fields in slot order as name:kind=default).
+_OPTIONS = {
+    "Conv2D": (1, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8 dilation_w:i32=1 dilation_h:i32=1"),
+    "DepthwiseConv2D": (
+        2,
+        "padding:i8 stride_w:i32=1 stride_h:i32=1 depth_multiplier:i32=1 activation:i8 dilation_w:i32=1 "
+        "dilation_h:i32=1",
+    ),
+    "Pool2D": (5, "padding:i8 stride_w:i32=1 stride_h:i32=1 filter_width:i32 filter_height:i32 activation:i8"),
+    "FullyConnected": (8, "activation:i8 weights_format:i8 keep_num_dims:bool"),
+    "Softmax": (9, "beta:f32=1"),
+    "Concatenation": (10, "axis:i32 activation:i8"),
+    "Add": (11, "activation:i8 pot_scale_int16:bool"),
+    "Reshape": (17, "new_shape:ints"),
+    "Mul": (21, "activation:i8"),
+    "Pad": (22, ""),
+    "Gather": (23, "axis:i32 batch_dims:i32"),
+    "Transpose": (26, ""),
+    "Reducer": (27, "keep_dims:bool"),
+    "Sub": (28, "activation:i8 pot_scale_int16:bool"),
+    "Squeeze": (30, "squeeze_dims:ints"),
+    "StridedSlice": (
+        32,
+        "begin_mask:i32 end_mask:i32 ellipsis_mask:i32 new_axis_mask:i32 shrink_axis_mask:i32 offset:bool",
+    ),
+    "Split": (35, "num_splits:i32"),
+    "Dequantize": (38, ""),
+    "MaximumMinimum": (39, ""),
+    "Less": (41, ""),
+    "Slice": (48, ""),
+    "TransposeConv": (49, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8"),
+    "ExpandDims": (52, ""),
+    "ResizeNearestNeighbor": (74, "align_corners:bool half_pixel_centers:bool"),
+    "LeakyRelu": (75, "alpha:f32"),
+    "Abs": (78, ""),
+    "ReverseV2": (81, ""),
+    "Quantize": (89, ""),
+    "HardSwish": (91, ""),
+    "If": (92, "then_subgraph_index:i32 else_subgraph_index:i32"),
+    "While": (93, "cond_subgraph_index:i32 body_subgraph_index:i32"),
+}
+
+# Operator -> (builtin code, its options table).
+OPERATORS: dict[str, tuple[int, str | None]] = {
+    "ADD": (0, "Add"),
+    "AVERAGE_POOL_2D": (1, "Pool2D"),
+    "CONCATENATION": (2, "Concatenation"),
+    "CONV_2D": (3, "Conv2D"),
+    "DEPTHWISE_CONV_2D": (4, "DepthwiseConv2D"),
+    "DEQUANTIZE": (6, "Dequantize"),
+    "FULLY_CONNECTED": (9, "FullyConnected"),
+    "LOGISTIC": (14, None),
+    "MAX_POOL_2D": (17, "Pool2D"),
+    "MUL": (18, "Mul"),
+    "RELU": (19, None),
+    "RELU_N1_TO_1": (20, None),
+    "RELU6": (21, None),
+    "RESHAPE": (22, "Reshape"),
+    "SOFTMAX": (25, "Softmax"),
+    "TANH": (28, None),
+    "CUSTOM": (32, None),
+    "PAD": (34, "Pad"),
+    "GATHER": (36, "Gather"),
+    "TRANSPOSE": (39, "Transpose"),
+    "MEAN": (40, "Reducer"),
+    "SUB": (41, "Sub"),
+    "SQUEEZE": (43, "Squeeze"),
+    "STRIDED_SLICE": (45, "StridedSlice"),
+    "SPLIT": (49, "Split"),
+    "MAXIMUM": (55, "MaximumMinimum"),
+    "MINIMUM": (57, "MaximumMinimum"),
+    "LESS": (58, "Less"),
+    "SLICE": (65, "Slice"),
+    "TRANSPOSE_CONV": (67, "TransposeConv"),
+    "EXPAND_DIMS": (70, "ExpandDims"),
+    "RESIZE_NEAREST_NEIGHBOR": (97, "ResizeNearestNeighbor"),
+    "LEAKY_RELU": (98, "LeakyRelu"),
+    "ABS": (101, "Abs"),
+    "REVERSE_V2": (105, "ReverseV2"),
+    "QUANTIZE": (114, "Quantize"),
+    "HARD_SWISH": (117, "HardSwish"),
+    "IF": (118, "If"),
+    "WHILE": (119, "While"),
+    "RELU_0_TO_1": (152, None),
+}
+
+
+@dataclass(eq=False)
+class Tensor:
+    """
+    One tensor. `scale` (and `zero`) may be a list: quantised per slice of dimension `axis`. `scale=None` leaves
+    the quantisation out. `data` makes it a constant. `signature` is the shape with -1 where it is dynamic.
+    """
+
+    name: str
+    shape: Sequence[int]
+    dtype: str = "int8"
+    scale: float | Sequence[float] | None = None
+    zero: int | Sequence[int] = 0
+    axis: int = 0
+    data: np.ndarray | None = None
+    variable: bool = False
+    signature: Sequence[int] | None = None
+
+    def scales(self) -> list[float]:
+        """The scales as a list, empty when the tensor is not quantised."""
+        if self.scale is None:
+            return []
+        return [float(self.scale)] if isinstance(self.scale, int | float) else [float(s) for s in self.scale]
+
+    def zeros(self) -> list[int]:
+        """One zero point a scale."""
+        zeros = [self.zero] if isinstance(self.zero, int) else list(self.zero)
+        return zeros * len(self.scales()) if len(zeros) == 1 else zeros
+
+
+def constant(name: str, data: np.ndarray, **quantisation: object) -> Tensor:
+    """A constant tensor with the shape and type of `data`."""
+    return Tensor(name, data.shape, data.dtype.name, data=data, **quantisation)  # type: ignore[arg-type]
+
+
+class Op:
+    """
+    One operator. An input that is left out is None. `options` are the fields of `_OPTIONS`; padding and
+    activation by name. `custom` names a custom operator, whose options are the bytes `custom_options`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[Tensor | None],
+        outputs: Sequence[Tensor],
+        *,
+        version: int = 1,
+        custom: str | None = None,
+        custom_options: bytes = b"",
+        **options: object,
+    ):
+        code, table = OPERATORS[name]
+        known = {f.split(":")[0] for f in _OPTIONS[table][1].split()} if table else set()
+        if unknown := set(options) - known:
+            raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}")
+        self.name, self.code, self.table, self.version = name, code, table, version
+        self.inputs, self.outputs, self.options = list(inputs), list(outputs), options
+        self.custom, self.custom_options = custom, custom_options
+
+
+@dataclass(eq=False)
+class Subgraph:
+    """Tensors get their indices in order of first mention: inputs, then operator by operator, then `extra`."""
+
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    ops: Sequence[Op]
+    name: str = "main"
+    extra: Sequence[Tensor] = ()
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the subgraph in index order."""
+        found: dict[Tensor, None] = dict.fromkeys(self.inputs)
+        for op in self.ops:
+            found.update(dict.fromkeys(t for t in (*op.inputs, *op.outputs) if t is not None))
+        found.update(dict.fromkeys((*self.outputs, *self.extra)))
+        return list(found)
+
+
+@dataclass(eq=False)
+class Model:
+    """
+    A file of one or several subgraphs. `own_buffers` gives every tensor that holds no data an empty buffer of its
+    own, as the TensorFlow converter does; otherwise they all name buffer 0. Constants with the same array object
+    share a buffer. `signatures` maps a key to (subgraph index, {name: input}, {name: output}).
+    """
+
+    subgraphs: Subgraph | Sequence[Subgraph]
+    description: str = "npuc tiny writer"
+    metadata: Mapping[str, bytes] = field(default_factory=dict)
+    own_buffers: bool = False
+    signatures: Mapping[str, tuple[int, Mapping[str, Tensor], Mapping[str, Tensor]]] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The flatbuffer, identifier `TFL3`, buffers 16-byte aligned."""
+        return _Writer(self).write()
+
+
+class _Writer:
+    def __init__(self, model: Model):
+        self.model = model
+        self.subgraphs = [model.subgraphs] if isinstance(model.subgraphs, Subgraph) else list(model.subgraphs)
+        self.builder = flatbuffers.Builder(1024)
+        self.buffers: list[bytes | None] = [None]
+        self.shared: dict[int, int] = {}
+        self.codes: list[tuple[int, str | None, int]] = []
+
+    def write(self) -> bytes:
+        b = self.builder
+        subgraphs = self._tables([self._subgraph(s) for s in self.subgraphs])
+        metadata = []
+        for name, content in self.model.metadata.items():
+            self.buffers.append(content)
+            metadata.append(self._table(("ref", self._string(name)), ("u32", len(self.buffers) - 1)))
+        metadata_vector = self._tables(metadata) if metadata else 0
+        signatures = [self._signature(key, *value) for key, value in self.model.signatures.items()]
+        signature_vector = self._tables(signatures) if signatures else 0
+        codes = self._tables([self._code(*code) for code in self.codes])
+        description = self._string(self.model.description)
+        buffers = self._tables([self._table(("ref", self._bytes(d) if d is not None else 0)) for d in self.buffers])
+        root = self._table(
+            ("u32", 3),
+            ("ref", codes),
+            ("ref", subgraphs),
+            ("ref", description),
+            ("ref", buffers),
+            None,
+            ("ref", metadata_vector),
+            ("ref", signature_vector),
+        )
+        b.Finish(root, b"TFL3")
+        return bytes(b.Output())
+
+    def _table(self, *slots: tuple[str, int | float | bool] | None) -> int:
+        """A table of the given (kind, value) slots; zeros are left out, as the format's own defaults are."""
+        b = self.builder
+        b.StartObject(len(slots))
+        add = {
+            "ref": b.PrependUOffsetTRelativeSlot,
+            "i8": b.PrependInt8Slot,
+            "u8": b.PrependUint8Slot,
+            "bool": b.PrependBoolSlot,
+            "i32": b.PrependInt32Slot,
+            "u32": b.PrependUint32Slot,
+            "f32": b.PrependFloat32Slot,
+        }
+        for number, slot in enumerate(slots):
+            if slot is not None:
+                add[slot[0]](number, slot[1], 0)
+        return b.EndObject()
+
+    def _tables(self, offsets: Sequence[int]) -> int:
+        self.builder.StartVector(4, len(offsets), 4)
+        for offset in reversed(offsets):
+            self.builder.PrependUOffsetTRelative(offset)
+        return self.builder.EndVector()
+
+    def _vector(self, values: Iterable[float], dtype: str) -> int:
+        return self.builder.CreateNumpyVector(np.array(list(values), dtype))
+
+    def _string(self, text: str) -> int:
+        return self.builder.CreateString(text)
+
+    def _bytes(self, data: bytes) -> int:
+        """A byte vector that starts at a multiple of 16."""
+        b = self.builder
+        b.StartVector(1, len(data), 16)
+        b.head -= len(data)
+        b.Bytes[b.head : b.head + len(data)] = data
+        return b.EndVector()
+
+    def _buffer(self, tensor: Tensor) -> int:
+        if tensor.data is None:
+            if not self.model.own_buffers:
+                return 0
+            self.buffers.append(None)
+            return len(self.buffers) - 1
+        if id(tensor.data) not in self.shared:
+            self.buffers.append(np.ascontiguousarray(tensor.data).tobytes())
+            self.shared[id(tensor.data)] = len(self.buffers) - 1
+        return self.shared[id(tensor.data)]
+
+    def _tensor(self, tensor: Tensor) -> int:
+        quantisation = 0
+        if scales := tensor.scales():
+            scale = self._vector(scales, "<f4")
+            zero = self._vector(tensor.zeros(), "<i8")
+            quantisation = self._table(None, None, ("ref", scale), ("ref", zero), None, None, ("i32", tensor.axis))
+        name = self._string(tensor.name)
+        shape = self._vector(tensor.shape, "<i4")
+        signature = self._vector(tensor.signature, "<i4") if tensor.signature is not None else 0
+        return self._table(
+            ("ref", shape),
+            ("i8", TYPES[tensor.dtype]),
+            ("u32", self._buffer(tensor)),
+            ("ref", name),
+            ("ref", quantisation),
+            ("bool", tensor.variable),
+            None,
+            ("ref", signature),
+        )
+
+    def _subgraph(self, subgraph: Subgraph) -> int:
+        tensors = subgraph.tensors()
+        index = {t: i for i, t in enumerate(tensors)}
+        tables = self._tables([self._tensor(t) for t in tensors])
+        ops = self._tables([self._op(op, index) for op in subgraph.ops])
+        inputs = self._vector((index[t] for t in subgraph.inputs), "<i4")
+        outputs = self._vector((index[t] for t in subgraph.outputs), "<i4")
+        name = self._string(subgraph.name)
+        return self._table(("ref", tables), ("ref", inputs), ("ref", outputs), ("ref", ops), ("ref", name))
+
+    def _op(self, op: Op, index: dict[Tensor, int]) -> int:
+        code = (op.code, op.custom, op.version)
+        if code not in self.codes:
+            self.codes.append(code)
+        inputs = self._vector((-1 if t is None else index[t] for t in op.inputs), "<i4")
+        outputs = self._vector((index[t] for t in op.outputs), "<i4")
+        options = self._options(op) if op.table else 0
+        custom = self._bytes(op.custom_options) if op.custom_options else 0
+        return self._table(
+            ("u32", self.codes.index(code)),
+            ("ref", inputs),
+            ("ref", outputs),
+            ("u8", _OPTIONS[op.table][0] if op.table else 0),
+            ("ref", options),
+            ("ref", custom),
+        )
+
+    def _options(self, op: Op) -> int:
+        assert op.table is not None
+        slots: list[tuple[str, int | float | bool]] = []
+        for entry in _OPTIONS[op.table][1].split():
+            name, kind = entry.split(":")
+            kind, default = [*kind.split("="), "0"][:2]
+            value = op.options.get(name, float(default) if kind == "f32" else int(default))
+            if name == "padding":
+                value = PADDINGS[str(value)]
+            elif name == "activation" and isinstance(value, str):
+                value = ACTIVATIONS[value]
+            if kind == "ints":
+                slots.append(("ref", self._vector(value, "<i4") if value else 0))  # type: ignore[arg-type]
+            else:
+                slots.append((kind, value))  # type: ignore[arg-type]
+        # A dilation or stride of 0 would read as the default 1; nothing else here has a non-zero default.
+        return self._table(*slots)
+
+    def _code(self, code: int, custom: str | None, version: int) -> int:
+        name = self._string(custom) if custom is not None else 0
+        return self._table(("i8", min(code, 127)), ("ref", name), ("i32", version), ("i32", code))
+
+    def _signature(self, key: str, subgraph: int, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> int:
+        index = {t: i for i, t in enumerate(self.subgraphs[subgraph].tensors())}
+        vectors = []
+        for names in (inputs, outputs):
+            entries = [self._table(("ref", self._string(n)), ("u32", index[t])) for n, t in names.items()]
+            vectors.append(self._tables(entries))
+        return self._table(
+            ("ref", vectors[0]), ("ref", vectors[1]), ("ref", self._string(key)), None, ("u32", subgraph)
+        )
