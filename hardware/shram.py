@@ -205,11 +205,11 @@ def _extents(acc: Accelerator, ofm: Dims) -> tuple[tuple[int, ...], tuple[int, .
     unit = acc.ofm_ublock
     heights = range(unit.height, min(MAX_BLOCK.height, round_up(ofm.height, unit.height)) + 1, unit.height)
     widths = range(unit.width, min(MAX_BLOCK.width, round_up(ofm.width, unit.width)) + 1, unit.width)
-    if ofm.depth <= BRICK:
-        depths: tuple[int, ...] = (round_up(ofm.depth, unit.depth),)
-    else:
-        depths = tuple(range(BRICK, min(MAX_BLOCK.depth, round_up(ofm.depth, BRICK)) + 1, BRICK))
-    return tuple(heights), tuple(widths), depths
+    whole = round_up(ofm.depth, unit.depth)
+    depths = [*range(BRICK, min(MAX_BLOCK.depth + 1, whole), BRICK)]
+    if whole <= MAX_BLOCK.depth:
+        depths.append(whole)
+    return tuple(heights), tuple(widths), tuple(depths)
 
 
 def legal_blocks(acc: Accelerator, kernel: Kernel) -> Iterator[Block]:
@@ -254,8 +254,10 @@ def _type_problem(kernel: Kernel) -> str | None:
         return f"elements of {ifm} and {ofm} bits: only 8, 16 and 32 exist"
     if kind in ("conv", "depthwise") and ifm == 32:
         return f"{kind} does not take a 32-bit IFM"
-    if kind in POOLS and (ifm == 32 or ifm != ofm) and not kernel.lut:
-        return f"{kind} from {ifm} to {ofm} bits: both must be 8 or both 16"
+    if kind == "max_pool" and (ifm == 32 or ifm != ofm):
+        return f"max_pool from {ifm} to {ofm} bits: both must be 8 or both 16"
+    if kind == "avg_pool" and 32 in (ifm, ofm) and not kernel.lut:
+        return f"avg_pool from {ifm} to {ofm} bits: both must be 8 or 16"
     if kernel.operation in ("clz", "shl") and (ifm, ofm) != (32, 32):
         return f"{kernel.operation} from {ifm} to {ofm} bits: both must be 32"
     if kernel.operation == "shr" and ifm != 32:

@@ -97,7 +97,7 @@ def test_buffers_never_meet(name: str) -> None:
 
 def test_shallow_blocks_are_whole_bricks() -> None:
     acc = accelerator("ethos-u55-128")
-    assert {block.depth for block in legal_blocks(acc, CONV)} == {16, 32, 48}
+    assert {block.depth for block in legal_blocks(acc, CONV)} == {16, 32, 40}
     assert {block.depth for block in legal_blocks(acc, replace(CONV, ofm=Dims(32, 32, 3)))} == {8}
     assert explain(acc, CONV, Block(8, 8, 24)) == ("block depth 24 is neither a multiple of 16 nor all of OFM depth 40")
 
@@ -144,7 +144,8 @@ def test_possible_kernels_have_no_problem(kernel: Kernel) -> None:
         (replace(CONV, operation="add"), "elementwise, and nothing else, names an operation"),
         (replace(POOL, pad=(1, 1, 1, 1), kernel=(9, 9)), "padded avg_pool kernel 9x9: at most 8x8"),
         (replace(POOL, ofm=Dims(1, 1, 32)), "avg_pool from depth 64 to 32: both must be equal"),
-        (replace(POOL, ofm_bits=16), "avg_pool from 8 to 16 bits: both must be 8 or both 16"),
+        (replace(POOL, ofm_bits=32), "avg_pool from 8 to 32 bits: both must be 8 or 16"),
+        (replace(POOL, kind="max_pool", ofm_bits=16), "max_pool from 8 to 16 bits: both must be 8 or both 16"),
         (replace(ADD, stride=(2, 2)), "elementwise has no kernel, stride, dilation or padding"),
         (replace(ADD, ifm2=Dims(32, 16, 16)), "IFM2 32x16x16 does not broadcast to OFM 32x32x16"),
         (replace(ADD, ifm2=None), "add needs a second operand"),
