@@ -1,0 +1,845 @@
+"""
+`tfl`: the TFLite graph as it stands in the file, every option kept, under TensorFlow's own mnemonics.
+
+Conventions, on which import, export, partition and the conversions rely:
+
+- One function a subgraph, in file order; the first is the entry. One op an operator, in file order.
+- Operands are in the order of TFLite's operator (`tfl.split` is `(axis, input)`), all of them SSA values: a weight,
+  a shape or a permutation is the result of a constant op. An operand that the file leaves out (index -1) is absent
+  when it is the last (`op.bias is None`), else the result of `tfl.no_value`, of type `none`.
+- Options are properties with the names of the TFLite schema, which are TensorFlow's: `stride_h = 2 : i32`,
+  `padding = "SAME"`, `fused_activation_function = "RELU6"`, `keep_dims = true`, `beta = 1.0 : f32`. Those that have
+  their usual value (`dilation_*` 1, no activation, false ...) need not be written and are not printed.
+- Read an integer as `op.stride_h.value.data`, a string as `op.padding.data`, a flag with `bool(op.keep_dims)`,
+  a constant operand with `constant_value` (attribute) or `constant_array` (NumPy).
+- A quantised tensor has element type `!quant.uniform`; see `quant.quantization`. Unsigned integers are `ui8` ...
+- Constants are `tfl.pseudo_qconst` (quantised: the value has the storage type) and `tfl.pseudo_const` (all others).
+  Both are `ConstantOp`. `tfl.pseudo_tensor` is a tensor with no bytes and no producer: a state variable or scratch.
+- Operators without a class of their own are `tfl.builtin {operator = "SVDF", options = {...}}`, and those that are not
+  TFLite's `tfl.custom`.
+- A tensor's name is the location of the op that makes it (`loc("name")`; several results: `loc(fused["a", "b"])`),
+  or of the function argument. What neither type nor location can say (shape signature, min/max, odd quantisation)
+  is kept in the attribute `tfl.tensors`, one dictionary a result, or on the function argument in `tfl.tensor`.
+- `npu.cpu_reason = "..."` on an op says why the partition left it to the CPU.
+
+What the level refuses: any hardware, any layout. The rationale is in docs/dialects/tfl.md.
+"""
+
+import math
+from abc import ABC
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    BoolAttr,
+    ComplexType,
+    DenseArrayBase,
+    DenseIntOrFPElementsAttr,
+    DictionaryAttr,
+    FloatAttr,
+    IntegerAttr,
+    NoneType,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+    f32,
+    i32,
+)
+from xdsl.ir import Attribute, Data, Dialect, Operation, SSAValue, TypeAttribute
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.parser import AttrParser, Parser
+from xdsl.printer import Printer
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.dialects.quant import quantization, storage_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TENSORS = "tfl.tensors"
+"""Attribute of an op: an array with one dictionary a result of what type and location do not say."""
+TENSOR = "tfl.tensor"
+"""The same for a function argument, in its argument attributes."""
+CPU_REASON = "npu.cpu_reason"
+"""Attribute of an op that the partition left to the CPU: the rule that it breaks, and the tensor."""
+
+ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
+PADDINGS = ("SAME", "VALID")
+WEIGHTS_FORMATS = ("DEFAULT", "SHUFFLED4x16INT8")
+
+_ALLOWED = {
+    "fused_activation_function": ACTIVATIONS,
+    "padding": PADDINGS,
+    "weights_format": WEIGHTS_FORMATS,
+}
+_NONE = StringAttr("NONE")
+_FALSE = BoolAttr.from_bool(False)
+_TRUE = BoolAttr.from_bool(True)
+_ZERO = IntegerAttr(0, i32)
+_ONE = IntegerAttr(1, i32)
+
+
+@irdl_attr_definition
+class ConstBytesAttr(Data[bytes]):
+    """Bytes that only somebody else understands: `#tfl.const_bytes<"0x010401">`."""
+
+    name = "tfl.const_bytes"
+
+    def print_parameter(self, printer: Printer) -> None:
+        printer.print_string(f'<"0x{self.data.hex().upper()}">')
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> bytes:
+        with parser.in_angle_brackets():
+            text = parser.parse_str_literal()
+        if text.startswith("0x"):
+            try:
+                return bytes.fromhex(text[2:])
+            except ValueError:
+                pass
+        parser.raise_error('expected bytes such as "0x010401"')
+
+
+@irdl_attr_definition
+class OpaqueType(Data[str], TypeAttribute):
+    """An element type of TFLite that MLIR's builtin types lack: `!tfl.opaque<STRING>`."""
+
+    name = "tfl.opaque"
+
+    def print_parameter(self, printer: Printer) -> None:
+        printer.print_string(f"<{self.data}>")
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> str:
+        with parser.in_angle_brackets():
+            return parser.parse_identifier()
+
+
+class TflOp(IRDLOperation, ABC):
+    """
+    Syntax shared by all: `tfl.add %a, %b {options and attributes} : (tensor<...>, tensor<...>) -> tensor<...>`.
+
+    Options that equal their default are not printed.
+    """
+
+    @classmethod
+    def parse(cls, parser: Parser) -> "TflOp":
+        operands = parser.parse_optional_undelimited_comma_separated_list(
+            parser.parse_optional_unresolved_operand, parser.parse_unresolved_operand
+        )
+        start = parser.pos
+        attributes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation(":")
+        function_type = parser.parse_function_type()
+        known = cls.get_irdl_definition().properties
+        op = cls.create(
+            operands=parser.resolve_operands(operands or (), function_type.inputs.data, start),
+            result_types=function_type.outputs.data,
+            properties={name: attr for name, attr in attributes.items() if name in known},
+            attributes={name: attr for name, attr in attributes.items() if name not in known},
+        )
+        op.fill_in_defaults()
+        return op
+
+    def fill_in_defaults(self) -> None:
+        """Gives every option that is missing its usual value, where it has one."""
+        for name, definition in self.get_irdl_definition().properties.items():
+            if definition.default_value is not None:
+                self.properties.setdefault(name, definition.default_value)
+
+    def print(self, printer: Printer) -> None:
+        if self.operands:
+            printer.print_string(" ")
+            printer.print_list(self.operands, printer.print_operand)
+        shown: dict[str, Attribute] = {}
+        for name, definition in self.get_irdl_definition().properties.items():
+            if name in self.properties and self.properties[name] != definition.default_value:
+                shown[name] = self.properties[name]
+        printer.print_op_attributes(shown | self.attributes)
+        printer.print_string(" : ")
+        printer.print_function_type(self.operand_types, self.result_types)
+
+    def verify_(self) -> None:
+        for name, allowed in _ALLOWED.items():
+            chosen = self.properties.get(name)
+            if isinstance(chosen, StringAttr) and chosen.data not in allowed:
+                raise VerifyException(f"{name} must be one of {', '.join(allowed)}, not {chosen.data}")
+
+
+# Constants and other tensors that no operator makes
+
+
+class ConstantOp(TflOp, ABC):
+    """Syntax: `tfl.pseudo_const dense<[1, 2]> : tensor<2xi32>`, with `-> type` where the result's type differs."""
+
+    value = prop_def(DenseIntOrFPElementsAttr | ConstBytesAttr)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+    def __init__(self, value: DenseIntOrFPElementsAttr | ConstBytesAttr, result_type: Attribute | None = None):
+        if result_type is None and isinstance(value, DenseIntOrFPElementsAttr):
+            result_type = value.type
+        super().__init__(properties={"value": value}, result_types=[result_type])
+
+    @classmethod
+    def parse(cls, parser: Parser) -> "ConstantOp":
+        attributes = parser.parse_optional_attr_dict()
+        value = parser.parse_attribute()
+        if parser.parse_optional_punctuation("->") is not None:
+            result_type: Attribute = parser.parse_type()
+        elif isinstance(value, DenseIntOrFPElementsAttr):
+            result_type = value.type
+        else:
+            parser.raise_error("expected `->` and the type of the constant")
+        return cls.create(properties={"value": value}, attributes=attributes, result_types=[result_type])
+
+    def print(self, printer: Printer) -> None:
+        printer.print_op_attributes(self.attributes)
+        printer.print_string(" ")
+        _print_constant(self.value, printer)
+        if not isinstance(self.value, DenseIntOrFPElementsAttr) or self.value.type != self.output.type:
+            printer.print_string(" -> ")
+            printer.print_attribute(self.output.type)
+
+
+def _print_constant(value: Attribute, printer: Printer) -> None:
+    # xDSL reads a hexadecimal element of a float `dense` as an integer's value, and prints NaN, infinities and
+    # whole numbers of more than nine digits so. Its hexadecimal form of the whole constant has no such trap.
+    if isinstance(value, DenseIntOrFPElementsAttr) and len(value) <= 100:
+        if not isinstance(value.type.element_type, ComplexType):
+            if any(isinstance(v, float) and not abs(v) < 1e9 for v in value.get_values()):
+                printer.print_string(f'dense<"0x{value.data.data.hex().upper()}"> : ')
+                printer.print_attribute(value.type)
+                return
+    printer.print_attribute(value)
+
+
+@irdl_op_definition
+class PseudoConstOp(ConstantOp):
+    """
+    A constant that is not quantised: `dense` where MLIR has the element type, else the file's bytes as they are.
+
+        %shape = tfl.pseudo_const dense<[1, 10]> : tensor<2xi32>
+        %text = tfl.pseudo_const #tfl.const_bytes<"0x00"> -> tensor<1x!tfl.opaque<STRING>>
+    """
+
+    name = "tfl.pseudo_const"
+
+    def verify_(self) -> None:
+        value, type_ = self.value, self.output.type
+        if isinstance(value, DenseIntOrFPElementsAttr):
+            if value.type != type_:
+                raise VerifyException("a constant has the type of its value; a quantised one is tfl.pseudo_qconst")
+            _verify_length(value)
+
+
+@irdl_op_definition
+class PseudoQConstOp(ConstantOp):
+    """
+    A quantised constant; its value has the storage type.
+
+        %w = tfl.pseudo_qconst dense<7> : tensor<4xi8> -> tensor<4x!quant.uniform<i8:f32, 0.5>>
+    """
+
+    name = "tfl.pseudo_qconst"
+
+    def verify_(self) -> None:
+        value, type_ = self.value, self.output.type
+        if quantization(type_) is None:
+            raise VerifyException("tfl.pseudo_qconst makes a quantised tensor")
+        if isinstance(value, DenseIntOrFPElementsAttr):
+            if value.type != storage_tensor(type_):
+                raise VerifyException("the value of tfl.pseudo_qconst has the storage type and shape of the result")
+            _verify_length(value)
+
+
+def _verify_length(value: DenseIntOrFPElementsAttr) -> None:
+    if len(value) != math.prod(value.get_shape()):
+        raise VerifyException("a constant holds as many bytes as its shape asks for")
+
+
+@irdl_op_definition
+class PseudoTensorOp(TflOp):
+    """A tensor with neither bytes nor producer: state (`is_variable`), or memory that a custom operator asks for."""
+
+    name = "tfl.pseudo_tensor"
+
+    is_variable = opt_prop_def(UnitAttr)
+    output = result_def(TensorType)
+
+    def __init__(self, result_type: Attribute, is_variable: bool = False):
+        super().__init__(properties={"is_variable": UnitAttr() if is_variable else None}, result_types=[result_type])
+
+
+@irdl_op_definition
+class NoValueOp(TflOp):
+    """The operand that is not there (tensor index -1): `%none = tfl.no_value : () -> none`."""
+
+    name = "tfl.no_value"
+
+    output = result_def(NoneType)
+    traits = traits_def(Pure())
+
+    def __init__(self):
+        super().__init__(result_types=[NoneType()])
+
+
+def constant_value(value: SSAValue | None) -> DenseIntOrFPElementsAttr | None:
+    """The `dense` attribute (storage integers if quantised) behind a constant operand; None if it is not constant."""
+    owner = value.owner if value is not None else None
+    if isinstance(owner, ConstantOp) and isinstance(owner.value, DenseIntOrFPElementsAttr):
+        return owner.value
+    return None
+
+
+def constant_array(value: SSAValue | None) -> "NDArray | None":
+    """The same as a read-only NumPy array of the tensor's shape; None if the operand is not constant."""
+    from npuc.dialects.constants import as_numpy
+
+    attr = constant_value(value)
+    return None if attr is None else as_numpy(attr)
+
+
+# Operators without a class, and other people's
+
+
+@irdl_op_definition
+class BuiltinOp(TflOp):
+    """
+    A builtin operator that the compiler only carries along: `tfl.builtin %x {operator = "CAST", options = {...}}`.
+
+    `operator` is its name in the TFLite schema, `options` the fields of its options table, absent when the file has
+    none. References to subgraphs are symbols.
+    """
+
+    name = "tfl.builtin"
+
+    operator_name = prop_def(StringAttr, prop_name="operator")
+    options = opt_prop_def(DictionaryAttr)
+    inputs = var_operand_def()
+    outputs = var_result_def()
+
+    def __init__(
+        self,
+        operator: str,
+        inputs: Sequence[SSAValue],
+        result_types: Sequence[Attribute],
+        options: DictionaryAttr | None = None,
+    ):
+        super().__init__(
+            operands=[inputs],
+            result_types=[result_types],
+            properties={"operator": StringAttr(operator), "options": options},
+        )
+
+
+@irdl_op_definition
+class CustomOp(TflOp):
+    """
+    An operator that is not TFLite's own: `{custom_code = "ethos-u", custom_option = #tfl.const_bytes<"0x010401">}`.
+
+    `custom_option` holds the operator's option bytes, absent when the file has none.
+    """
+
+    name = "tfl.custom"
+
+    custom_code = prop_def(StringAttr)
+    custom_option = opt_prop_def(ConstBytesAttr)
+    inputs = var_operand_def()
+    outputs = var_result_def()
+
+    def __init__(
+        self,
+        custom_code: str,
+        inputs: Sequence[SSAValue],
+        result_types: Sequence[Attribute],
+        custom_option: bytes | None = None,
+    ):
+        super().__init__(
+            operands=[inputs],
+            result_types=[result_types],
+            properties={
+                "custom_code": StringAttr(custom_code),
+                "custom_option": None if custom_option is None else ConstBytesAttr(custom_option),
+            },
+        )
+
+
+# Operators with a class: those that the compiler reasons about
+
+
+class UnaryOp(TflOp, ABC):
+    """One tensor in, one out, element by element."""
+
+    input = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+class BinaryOp(TflOp, ABC):
+    """Two tensors in, one out, element by element; a dimension of 1 is broadcast."""
+
+    lhs = operand_def(TensorType)
+    rhs = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+class PoolOp(TflOp, ABC):
+    """A window of `filter_height` x `filter_width` over an NHWC tensor."""
+
+    input = operand_def(TensorType)
+    output = result_def(TensorType)
+    padding = prop_def(StringAttr)
+    stride_h = prop_def(IntegerAttr)
+    stride_w = prop_def(IntegerAttr)
+    filter_height = prop_def(IntegerAttr)
+    filter_width = prop_def(IntegerAttr)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    traits = traits_def(Pure())
+
+
+class ResizeOp(TflOp, ABC):
+    """An NHWC tensor to the height and width that `size` (1-D, two integers) holds."""
+
+    input = operand_def(TensorType)
+    size = operand_def(TensorType)
+    output = result_def(TensorType)
+    align_corners = prop_def(BoolAttr, _FALSE)
+    half_pixel_centers = prop_def(BoolAttr, _FALSE)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class Conv2DOp(TflOp):
+    """NHWC input, OHWI filter, bias of O; `input` depth is a multiple of `filter` depth (grouped where greater)."""
+
+    name = "tfl.conv_2d"
+
+    input = operand_def(TensorType)
+    filter = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    output = result_def(TensorType)
+    padding = prop_def(StringAttr)
+    stride_h = prop_def(IntegerAttr)
+    stride_w = prop_def(IntegerAttr)
+    dilation_h_factor = prop_def(IntegerAttr, _ONE)
+    dilation_w_factor = prop_def(IntegerAttr, _ONE)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class DepthwiseConv2DOp(TflOp):
+    """NHWC input, filter 1 x H x W x (C * depth_multiplier), bias of the output depth."""
+
+    name = "tfl.depthwise_conv_2d"
+
+    input = operand_def(TensorType)
+    filter = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    output = result_def(TensorType)
+    padding = prop_def(StringAttr)
+    stride_h = prop_def(IntegerAttr)
+    stride_w = prop_def(IntegerAttr)
+    depth_multiplier = prop_def(IntegerAttr)
+    dilation_h_factor = prop_def(IntegerAttr, _ONE)
+    dilation_w_factor = prop_def(IntegerAttr, _ONE)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class FullyConnectedOp(TflOp):
+    """Input of any shape with inner size I (or whose size is a multiple of it), filter O x I, bias of O."""
+
+    name = "tfl.fully_connected"
+
+    input = operand_def(TensorType)
+    filter = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    output = result_def(TensorType)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    weights_format = prop_def(StringAttr, StringAttr("DEFAULT"))
+    keep_num_dims = prop_def(BoolAttr, _FALSE)
+    asymmetric_quantize_inputs = prop_def(BoolAttr, _FALSE)
+    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class TransposeConvOp(TflOp):
+    """`output_shape` (1-D, four integers), OHWI filter, NHWC input, bias of O."""
+
+    name = "tfl.transpose_conv"
+
+    output_shape = operand_def(TensorType)
+    filter = operand_def(TensorType)
+    input = operand_def(TensorType)
+    bias = opt_operand_def(TensorType)
+    output = result_def(TensorType)
+    padding = prop_def(StringAttr)
+    stride_h = prop_def(IntegerAttr)
+    stride_w = prop_def(IntegerAttr)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class AveragePool2DOp(PoolOp):
+    name = "tfl.average_pool_2d"
+
+
+@irdl_op_definition
+class MaxPool2DOp(PoolOp):
+    name = "tfl.max_pool_2d"
+
+
+@irdl_op_definition
+class AddOp(BinaryOp):
+    name = "tfl.add"
+
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    pot_scale_int16 = prop_def(BoolAttr, _TRUE)
+
+
+@irdl_op_definition
+class SubOp(BinaryOp):
+    name = "tfl.sub"
+
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    pot_scale_int16 = prop_def(BoolAttr, _TRUE)
+
+
+@irdl_op_definition
+class MulOp(BinaryOp):
+    name = "tfl.mul"
+
+    fused_activation_function = prop_def(StringAttr, _NONE)
+
+
+@irdl_op_definition
+class MinimumOp(BinaryOp):
+    name = "tfl.minimum"
+
+
+@irdl_op_definition
+class MaximumOp(BinaryOp):
+    name = "tfl.maximum"
+
+
+@irdl_op_definition
+class AbsOp(UnaryOp):
+    name = "tfl.abs"
+
+
+@irdl_op_definition
+class ReluOp(UnaryOp):
+    name = "tfl.relu"
+
+
+@irdl_op_definition
+class Relu6Op(UnaryOp):
+    name = "tfl.relu6"
+
+
+@irdl_op_definition
+class ReluN1To1Op(UnaryOp):
+    """Clamp to [-1, 1]."""
+
+    name = "tfl.relu_n1_to_1"
+
+
+@irdl_op_definition
+class Relu0To1Op(UnaryOp):
+    """Clamp to [0, 1]."""
+
+    name = "tfl.relu_0_to_1"
+
+
+@irdl_op_definition
+class LeakyReluOp(UnaryOp):
+    name = "tfl.leaky_relu"
+
+    alpha = prop_def(FloatAttr)
+
+
+@irdl_op_definition
+class LogisticOp(UnaryOp):
+    name = "tfl.logistic"
+
+
+@irdl_op_definition
+class TanhOp(UnaryOp):
+    name = "tfl.tanh"
+
+
+@irdl_op_definition
+class HardSwishOp(UnaryOp):
+    name = "tfl.hard_swish"
+
+
+@irdl_op_definition
+class SoftmaxOp(UnaryOp):
+    """Over the last dimension, of `beta * input`."""
+
+    name = "tfl.softmax"
+
+    beta = prop_def(FloatAttr, FloatAttr(1.0, f32))
+
+
+@irdl_op_definition
+class QuantizeOp(UnaryOp):
+    """To the result's quantisation, from floats or from another quantisation."""
+
+    name = "tfl.quantize"
+
+
+@irdl_op_definition
+class DequantizeOp(UnaryOp):
+    name = "tfl.dequantize"
+
+
+@irdl_op_definition
+class ConcatenationOp(TflOp):
+    """Along `axis`, which counts from the end where negative."""
+
+    name = "tfl.concatenation"
+
+    values = var_operand_def(TensorType)
+    output = result_def(TensorType)
+    axis = prop_def(IntegerAttr)
+    fused_activation_function = prop_def(StringAttr, _NONE)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class SplitOp(TflOp):
+    """Into `num_splits` equal parts along the axis that the constant `axis` holds."""
+
+    name = "tfl.split"
+
+    axis = operand_def(TensorType)
+    input = operand_def(TensorType)
+    outputs = var_result_def(TensorType)
+    num_splits = prop_def(IntegerAttr)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class SplitVOp(TflOp):
+    """Into parts of the sizes in `size_splits` (-1: what is left) along the axis that the constant `axis` holds."""
+
+    name = "tfl.split_v"
+
+    input = operand_def(TensorType)
+    size_splits = operand_def(TensorType)
+    axis = operand_def(TensorType)
+    outputs = var_result_def(TensorType)
+    num_splits = prop_def(IntegerAttr)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class SliceOp(TflOp):
+    """`size` elements (-1: all that follow) from `begin` on, both 1-D with one integer a dimension."""
+
+    name = "tfl.slice"
+
+    input = operand_def(TensorType)
+    begin = operand_def(TensorType)
+    size = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class StridedSliceOp(TflOp):
+    """`input[begin:end:strides]`, each 1-D with one integer a dimension; the masks have one bit a dimension."""
+
+    name = "tfl.strided_slice"
+
+    input = operand_def(TensorType)
+    begin = operand_def(TensorType)
+    end = operand_def(TensorType)
+    strides = operand_def(TensorType)
+    output = result_def(TensorType)
+    begin_mask = prop_def(IntegerAttr, _ZERO)
+    end_mask = prop_def(IntegerAttr, _ZERO)
+    ellipsis_mask = prop_def(IntegerAttr, _ZERO)
+    new_axis_mask = prop_def(IntegerAttr, _ZERO)
+    shrink_axis_mask = prop_def(IntegerAttr, _ZERO)
+    offset = prop_def(BoolAttr, _FALSE)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class ReshapeOp(TflOp):
+    """To the result's shape; the operand `shape` or the option `new_shape` says it, with at most one -1."""
+
+    name = "tfl.reshape"
+
+    input = operand_def(TensorType)
+    shape = opt_operand_def(TensorType)
+    output = result_def(TensorType)
+    new_shape = opt_prop_def(DenseArrayBase)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class SqueezeOp(TflOp):
+    """Without the dimensions of 1 in `squeeze_dims` (all of them where it is empty or absent)."""
+
+    name = "tfl.squeeze"
+
+    input = operand_def(TensorType)
+    output = result_def(TensorType)
+    squeeze_dims = opt_prop_def(DenseArrayBase)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class ExpandDimsOp(TflOp):
+    """With a dimension of 1 inserted at the place that the constant `dim` holds."""
+
+    name = "tfl.expand_dims"
+
+    input = operand_def(TensorType)
+    dim = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class PadOp(TflOp):
+    """With the input's zero point around it; `padding` is rank x 2: before, after."""
+
+    name = "tfl.pad"
+
+    input = operand_def(TensorType)
+    padding = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class PadV2Op(TflOp):
+    """With the value of the scalar `constant_values` around it; `padding` is rank x 2: before, after."""
+
+    name = "tfl.padv2"
+
+    input = operand_def(TensorType)
+    padding = operand_def(TensorType)
+    constant_values = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class MeanOp(TflOp):
+    """Over the dimensions in the constant `axis`, which stay as 1 with `keep_dims`."""
+
+    name = "tfl.mean"
+
+    input = operand_def(TensorType)
+    axis = operand_def(TensorType)
+    output = result_def(TensorType)
+    keep_dims = prop_def(BoolAttr, _FALSE)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class TransposeOp(TflOp):
+    """Dimension i of the result is dimension `perm[i]` of the input."""
+
+    name = "tfl.transpose"
+
+    input = operand_def(TensorType)
+    perm = operand_def(TensorType)
+    output = result_def(TensorType)
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class ResizeNearestNeighborOp(ResizeOp):
+    name = "tfl.resize_nearest_neighbor"
+
+
+@irdl_op_definition
+class ResizeBilinearOp(ResizeOp):
+    name = "tfl.resize_bilinear"
+
+
+def tensor_infos(op: Operation) -> tuple[DictionaryAttr | None, ...]:
+    """For each result of `op`, what type and location do not say of it; None where there is nothing."""
+    infos = op.attributes.get(TENSORS)
+    if not isinstance(infos, ArrayAttr) or len(infos) != len(op.results):
+        return (None,) * len(op.results)
+    return tuple(info if isinstance(info, DictionaryAttr) and info.data else None for info in infos.data)
+
+
+TFL = Dialect(
+    "tfl",
+    [
+        AbsOp,
+        AddOp,
+        AveragePool2DOp,
+        BuiltinOp,
+        ConcatenationOp,
+        Conv2DOp,
+        CustomOp,
+        DepthwiseConv2DOp,
+        DequantizeOp,
+        ExpandDimsOp,
+        FullyConnectedOp,
+        HardSwishOp,
+        LeakyReluOp,
+        LogisticOp,
+        MaxPool2DOp,
+        MaximumOp,
+        MeanOp,
+        MinimumOp,
+        MulOp,
+        NoValueOp,
+        PadOp,
+        PadV2Op,
+        PseudoConstOp,
+        PseudoQConstOp,
+        PseudoTensorOp,
+        QuantizeOp,
+        Relu0To1Op,
+        Relu6Op,
+        ReluN1To1Op,
+        ReluOp,
+        ReshapeOp,
+        ResizeBilinearOp,
+        ResizeNearestNeighborOp,
+        SliceOp,
+        SoftmaxOp,
+        SplitOp,
+        SplitVOp,
+        SqueezeOp,
+        StridedSliceOp,
+        SubOp,
+        TanhOp,
+        TransposeConvOp,
+        TransposeOp,
+    ],
+    [ConstBytesAttr, OpaqueType],
+)
