@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 from xdsl.dialects.builtin import FunctionType, StringAttr, UnitAttr
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import IRDLOperation
+from xdsl.irdl import IRDLOperation, OptOperandDef, VarOperandDef
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
@@ -42,8 +42,6 @@ class ClauseOp(IRDLOperation):
     """Base class of operations printed as clauses; `CLAUSES` in the order in which they stand."""
 
     CLAUSES: ClassVar[tuple[Clause, ...]]
-    OPERANDS: ClassVar[tuple[str, ...]]
-    """Names of the operand definitions in their order, for building the operation."""
     KINDS: ClassVar[tuple[str, ...]] = ()
     """Values of the property `kind`, which then stands right after the name of the operation."""
 
@@ -81,12 +79,20 @@ class ClauseOp(IRDLOperation):
         if rest:
             printer.print_string(" ")
             printer.print_attr_dict(rest)
-        printer.print_string(" : ")
-        printer.print_attribute(FunctionType.from_lists(self.operand_types, self.result_types))
+        # Types only where there are values: one list where either side is always empty, a function type otherwise.
+        definition = self.get_irdl_definition()
+        operand_types = [value.type for c in self.CLAUSES if c.operand for value in self.values_of(c.operand)]
+        if definition.operands and definition.results:
+            printer.print_string(" : ")
+            printer.print_attribute(FunctionType.from_lists(operand_types, self.result_types))
+        elif definition.operands or definition.results:
+            printer.print_string(" : ")
+            printer.print_list([*operand_types, *self.result_types], printer.print_attribute)
 
     @classmethod
     def parse(cls, parser: Parser) -> Self:
-        operands: dict[str, list[UnresolvedOperand]] = {name: [] for name in cls.OPERANDS}
+        definition = cls.get_irdl_definition()
+        operands: dict[str, list[UnresolvedOperand]] = {c.operand: [] for c in cls.CLAUSES if c.operand}
         properties: dict[str, Attribute] = {}
         if cls.KINDS:
             properties["kind"] = StringAttr(read_word(parser, cls.KINDS, "a kind"))
@@ -112,16 +118,29 @@ class ClauseOp(IRDLOperation):
                 else:
                     properties[clause.attribute] = clause.payload.parse_bare(parser)
         attributes = parser.parse_optional_attr_dict()
-        parser.parse_punctuation(":")
-        type_ = parser.parse_function_type()
-        flat = [value for name in cls.OPERANDS for value in operands[name]]
-        if len(flat) != len(type_.inputs):
-            parser.raise_error(f"{len(flat)} operands, but {len(type_.inputs)} operand types")
-        resolved = iter(parser.resolve_operands(flat, type_.inputs.data, parser.pos))
-        groups = [[next(resolved) for _ in operands[name]] for name in cls.OPERANDS]
-        for name in cls.get_irdl_definition().properties:
+        inputs: Sequence[Attribute] = ()
+        outputs: Sequence[Attribute] = ()
+        if definition.operands and definition.results:
+            parser.parse_punctuation(":")
+            type_ = parser.parse_function_type()
+            inputs, outputs = type_.inputs.data, type_.outputs.data
+        elif definition.operands or definition.results:
+            parser.parse_punctuation(":")
+            types = parser.parse_comma_separated_list(parser.Delimiter.NONE, parser.parse_type)
+            inputs, outputs = (types, ()) if definition.operands else ((), types)
+        flat = [value for group in operands.values() for value in group]
+        if len(flat) != len(inputs):
+            parser.raise_error(f"{len(flat)} operands, but {len(inputs)} operand types")
+        resolved = iter(parser.resolve_operands(flat, inputs, parser.pos))
+        for name, one in definition.operands:
+            if not operands[name] and not isinstance(one, VarOperandDef | OptOperandDef):
+                parser.raise_error(f"{cls.name} wants its operand {name}")
+        values = {name: [next(resolved) for _ in group] for name, group in operands.items()}
+        groups = [
+            values[name] if isinstance(one, VarOperandDef | OptOperandDef) else values[name][0]
+            for name, one in definition.operands
+        ]
+        for name in definition.properties:
             if name in attributes:
                 properties[name] = attributes.pop(name)
-        return cls.build(
-            operands=groups, result_types=list(type_.outputs), properties=properties, attributes=attributes
-        )
+        return cls.build(operands=groups, result_types=list(outputs), properties=properties, attributes=attributes)

@@ -287,7 +287,6 @@ class ConvKernelOp(KernelOp):
     slices = opt_prop_def(IntsAttr)
     buffers = opt_prop_def(IntsAttr)
 
-    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "weights", "scales", "table")
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
         Clause(operand="weights"),
@@ -359,7 +358,6 @@ class PoolOp(KernelOp):
     window = prop_def(WindowAttr)
 
     KINDS: ClassVar[tuple[str, ...]] = POOL_KINDS
-    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "table")
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
         Clause("window", attribute="window", payload=WindowAttr),
@@ -398,7 +396,6 @@ class ElementwiseOp(KernelOp):
 
     KINDS: ClassVar[tuple[str, ...]] = UNARY_KINDS + BINARY_KINDS
     INPUTS: ClassVar[tuple[str, ...]] = ("ifm", "ifm2")
-    OPERANDS: ClassVar[tuple[str, ...]] = ("ifm", "ifm2", "table")
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
         Clause(operand="ifm2"),

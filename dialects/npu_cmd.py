@@ -1,0 +1,597 @@
+"""
+Level 3: the linear program of one NPU region, one operation for each kernel launch, transfer and wait.
+
+Memory is explicit: a buffer is an SSA value that lives from its `alloc` to its `free`, so its live range is what
+stands between the two. Feature maps are views of buffers with shape, layout, offset and strides. Addresses are
+properties that `npu-cmd-allocate` fills in; until then the program is valid for any placement.
+
+    npu_cmd.program @npu_0 {
+      %x = npu_cmd.input index <0> address <0> : !npu.buffer<6912, arena>
+      %y = npu_cmd.output index <0> address <6912> : !npu.buffer<9216, arena>
+      %w = npu_cmd.constant dense<"0x..."> : tensor<1168xui8> -> !npu.buffer<1168, read_only>
+      %b = npu_cmd.alloc address <16128> : !npu.buffer<1168, arena>
+      npu_cmd.dma from %w to %b size <1168> : ...
+      npu_cmd.wait dma pending <0>
+      npu_cmd.conv ifm %x <48x48x3xi8, nhwc, zero_point -1> ofm %y <24x24x16xi8, nhwc, zero_point -128>
+        weights %b <160, 1008> scales %b <0, 160> window <3x3, stride 2x2, pad 0 0 1 1>
+        scale <per_channel, double_round> activation <-128, 127>
+        block <8x8x16> shram <ib_end 10, ab_start 14, acc 32> blockdep <0> : ...
+      npu_cmd.free %b : !npu.buffer<1168, arena>
+      npu_cmd.stop
+    }
+
+A decoded stream has no buffers of its own: it speaks of whole memories (`npu_cmd.memory`) with absolute offsets.
+One operation per register write would be too slow to build and to read; writing only registers that change is the
+encoder's business, and `-t asm` shows the words. Everything here is what a register can hold: an operation that
+verifies can be encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, cast, get_args
+
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, StringAttr, SymbolNameConstraint, UnitAttr
+from xdsl.ir import Attribute, Dialect, Region, SSAValue
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    prop_def,
+    region_def,
+    result_def,
+    traits_def,
+)
+from xdsl.parser import AttrParser, Parser
+from xdsl.printer import Printer
+from xdsl.traits import IsTerminator, NoTerminator, SymbolOpInterface
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.npu import (
+    ActivationAttr,
+    BlockAttr,
+    BufferType,
+    Element,
+    IntsAttr,
+    Layout,
+    OperandScalesAttr,
+    Payload,
+    ScaleAttr,
+    Space,
+    WindowAttr,
+    read_dims,
+    read_word,
+)
+from npuc.dialects.npu_schedule import BINARY_KINDS, POOL_KINDS, UNARY_KINDS
+
+REGIONS: dict[Space, int] = {"read_only": 0, "arena": 1, "fast": 2}
+"""Base pointer of each memory."""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Plain data and its attributes
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """
+    A feature map in up to four pieces: columns below `width0` are tile 0 (rows below `height0`) and tile 2, the others
+    tile 1 (rows below `height1`) and tile 3. Offsets in bytes from the start of the buffer.
+    """
+
+    width0: int
+    height0: int
+    height1: int
+    offset1: int = 0
+    offset2: int = 0
+    offset3: int = 0
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """
+    A view of a buffer. Strides in bytes: from row to row, from column to column, from brick to brick (linear maps
+    ignore the last, brick maps the middle one). `offset` is that of element (0, 0, 0), in bytes from the start of the
+    buffer.
+    """
+
+    height: int
+    width: int
+    depth: int
+    element: Element
+    layout: Layout = "nhwc"
+    zero_point: int = 0
+    offset: int = 0
+    stride_y: int = 0
+    stride_x: int = 0
+    stride_c: int = 0
+    tiles: Tiles | None = None
+
+    @staticmethod
+    def packed_strides(height: int, width: int, depth: int, element: Element, layout: Layout) -> tuple[int, int, int]:
+        """Strides (y, x, c) of a feature map that fills its buffer without gaps."""
+        size = element.size
+        if layout == "nhcwb16":
+            return size * width * (-(-depth // 16) * 16), 16 * size, 16 * size * width
+        return width * depth * size, depth * size, size
+
+    @staticmethod
+    def packed(
+        height: int,
+        width: int,
+        depth: int,
+        element: Element,
+        layout: Layout = "nhwc",
+        zero_point: int = 0,
+        offset: int = 0,
+    ) -> FeatureMap:
+        """A feature map without gaps."""
+        strides = FeatureMap.packed_strides(height, width, depth, element, layout)
+        return FeatureMap(height, width, depth, element, layout, zero_point, offset, *strides)
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        """Row, column and brick stride in bytes."""
+        return self.stride_y, self.stride_x, self.stride_c
+
+
+@irdl_attr_definition
+class FeatureMapAttr(Payload[FeatureMap]):
+    """
+    `<24x24x16xi8, nhcwb16, zero_point -128, offset 256, strides 6144 16 384, tiles 24 8 8 0 512 0>`; packed strides
+    are left out, and so are zero point and offset 0. `tiles` are width 0, height 0, height 1, offsets 1 to 3.
+    """
+
+    name = "npu_cmd.feature_map"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> FeatureMap:
+        dims = read_dims(parser, 3)
+        parser.parse_shape_delimiter()
+        element = Element.of(parser.parse_type())
+        parser.parse_punctuation(",")
+        layout = cast(Layout, read_word(parser, get_args(Layout), "a layout"))
+        zero_point = offset = 0
+        strides = FeatureMap.packed_strides(dims[0], dims[1], dims[2], element, layout)
+        tiles = None
+
+        def numbers(count: int) -> tuple[int, ...]:
+            return tuple(parser.parse_integer(allow_boolean=False) for _ in range(count))
+
+        while parser.parse_optional_punctuation(","):
+            words = ("zero_point", "offset", "strides", "tiles")
+            match read_word(parser, words, "a property of the feature map"):
+                case "zero_point":
+                    (zero_point,) = numbers(1)
+                case "offset":
+                    (offset,) = numbers(1)
+                case "strides":
+                    a, b, c = numbers(3)
+                    strides = (a, b, c)
+                case _:
+                    tiles = Tiles(*numbers(6))
+        return FeatureMap(dims[0], dims[1], dims[2], element, layout, zero_point, offset, *strides, tiles)
+
+    def text(self) -> str:
+        fm = self.data
+        out = f"{fm.height}x{fm.width}x{fm.depth}x{fm.element}, {fm.layout}"
+        if fm.zero_point:
+            out += f", zero_point {fm.zero_point}"
+        if fm.offset:
+            out += f", offset {fm.offset}"
+        if fm.strides != FeatureMap.packed_strides(fm.height, fm.width, fm.depth, fm.element, fm.layout):
+            out += ", strides {} {} {}".format(*fm.strides)
+        if (t := fm.tiles) is not None:
+            out += f", tiles {t.width0} {t.height0} {t.height1} {t.offset1} {t.offset2} {t.offset3}"
+        return out
+
+
+@dataclass(frozen=True)
+class Shram:
+    """
+    Where in SHRAM a kernel keeps its IFM and accumulators, in KiB, and the accumulator's width in bits. `ib2_start` is
+    that of IFM2, None where there is none.
+    """
+
+    ib_end: int
+    ab_start: int
+    acc: int = 32
+    ib2_start: int | None = None
+
+
+@irdl_attr_definition
+class ShramAttr(Payload[Shram]):
+    """`<ib_end 10, ab_start 14, acc 32>`, with `ib2_start 6` after it for two IFMs"""
+
+    name = "npu_cmd.shram"
+
+    @classmethod
+    def read(cls, parser: AttrParser) -> Shram:
+        def field(name: str) -> int:
+            parser.parse_keyword(name)
+            return parser.parse_integer(allow_boolean=False)
+
+        ib_end = field("ib_end")
+        parser.parse_punctuation(",")
+        ab_start = field("ab_start")
+        parser.parse_punctuation(",")
+        acc = field("acc")
+        return Shram(ib_end, ab_start, acc, field("ib2_start") if parser.parse_optional_punctuation(",") else None)
+
+    def text(self) -> str:
+        s = self.data
+        ib2 = "" if s.ib2_start is None else f", ib2_start {s.ib2_start}"
+        return f"ib_end {s.ib_end}, ab_start {s.ab_start}, acc {s.acc}{ib2}"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Program and memory
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@irdl_op_definition
+class ProgramOp(IRDLOperation):
+    """The commands of one NPU region, in the order in which they are issued."""
+
+    name = "npu_cmd.program"
+    sym_name = prop_def(SymbolNameConstraint())
+    body = region_def("single_block")
+    traits = traits_def(SymbolOpInterface(), NoTerminator())
+    assembly_format = "$sym_name attr-dict-with-keyword $body"
+
+    def __init__(self, name: str, body: Region, attributes: dict[str, Attribute] | None = None):
+        super().__init__(properties={"sym_name": StringAttr(name)}, regions=[body], attributes=attributes)
+
+
+class BufferOp(ClauseOp):
+    """An operation that makes a buffer; `address` in bytes from the start of its memory, once allocated."""
+
+    address = opt_prop_def(IntsAttr)
+    result = result_def(BufferType)
+
+    @property
+    def buffer(self) -> BufferType:
+        """The type of the buffer: size and memory."""
+        type_ = self.result.type
+        assert isinstance(type_, BufferType)
+        return type_
+
+    def verify_(self) -> None:
+        if self.address is not None and (len(self.address.data) != 1 or self.address.data[0] < 0):
+            raise VerifyException("an address is one number of bytes, not negative")
+
+
+@irdl_op_definition
+class InputOp(BufferOp):
+    """The buffer of an operand of the region; live from the start."""
+
+    name = "npu_cmd.input"
+    index = prop_def(IntsAttr)
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause("index", attribute="index", payload=IntsAttr),
+        Clause("address", attribute="address", payload=IntsAttr),
+    )
+
+
+@irdl_op_definition
+class OutputOp(BufferOp):
+    """The buffer of a result of the region; live to the end."""
+
+    name = "npu_cmd.output"
+    index = prop_def(IntsAttr)
+    CLAUSES: ClassVar[tuple[Clause, ...]] = InputOp.CLAUSES
+
+
+@irdl_op_definition
+class AllocOp(BufferOp):
+    """A buffer, live from here to its `free`."""
+
+    name = "npu_cmd.alloc"
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (Clause("address", attribute="address", payload=IntsAttr),)
+
+    def __init__(self, size: int, space: Space):
+        super().__init__(result_types=[BufferType(size, space)])
+
+
+@irdl_op_definition
+class MemoryOp(BufferOp):
+    """A whole memory as one buffer at address 0, as a decoded stream sees it; `data` is what read-only memory holds."""
+
+    name = "npu_cmd.memory"
+    data = opt_prop_def(DenseIntOrFPElementsAttr)
+    CLAUSES: ClassVar[tuple[Clause, ...]] = ()
+
+    def __init__(self, size: int, space: Space, data: DenseIntOrFPElementsAttr | None = None):
+        super().__init__(result_types=[BufferType(size, space)], properties={} if data is None else {"data": data})
+
+
+@irdl_op_definition
+class ConstantOp(IRDLOperation):
+    """Bytes in read-only memory: weight and scale streams, tables, constant feature maps."""
+
+    name = "npu_cmd.constant"
+    value = prop_def(DenseIntOrFPElementsAttr)
+    address = opt_prop_def(IntsAttr)
+    result = result_def(BufferType)
+
+    def __init__(self, value: DenseIntOrFPElementsAttr, size: int):
+        super().__init__(properties={"value": value}, result_types=[BufferType(size, "read_only")])
+
+    def print(self, printer: Printer) -> None:
+        if self.address is not None:
+            printer.print_string(" address ")
+            self.address.print_parameter(printer)
+        printer.print_string(" ")
+        printer.print_attribute(self.value)
+        if self.attributes:
+            printer.print_string(" ")
+            printer.print_attr_dict(self.attributes)
+        printer.print_string(" -> ")
+        printer.print_attribute(self.result.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ConstantOp:
+        address = IntsAttr.parse_bare(parser) if parser.parse_optional_keyword("address") else None
+        value = parser.parse_attribute()
+        attributes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation("->")
+        type_ = parser.parse_type()
+        properties = {"value": value} if address is None else {"value": value, "address": address}
+        return cls.create(result_types=[type_], properties=properties, attributes=attributes)
+
+    def verify_(self) -> None:
+        type_ = self.result.type
+        assert isinstance(type_, BufferType)
+        if type_.space != "read_only" or (self.value.type.get_shape(), str(self.value.get_element_type())) != (
+            (type_.size,),
+            "ui8",
+        ):
+            raise VerifyException(f"a tensor<{type_.size}xui8> fills {type_}, not {self.value.type}")
+
+
+@irdl_op_definition
+class FreeOp(IRDLOperation):
+    """The end of a buffer's life: what is issued from here on may take its place."""
+
+    name = "npu_cmd.free"
+    source = operand_def(BufferType)
+    assembly_format = "$source attr-dict `:` type($source)"
+
+    def __init__(self, source: SSAValue):
+        super().__init__(operands=[source])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Commands
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@irdl_op_definition
+class DmaOp(ClauseOp):
+    """Copy `size` bytes; offsets in bytes from the start of each buffer, 0 where left out."""
+
+    name = "npu_cmd.dma"
+    source = operand_def(BufferType)
+    destination = operand_def(BufferType)
+    source_offset = opt_prop_def(IntsAttr)
+    destination_offset = opt_prop_def(IntsAttr)
+    size = prop_def(IntsAttr)
+
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause("from", operand="source", attribute="source_offset", payload=IntsAttr),
+        Clause("to", operand="destination", attribute="destination_offset", payload=IntsAttr),
+        Clause("size", attribute="size", payload=IntsAttr),
+    )
+
+    def __init__(
+        self,
+        source: SSAValue,
+        destination: SSAValue,
+        size: int,
+        source_offset: int = 0,
+        destination_offset: int = 0,
+    ):
+        properties: dict[str, Attribute] = {"size": IntsAttr((size,))}
+        if source_offset:
+            properties["source_offset"] = IntsAttr((source_offset,))
+        if destination_offset:
+            properties["destination_offset"] = IntsAttr((destination_offset,))
+        super().__init__(operands=[source, destination], properties=properties)
+
+    def verify_(self) -> None:
+        for what, value, offset in (
+            ("source", self.source, self.source_offset),
+            ("destination", self.destination, self.destination_offset),
+        ):
+            type_ = value.type
+            assert isinstance(type_, BufferType)
+            end = (offset.data[0] if offset else 0) + self.size.data[0]
+            if end > type_.size:
+                raise VerifyException(f"the transfer ends at byte {end} of its {what}, which has {type_.size}")
+
+
+@irdl_op_definition
+class WaitOp(ClauseOp):
+    """Stall until at most `pending` transfers (`dma`) or kernels (`kernel`) are outstanding."""
+
+    name = "npu_cmd.wait"
+    kind = prop_def(StringAttr)
+    pending = prop_def(IntsAttr)
+
+    KINDS: ClassVar[tuple[str, ...]] = ("dma", "kernel")
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (Clause("pending", attribute="pending", payload=IntsAttr),)
+
+    def __init__(self, kind: str, pending: int):
+        super().__init__(properties={"kind": StringAttr(kind), "pending": IntsAttr((pending,))})
+
+
+@irdl_op_definition
+class StopOp(IRDLOperation):
+    """The end of the stream."""
+
+    name = "npu_cmd.stop"
+    traits = traits_def(IsTerminator())
+    assembly_format = "attr-dict"
+
+
+class LaunchOp(ClauseOp):
+    """
+    What all kernel launches have. `clip_range` is the register field of that name (0: that of the OFM precision);
+    `table` names the bytes of SHRAM where the lookup table stands.
+    """
+
+    ifm = operand_def(BufferType)
+    ofm = operand_def(BufferType)
+    ifm_map = prop_def(FeatureMapAttr)
+    ofm_map = prop_def(FeatureMapAttr)
+    scale = prop_def(ScaleAttr)
+    activation = prop_def(ActivationAttr)
+    table_offset = opt_prop_def(IntsAttr)
+    clip_range = opt_prop_def(IntsAttr)
+    block = prop_def(BlockAttr)
+    shram = prop_def(ShramAttr)
+    blockdep = opt_prop_def(IntsAttr)
+
+    FIRST: ClassVar[tuple[Clause, ...]] = (
+        Clause("ifm", operand="ifm", attribute="ifm_map", payload=FeatureMapAttr),
+        Clause("ofm", operand="ofm", attribute="ofm_map", payload=FeatureMapAttr),
+    )
+    LAST: ClassVar[tuple[Clause, ...]] = (
+        Clause("scale", attribute="scale", payload=ScaleAttr),
+        Clause("activation", attribute="activation", payload=ActivationAttr),
+        Clause("table", operand="table", attribute="table_offset", payload=IntsAttr),
+        Clause("clip_range", attribute="clip_range", payload=IntsAttr),
+        Clause("block", attribute="block", payload=BlockAttr),
+        Clause("shram", attribute="shram", payload=ShramAttr),
+        Clause("blockdep", attribute="blockdep", payload=IntsAttr),
+    )
+
+    def verify_(self) -> None:
+        if (self.activation.data.function == "table") != bool(self.values_of("table")):
+            raise VerifyException("a table operand goes with the activation function `table`")
+        if self.blockdep is not None and self.blockdep.data[0] not in range(4):
+            raise VerifyException("blockdep is a number from 0 to 3")
+
+
+class WeightedOp(LaunchOp):
+    """A launch with weights: ranges of bytes (offset, length) for each core, of the weight and of the scale stream."""
+
+    weights = operand_def(BufferType)
+    scales = operand_def(BufferType)
+    table = opt_operand_def(BufferType)
+    weight_ranges = prop_def(IntsAttr)
+    scale_ranges = prop_def(IntsAttr)
+    window = prop_def(WindowAttr)
+    part_kernel = opt_prop_def(UnitAttr)
+
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        *LaunchOp.FIRST,
+        Clause("weights", operand="weights", attribute="weight_ranges", payload=IntsAttr),
+        Clause("scales", operand="scales", attribute="scale_ranges", payload=IntsAttr),
+        Clause("window", attribute="window", payload=WindowAttr),
+        Clause("part_kernel", attribute="part_kernel"),
+        *LaunchOp.LAST,
+    )
+
+
+@irdl_op_definition
+class ConvOp(WeightedOp):
+    """Convolution."""
+
+    name = "npu_cmd.conv"
+
+
+@irdl_op_definition
+class DepthwiseOp(WeightedOp):
+    """Depthwise convolution."""
+
+    name = "npu_cmd.depthwise"
+
+
+@irdl_op_definition
+class PoolOp(LaunchOp):
+    """`max`, `average` or `sum` (over the depth)."""
+
+    name = "npu_cmd.pool"
+    kind = prop_def(StringAttr)
+    table = opt_operand_def(BufferType)
+    window = prop_def(WindowAttr)
+
+    KINDS: ClassVar[tuple[str, ...]] = POOL_KINDS
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        *LaunchOp.FIRST,
+        Clause("window", attribute="window", payload=WindowAttr),
+        *LaunchOp.LAST,
+    )
+
+
+@irdl_op_definition
+class ElementwiseOp(LaunchOp):
+    """
+    An elementwise kernel. IFM2 is a feature map with `broadcast` bits (1 height, 2 width, 4 depth), or a `scalar` with
+    value and zero point. `reversed` swaps the operands of a kernel that does not commute.
+    """
+
+    name = "npu_cmd.elementwise"
+    kind = prop_def(StringAttr)
+    ifm2 = opt_operand_def(BufferType)
+    table = opt_operand_def(BufferType)
+    ifm2_map = opt_prop_def(FeatureMapAttr)
+    scalar = opt_prop_def(IntsAttr)
+    broadcast = opt_prop_def(IntsAttr)
+    is_reversed = opt_prop_def(UnitAttr, prop_name="reversed")
+    operand_scales = opt_prop_def(OperandScalesAttr)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    KINDS: ClassVar[tuple[str, ...]] = UNARY_KINDS + BINARY_KINDS
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        *LaunchOp.FIRST,
+        Clause("ifm2", operand="ifm2", attribute="ifm2_map", payload=FeatureMapAttr),
+        Clause("scalar", attribute="scalar", payload=IntsAttr),
+        Clause("broadcast", attribute="broadcast", payload=IntsAttr),
+        Clause("reversed", attribute="reversed"),
+        Clause("operand_scales", attribute="operand_scales", payload=OperandScalesAttr),
+        *LaunchOp.LAST,
+    )
+
+    def verify_(self) -> None:
+        super().verify_()
+        if (self.ifm2 is None) != (self.ifm2_map is None):
+            raise VerifyException("an IFM2 operand goes with its feature map")
+        has_second = self.ifm2 is not None or self.scalar is not None
+        if has_second != (self.kind.data in BINARY_KINDS) or (self.ifm2 is not None and self.scalar is not None):
+            raise VerifyException(f"{self.kind.data} takes {'one' if has_second else 'two'} inputs: IFM2 or a scalar")
+
+
+NPU_CMD = Dialect(
+    "npu_cmd",
+    [
+        ProgramOp,
+        InputOp,
+        OutputOp,
+        AllocOp,
+        MemoryOp,
+        ConstantOp,
+        FreeOp,
+        DmaOp,
+        WaitOp,
+        StopOp,
+        ConvOp,
+        DepthwiseOp,
+        PoolOp,
+        ElementwiseOp,
+    ],
+    [FeatureMapAttr, ShramAttr],
+)
+
+
+def commands(program: ProgramOp) -> Sequence[IRDLOperation]:
+    """The operations of a program that become commands, in order."""
+    return [op for op in program.body.block.ops if isinstance(op, DmaOp | WaitOp | StopOp | LaunchOp)]
