@@ -1,0 +1,149 @@
+"""Placements: byte offsets and strides of views, checked against NumPy views of the same shape."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from xdsl.context import Context
+from xdsl.dialects.builtin import Builtin
+from xdsl.dialects.func import Func, FuncOp
+from xdsl.parser import Parser
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.analysis.storage import Storage, reshaped_strides
+from npuc.dialects.npu import NPU
+from npuc.dialects.npu_schedule import NPU_SCHEDULE
+
+
+def function(text: str) -> FuncOp:
+    context = Context()
+    for dialect in (Builtin, Func, NPU, NPU_SCHEDULE):
+        context.load_dialect(dialect)
+    found = Parser(context, text).parse_op()
+    found.verify()
+    assert isinstance(found, FuncOp)
+    return found
+
+
+def named(func: FuncOp) -> dict[str, object]:
+    return {result.name_hint: result for op in func.walk() for result in op.results if result.name_hint}
+
+
+def test_operands_of_a_concat_lie_in_its_result() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>, %y: tensor<1x4x4x3xi8>) -> tensor<1x4x4x11xi8> {
+        %a = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        %b = npu_schedule.copy %y : tensor<1x4x4x3xi8> -> tensor<1x4x4x3xi8>
+        %c = npu_schedule.concat %a, %b {axis = #npu.ints<3>}
+             : (tensor<1x4x4x8xi8>, tensor<1x4x4x3xi8>) -> tensor<1x4x4x11xi8>
+        func.return %c : tensor<1x4x4x11xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.members(at["c"]) == [at["a"], at["b"], at["c"]]
+    assert storage.place(at["b"]).offset == 8
+    assert storage.place(at["b"]).strides == (176, 44, 11, 1)
+    assert len(storage.roots) == 3
+
+
+def test_a_reshape_on_the_way_to_a_concat_is_placed_with_it() -> None:
+    """Boxes of a detector: 1x2x2x12 is seen as 1x1x16x3 and laid behind 8 others."""
+    func = function("""
+      func.func @npu_0(%x: tensor<1x2x2x12xi8>, %y: tensor<1x1x8x3xi8>) -> tensor<1x1x24x3xi8> {
+        %a = npu_schedule.copy %y : tensor<1x1x8x3xi8> -> tensor<1x1x8x3xi8>
+        %k = npu_schedule.copy %x : tensor<1x2x2x12xi8> -> tensor<1x2x2x12xi8>
+        %b = npu_schedule.reshape %k : tensor<1x2x2x12xi8> -> tensor<1x1x16x3xi8>
+        %c = npu_schedule.concat %a, %b {axis = #npu.ints<2>}
+             : (tensor<1x1x8x3xi8>, tensor<1x1x16x3xi8>) -> tensor<1x1x24x3xi8>
+        func.return %c : tensor<1x1x24x3xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.root(at["k"]) is at["c"]
+    assert storage.place(at["k"]).offset == 24
+    assert storage.place(at["k"]).strides[1:] == (24, 12, 1)
+
+
+def test_slices_step_through_their_source() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x8x8x32xi16>) -> tensor<1x3x4x8xi16> {
+        %s = npu_schedule.slice %x {offsets = #npu.ints<1, 0, 16>, strides = #npu.ints<2, 2, 1>}
+             : tensor<1x8x8x32xi16> -> tensor<1x3x4x8xi16>
+        %r = npu_schedule.copy %s : tensor<1x3x4x8xi16> -> tensor<1x3x4x8xi16>
+        func.return %r : tensor<1x3x4x8xi16>
+      }""")
+    storage, at = Storage(func), named(func)
+    place = storage.place(at["s"])
+    assert place.root is func.args[0]
+    assert (place.offset, place.stride_y, place.stride_x, place.stride_c) == (512 + 32, 1024, 128, 2)
+
+
+def test_bricks_go_row_brick_column_channel() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x6x40xi8, #npu.layout<nhcwb16>>) -> tensor<1x2x6x24xi8> {
+        %s = npu_schedule.slice %x {offsets = #npu.ints<2, 0, 16>, strides = #npu.ints<1, 1, 1>}
+             : tensor<1x4x6x40xi8, #npu.layout<nhcwb16>> -> tensor<1x2x6x24xi8, #npu.layout<nhcwb16>>
+        %r = npu_schedule.copy %s : tensor<1x2x6x24xi8, #npu.layout<nhcwb16>> -> tensor<1x2x6x24xi8>
+        func.return %r : tensor<1x2x6x24xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    place = storage.place(at["s"])
+    assert (place.offset, place.stride_y, place.stride_x, place.stride_c) == (2 * 288 + 96, 288, 16, 96)
+
+
+def test_what_a_cascade_yields_lies_in_its_result() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8> {
+        %c = npu_schedule.cascade -> tensor<1x4x4x8xi8> {
+          %k = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+               : (tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8>
+          npu_schedule.yield %k : tensor<1x4x4x8xi8>
+        }
+        func.return %c : tensor<1x4x4x8xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.root(at["k"]) is at["c"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("%c = npu_schedule.concat %k, %k {axis = #npu.ints<3>} : (T, T) -> U", "placed twice"),
+        ("%c = npu_schedule.concat %x, %k {axis = #npu.ints<3>} : (T, T) -> U", "an argument cannot be placed"),
+    ],
+)
+def test_a_missing_copy_is_named(body: str, message: str) -> None:
+    types = {"(T": "(tensor<1x4x4x8xi8>", ", T": ", tensor<1x4x4x8xi8>", "U": "tensor<1x4x4x16xi8>"}
+    for short, long in types.items():
+        body = body.replace(short, long)
+    func = function(f"""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>) -> tensor<1x4x4x16xi8> {{
+        %k = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        {body}
+        func.return %c : tensor<1x4x4x16xi8>
+      }}""")
+    with pytest.raises(VerifyException, match=message):
+        Storage(func)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_reshaped_strides_are_those_of_a_numpy_view(data: st.DataObject) -> None:
+    shape = data.draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=4))
+    whole = np.arange(np.prod([n + 1 for n in shape]), dtype=np.int16).reshape([n + 1 for n in shape])
+    view = whole[tuple(slice(0, n + data.draw(st.integers(0, 1))) for n in shape)]
+    factors = [n for size in view.shape for n in _factors(size)]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(factors)), max_size=3)))
+    new = [int(np.prod(factors[a:b])) for a, b in zip([0, *cuts], [*cuts, len(factors)], strict=True)]
+    found = reshaped_strides(view.shape, view.strides, new, 2)
+    try:
+        expected = view.view()
+        expected.shape = tuple(new)
+    except AttributeError:
+        assert found is None
+        return
+    assert found is not None
+    real = [(a, b) for n, a, b in zip(new, found, expected.strides, strict=True) if n > 1]
+    assert all(a == b for a, b in real)
+
+
+def _factors(n: int) -> list[int]:
+    return next(([p, *_factors(n // p)] for p in (2, 3, 5, 7) if n % p == 0), [])
