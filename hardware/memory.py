@@ -61,6 +61,10 @@ class MemorySetup:
     arena_cache_size: int
     """Bytes of fast memory: a hard limit of the cache if `spilling`, else the size the arena should keep to."""
 
+    def __hash__(self) -> int:
+        # A key of caches that are asked thousands of times; equality still compares everything.
+        return hash((self.system_config, self.memory_mode, self.arena_cache_size))
+
     @property
     def spilling(self) -> bool:
         """The arena is slow and the cache a memory of its own."""

@@ -10,7 +10,7 @@ The formulas are those that the IFM_IB_END, IFM2_IB_START and AB_START registers
 (docs/hardware.md). All sizes are in elements, heights before widths before depths; SHRAM positions in banks of 1 KiB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -200,7 +200,7 @@ def explain(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _extents(acc: Accelerator, ofm: Dims) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+def block_extents(acc: Accelerator, ofm: Dims) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """The heights, widths and depths that blocks of such an OFM may have, ascending."""
     unit = acc.ofm_ublock
     heights = range(unit.height, min(MAX_BLOCK.height, round_up(ofm.height, unit.height)) + 1, unit.height)
@@ -209,7 +209,7 @@ def _extents(acc: Accelerator, ofm: Dims) -> tuple[tuple[int, ...], tuple[int, .
     depths = [*range(BRICK, min(MAX_BLOCK.depth + 1, whole), BRICK)]
     if whole <= MAX_BLOCK.depth:
         depths.append(whole)
-    return tuple(heights), tuple(widths), tuple(depths)
+    return heights, widths, tuple(depths)
 
 
 def legal_blocks(acc: Accelerator, kernel: Kernel) -> Iterator[Block]:
@@ -218,7 +218,7 @@ def legal_blocks(acc: Accelerator, kernel: Kernel) -> Iterator[Block]:
 
     Ascending by depth, then height, then width. There is none only if `kernel_problem` has something to say.
     """
-    heights, widths, depths = _extents(acc, kernel.ofm)
+    heights, widths, depths = block_extents(acc, kernel.ofm)
     for depth in depths:
         for height in heights:
             for width in widths:

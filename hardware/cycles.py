@@ -1,0 +1,500 @@
+"""
+How long the machine takes: an estimate for one kernel launch in blocks of a given size, and for a DMA.
+
+It steers choices and lets two command streams be compared by one judge; it is no promise. Nobody outside Arm can time
+each unit, so the rates are those of the model that Arm ships in vela, its coarse steps replaced by exact counts
+(docs/hardware.md says which). All figures are cycles of the core, bytes, or elements.
+
+MACs. The array multiplies the 8 channels of an IFM micro-block for all elements of an OFM micro-block in a cycle, and
+stays with one micro-block for four of them: 32 channels of one kernel element (depth first; 16 channels of 16 bits), or
+8 channels of 4 kernel elements (part kernel first; 2 of 16 bits), or 4 kernel elements of a depthwise kernel (16 bits:
+at half speed), or one kernel element of a pool, at least four (16 bits: half speed but for 32 MACs). Such a *step* goes
+over all micro-blocks of the block's area, but takes no less time than its weights need to be decoded: 4 cycles for each
+channel of an OFM micro-block. A kernel of more than 8 rows or columns is walked in sub-kernels.
+
+    steps(depth first)  = kernel elements * ceil(IFM depth / 32)
+    steps(part kernel)  = sum over sub-kernels of ceil(elements / 4) * ceil(IFM depth / 8)
+    mac(block)          = steps * max(weight decoding, 4 * micro-blocks of the area) * micro-blocks in depth, one core's
+
+Output. An element of the OFM takes `Accelerator.output_rates` cycles; a block no less than its scales take to arrive.
+
+Pipeline. While a block is output the next is calculated, and four blocks are under way at most, so that no stage can be
+quicker than a quarter of a block's whole way, including the latency of the memories that it comes from and goes to:
+
+    compute = sum over blocks of max(mac, output, quarter) + min(mac, output) of the last
+
+Memory. Every OFM block fetches what it needs of the IFM again, for every sub-kernel and, unless each channel depends
+on one channel only, for every block in depth; every block of the area reads all weights again; scales are read and the
+OFM is written once. A transfer shorter than a burst takes as long as one. What uses one port adds up:
+
+    port = sum over transfers of bytes * max(1, burst length / run of consecutive bytes) / bytes per cycle
+    cycles = max(compute, port 0, port 1)
+
+DMA. Read and write go on together: max(latency + bytes / bytes per cycle) of both ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from typing import NamedTuple
+
+from npuc.hardware.accelerators import MAX_SUBKERNEL, Accelerator, Block
+from npuc.hardware.memory import Area, Memory, MemorySetup
+from npuc.hardware.shram import BRICK, Dims, Format, Kernel, acc_bits, block_extents, explain, layout, round_up
+
+BLOCKS_IN_FLIGHT = 4
+SCALE_BYTES = 10
+"""Of one channel's bias, scale and shift in the scale stream."""
+SCALE_BURST = 256
+LONGEST_NHWC_WRITE = 64
+WEIGHTS_PER_CYCLE = 8
+PORT_WEIGHT = 1 / 64
+"""What a cycle of a busy port, which a DMA could have had, counts in the choice of blocks."""
+
+
+class Places(NamedTuple):
+    """Which areas the operands of a kernel lie in."""
+
+    ifm: Area = "cache"
+    ifm2: Area = "cache"
+    ofm: Area = "cache"
+    weights: Area = "constants"
+    """Weights and scales."""
+
+
+class KernelCost(NamedTuple):
+    """What one kernel launch takes."""
+
+    cycles: int
+    """The whole launch with all its blocks, if nothing else uses the machine or its ports."""
+    compute_cycles: int
+    """Without regard to memory bandwidth."""
+    mac_cycles: int
+    output_cycles: int
+    port_cycles: tuple[int, int]
+    """Time that each AXI port is busy."""
+    fill_cycles: int
+    """From launch to the first block's IFM in SHRAM, and from the last element's output to its being in memory: to be
+    added where no neighbouring kernel overlaps."""
+    macs: int
+    """Multiply-accumulates that the operator is defined by."""
+    blocks: int
+    ifm_read: int
+    """Bytes; so are all that follow."""
+    ifm2_read: int
+    weights_read: int
+    scales_read: int
+    ofm_written: int
+
+    @property
+    def traffic(self) -> int:
+        """All bytes moved."""
+        return self.ifm_read + self.ifm2_read + self.weights_read + self.scales_read + self.ofm_written
+
+
+def _subkernels(size: int, dilation: int) -> list[int]:
+    """Elements of the parts that a kernel of `size` elements along an axis is walked in."""
+    step = MAX_SUBKERNEL // dilation
+    return [min(step, size - start) for start in range(0, size, step)]
+
+
+def mac_steps(kernel: Kernel, part_kernel: bool) -> int:
+    """Steps of the MAC array over the area of a block; see the module's text. 0 for elementwise kernels."""
+    if kernel.kind == "elementwise":
+        return 0
+    parts = [
+        height * width
+        for height in _subkernels(kernel.kernel[0], kernel.dilation[0])
+        for width in _subkernels(kernel.kernel[1], kernel.dilation[1])
+    ]
+    if kernel.kind == "depthwise":
+        return sum(-(-part // 4) for part in parts)
+    if kernel.kind in ("max_pool", "avg_pool"):
+        return sum(max(4, part) for part in parts)
+    if part_kernel:
+        step = 2 if kernel.ifm_bits == 16 else 4
+        return sum(-(-part // step) for part in parts) * -(-kernel.ifm.depth // 8)
+    return sum(parts) * -(-kernel.ifm.depth // (16 if kernel.ifm_bits == 16 else 32))
+
+
+def part_kernel_is_better(kernel: Kernel) -> bool:
+    """A convolution keeps the MAC array busier with weights ordered by kernel element first."""
+    return kernel.kind == "conv" and mac_steps(kernel, True) < mac_steps(kernel, False)
+
+
+def macs(kernel: Kernel) -> int:
+    """Multiply-accumulates that the operator is defined by; comparisons and additions of pools count."""
+    if kernel.kind == "elementwise":
+        return 0
+    of_one = kernel.kernel[0] * kernel.kernel[1] * (1 if kernel.by_channel else kernel.ifm.depth)
+    return kernel.ofm.elements * of_one
+
+
+def raw_weight_bytes(kernel: Kernel) -> int:
+    """Bytes of the weights before encoding: what is assumed where the encoded size is not known."""
+    if kernel.kind not in ("conv", "depthwise"):
+        return 0
+    depth = kernel.ifm.depth if kernel.kind == "conv" else 1
+    return kernel.kernel[0] * kernel.kernel[1] * depth * kernel.ofm.depth
+
+
+def _output_rate(acc: Accelerator, kernel: Kernel) -> float:
+    rates = acc.output_rates
+    if kernel.kind == "elementwise":
+        if kernel.ifm_bits == 32:
+            rate = rates.binary32 if kernel.binary else rates.unary32
+        elif kernel.operation == "mul":
+            rate = rates.mul_to_32 if kernel.ofm_bits == 32 else rates.mul
+        else:
+            rate = rates.add if kernel.operation in ("add", "sub") else rates.other
+    elif kernel.kind == "max_pool":
+        rate = rates.max_pool
+    else:
+        rate = rates.mul if acc_bits(kernel) == 40 else rates.other
+    return max(rate, rates.lut) if kernel.lut else rate
+
+
+class _Transfer(NamedTuple):
+    """Cycles that one byte takes on its port, with and without loss by short bursts."""
+
+    port: int
+    per_byte: float
+    burst_length: int
+
+    def cycles(self, size: float, run: int) -> float:
+        return size * self.per_byte * max(1.0, self.burst_length / run)
+
+
+def _transfer(memory: Memory) -> _Transfer:
+    return _Transfer(int(memory.port == "Axi1"), 1 / memory.bytes_per_cycle, memory.burst_length)
+
+
+def _stored_depth(depth: int, layout: Format) -> int:
+    return round_up(depth, BRICK) if layout == "nhcwb16" else depth
+
+
+class _Axis(NamedTuple):
+    """How many rows (or columns) of the IFM, as upscaled, the blocks along an axis fetch."""
+
+    for_each: int
+    """For each row of the OFM, over all sub-kernels."""
+    for_block: int
+    """More for each block, where windows reach into the next; negative where strides leave gaps."""
+    padding: int
+    window: int
+    """Of one sub-kernel, less one stride."""
+    stride: int
+
+    def fetched(self, size: int, blocks: int) -> int:
+        """For an OFM of `size` in so many blocks; padding is not fetched."""
+        return max(1, size * self.for_each + blocks * self.for_block - self.padding)
+
+    def at_once(self, size: int) -> int:
+        """For a block of `size`."""
+        return size * self.stride + self.window
+
+
+def _axis(size: int, dilation: int, stride: int, padding: int, nearest: int) -> _Axis:
+    # A part of p elements makes n outputs from (n - 1) * stride + (p - 1) * dilation + 1 inputs.
+    spans = [(part - 1) * dilation + 1 + nearest for part in _subkernels(size, dilation)]
+    return _Axis(len(spans) * stride, sum(spans) - len(spans) * stride, padding, max(spans) - stride, stride)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """What the cost of a launch needs whatever its block is."""
+
+    acc: Accelerator
+    kernel: Kernel
+    one_row: bool
+    """Both rows of the OFM micro-block serve a one-row OFM, as twice the columns."""
+    steps: int
+    least_step: int
+    """Cycles in which a step's weights are decoded."""
+    area_step: int
+    """Cycles that a step spends on one micro-block."""
+    rate: float
+    latency: int
+    """Of an IFM block's read and an OFM block's write."""
+    scale_latency: float
+    """Cycles in which the scales of one channel arrive."""
+    rows: _Axis
+    columns: _Axis
+    upscale: int
+    ifm_depth: int
+    """Channels fetched at once, as stored; 0: those of the OFM block."""
+    ifm: _Transfer
+    ifm2: _Transfer
+    ofm: _Transfer
+    weights: _Transfer
+    weight_bytes: int
+    """Of the whole stream, read once."""
+    scale_bytes: int
+
+
+@lru_cache(maxsize=1024)
+def _model(acc: Accelerator, setup: MemorySetup, kernel: Kernel, places: Places, weight_bytes: int) -> _Model:
+    bits16 = kernel.ifm_bits == 16
+    weighted = kernel.kind not in ("max_pool", "avg_pool", "elementwise")
+    area_step = 4 if weighted else 1
+    if bits16 and (kernel.kind == "depthwise" or (not weighted and acc.macs > 32)):
+        area_step *= 2
+    scaled = kernel.kind in ("conv", "depthwise")
+    top, bottom, left, right = kernel.pad
+    nearest = int(kernel.upscale == "nearest")
+    ifm, ifm2, ofm, weights = (setup.memory(area) for area in places)
+    return _Model(
+        acc,
+        kernel,
+        kernel.kind == "conv" and kernel.ofm.height == 1 and kernel.kernel[0] == 1 and acc.ofm_ublock.height == 2,
+        mac_steps(kernel, kernel.part_kernel),
+        32 * acc.ofm_ublock.depth // WEIGHTS_PER_CYCLE if weighted else 0,
+        area_step,
+        _output_rate(acc, kernel),
+        ifm.read_latency + ofm.write_latency,
+        SCALE_BYTES * weights.read_latency / SCALE_BURST if scaled else 0.0,
+        _axis(kernel.kernel[0], kernel.dilation[0], kernel.stride[0], top + bottom, nearest),
+        _axis(kernel.kernel[1], kernel.dilation[1], kernel.stride[1], left + right, nearest),
+        1 if kernel.upscale == "none" else 2,
+        0 if kernel.by_channel else 16 if bits16 or kernel.part_kernel else 32,
+        _transfer(ifm),
+        _transfer(ifm2),
+        _transfer(ofm),
+        _transfer(weights),
+        weight_bytes,
+        SCALE_BYTES * kernel.ofm.depth if scaled else 0,
+    )
+
+
+def _pieces(size: int, step: int) -> tuple[tuple[int, int], ...]:
+    """The blocks along an axis: (their size, how many)."""
+    full, rest = divmod(size, step)
+    if not full:
+        return ((rest, 1),)
+    return ((step, full), (rest, 1)) if rest else ((step, full),)
+
+
+class _Compute(NamedTuple):
+    steady: float
+    """Of all blocks, one behind the other."""
+    drain: float
+    """More, until the last block is out."""
+    mac: float
+    output: float
+
+
+def _compute(model: _Model, block: Block) -> _Compute:
+    """Cycles of the pipeline, see the module's text."""
+    kernel, unit, cores = model.kernel, model.acc.ofm_ublock, model.acc.cores
+    steady = total_mac = total_output = drain = 0.0
+    # Elementwise kernels work on the padding of bricks, too.
+    depth = _stored_depth(kernel.ofm.depth, kernel.ofm_format) if kernel.kind == "elementwise" else kernel.ofm.depth
+    depths = [(-(-piece // cores), count) for piece, count in _pieces(depth, block.depth)]
+    for height, down in _pieces(kernel.ofm.height, block.height):
+        for width, across in _pieces(kernel.ofm.width, block.width):
+            if model.one_row:
+                area = -(-width // (unit.height * unit.width))
+            else:
+                area = -(-height // unit.height) * -(-width // unit.width)
+            step = model.steps * max(model.least_step, model.area_step * area)
+            element = model.rate * height * width
+            for core_depth, deep in depths:
+                mac = step * -(-core_depth // unit.depth)
+                output = max(element, model.scale_latency) * core_depth * cores
+                count = down * across * deep
+                steady += max(mac, output, (model.latency + mac + output) / BLOCKS_IN_FLIGHT) * count
+                total_mac += mac * count
+                total_output += output * count
+                drain = min(mac, output)
+    return _Compute(steady, drain, total_mac, total_output)
+
+
+class _Traffic(NamedTuple):
+    """Bytes, and cycles on each port."""
+
+    ifm: int
+    ifm2: int
+    weights: int
+    ofm: int
+    port0: float
+    port1: float
+
+
+def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, element: int) -> int:
+    """Consecutive bytes of a feature map in a block: a row of a brick, or of whole pixels, or part of one pixel."""
+    columns = min(columns, dims.width)
+    if layout == "nhcwb16":
+        return BRICK * columns * element
+    return dims.depth * columns * element if depth_at_once >= dims.depth else depth_at_once * element
+
+
+def _traffic(model: _Model, block: Block) -> _Traffic:
+    """What a launch moves, see the module's text."""
+    kernel = model.kernel
+    ofm, ifm, ifm2 = kernel.ofm, kernel.ifm, kernel.ifm2
+    down, across, deep = -(-ofm.height // block.height), -(-ofm.width // block.width), -(-ofm.depth // block.depth)
+    ifm_element, ofm_element = kernel.ifm_bits // 8, kernel.ofm_bits // 8
+    ports = [0.0, 0.0]
+
+    rows = -(-model.rows.fetched(ofm.height, down) // model.upscale)
+    columns = -(-model.columns.fetched(ofm.width, across) // model.upscale)
+    depth = _stored_depth(ifm.depth, kernel.ifm_format) * (1 if kernel.by_channel else deep)
+    ifm_bytes = rows * columns * depth * ifm_element
+    at_once = model.ifm_depth or block.depth
+    run = _run(at_once, model.columns.at_once(block.width) // model.upscale, ifm, kernel.ifm_format, ifm_element)
+    ports[model.ifm.port] += model.ifm.cycles(ifm_bytes, run)
+
+    ifm2_bytes = 0
+    if ifm2 is not None and not kernel.ifm2_scalar:
+        # Also what is broadcast is fetched for every element.
+        ifm2_bytes = ofm.height * ofm.width * _stored_depth(ofm.depth, kernel.ifm2_format) * ifm_element
+        run = _run(block.depth, block.width, ofm, kernel.ifm2_format, ifm_element)
+        ports[model.ifm2.port] += model.ifm2.cycles(ifm2_bytes, run)
+
+    weight_bytes = model.weight_bytes * down * across
+    if weight_bytes or model.scale_bytes:
+        ports[model.weights.port] += (weight_bytes + model.scale_bytes) * model.weights.per_byte
+
+    ofm_bytes = ofm.height * ofm.width * _stored_depth(ofm.depth, kernel.ofm_format) * ofm_element
+    run = _run(block.depth, block.width, ofm, kernel.ofm_format, ofm_element)
+    if kernel.ofm_format == "nhwc":
+        run = min(run, LONGEST_NHWC_WRITE)
+    ports[model.ofm.port] += model.ofm.cycles(ofm_bytes, run)
+    return _Traffic(ifm_bytes, ifm2_bytes, weight_bytes, ofm_bytes, ports[0], ports[1])
+
+
+def _fill(model: _Model, block: Block) -> float:
+    """Cycles before the first block can be worked on, and after the last one has been."""
+    kernel = model.kernel
+    ofm = kernel.ofm
+    rows = min(model.rows.at_once(min(block.height, ofm.height)) // model.upscale, kernel.ifm.height)
+    columns = min(model.columns.at_once(min(block.width, ofm.width)) // model.upscale, kernel.ifm.width)
+    depth = min(model.ifm_depth or block.depth, kernel.ifm.depth)
+    return model.latency + max(1, rows) * max(1, columns) * depth * (kernel.ifm_bits // 8) * model.ifm.per_byte
+
+
+@lru_cache(maxsize=16384)
+def kernel_cost(
+    acc: Accelerator,
+    setup: MemorySetup,
+    kernel: Kernel,
+    block: Block,
+    places: Places = Places(),  # noqa: B008 (a constant)
+    weight_bytes: int | None = None,
+) -> KernelCost:
+    """
+    What `kernel` takes in OFM blocks of `block`, which is legal (`explain`); ValueError if it is not.
+
+    `weight_bytes`: the encoded weights without scales, of all cores; None assumes a byte a weight.
+    """
+    problem = explain(acc, kernel, block)
+    if problem is not None:
+        raise ValueError(problem)
+    model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)
+    compute = _compute(model, block)
+    traffic = _traffic(model, block)
+    total = compute.steady + compute.drain
+    return KernelCost(
+        ceil(max(total, traffic.port0, traffic.port1)),
+        ceil(total),
+        ceil(compute.mac),
+        ceil(compute.output),
+        (ceil(traffic.port0), ceil(traffic.port1)),
+        ceil(_fill(model, block)),
+        macs(kernel),
+        -(-kernel.ofm.height // block.height)
+        * -(-kernel.ofm.width // block.width)
+        * -(-kernel.ofm.depth // block.depth),
+        traffic.ifm,
+        traffic.ifm2,
+        traffic.weights,
+        model.scale_bytes,
+        traffic.ofm,
+    )
+
+
+def _useful(size: int, steps: Sequence[int]) -> list[int]:
+    """Of the block sizes that cut an axis into equally many pieces, the smallest."""
+    found: list[int] = []
+    pieces = 0
+    for step in steps:
+        if -(-size // step) != pieces:
+            pieces = -(-size // step)
+            found.append(step)
+    return found
+
+
+class _Score(NamedTuple):
+    """How good a block is; less is better."""
+
+    total: float
+    moved: int
+    bound: float
+    """What narrower blocks of the same depth and height do not fall short of."""
+
+
+def _score(model: _Model, block: Block) -> _Score:
+    compute, traffic = _compute(model, block), _traffic(model, block)
+    busy = (traffic.port0 + traffic.port1) * PORT_WEIGHT
+    return _Score(
+        max(compute.steady + compute.drain, traffic.port0, traffic.port1) + busy,
+        traffic.ifm + traffic.ifm2 + traffic.weights + traffic.ofm,
+        max(compute.steady, traffic.port0, traffic.port1) + busy,
+    )
+
+
+@lru_cache(maxsize=4096)
+def best_block(
+    acc: Accelerator,
+    setup: MemorySetup,
+    kernel: Kernel,
+    places: Places = Places(),  # noqa: B008 (a constant)
+    weight_bytes: int | None = None,
+) -> Block:
+    """
+    The legal block in which `kernel` takes the fewest estimated cycles, `PORT_WEIGHT` of its ports' time added.
+
+    Among equals the one that moves fewer bytes, then the smallest by depth, height and width. ValueError if no block is
+    legal. Not all are looked at: of blocks that cut an axis into equally many pieces only the smallest, and of blocks
+    of one depth and height the widest first, whose score without the drain is a bound for the narrower ones.
+    """
+    model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)
+    heights, widths, depths = block_extents(acc, kernel.ofm)
+    heights, widths = _useful(kernel.ofm.height, heights), _useful(kernel.ofm.width, widths)
+    bands: list[tuple[float, int, int, int]] = []
+    best: tuple[float, int, Block] | None = None
+    for depth in depths:
+        fitting = len(widths)
+        for height in heights:
+            # Taller blocks are no wider.
+            while fitting and layout(acc, kernel, Block(height, widths[fitting - 1], depth)) is None:
+                fitting -= 1
+            if not fitting:
+                break
+            block = Block(height, widths[fitting - 1], depth)
+            score = _score(model, block)
+            bands.append((score.bound, depth, height, fitting))
+            if best is None or (score.total, score.moved) < best[:2]:
+                best = (score.total, score.moved, block)
+    if best is None:
+        raise ValueError(f"no legal block for {kernel.kind} to {kernel.ofm} on {acc.name}")
+    bands.sort()
+    for bound, depth, height, fitting in bands:
+        if bound > best[0]:
+            break
+        for width in widths[: fitting - 1]:
+            block = Block(height, width, depth)
+            score = _score(model, block)
+            if (score.total, score.moved, block[::-1]) < (*best[:2], best[2][::-1]):
+                best = (score.total, score.moved, block)
+    return best[2]
+
+
+def dma_cycles(source: Memory, destination: Memory | None, length: int) -> int:
+    """Cycles that a DMA of `length` bytes takes; `destination` None is SHRAM, which does not limit it."""
+    read = source.read_latency + round_up(length, source.burst_length) / source.bytes_per_cycle
+    if destination is None:
+        return ceil(read)
+    write = destination.write_latency + round_up(length, destination.burst_length) / destination.bytes_per_cycle
+    return ceil(max(read, write))
