@@ -11,7 +11,7 @@ names follow as an ordinary dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -49,6 +49,26 @@ class ClauseOp(IRDLOperation):
         """The operands of one definition, absent ones left out."""
         found: SSAValue | Sequence[SSAValue] | None = getattr(self, name)
         return () if found is None else (found,) if isinstance(found, SSAValue) else found
+
+    @classmethod
+    def of(
+        cls,
+        operands: Mapping[str, Sequence[SSAValue]],
+        properties: Mapping[str, Attribute],
+        result_types: Sequence[Attribute] = (),
+        attributes: Mapping[str, Attribute] | None = None,
+    ) -> Self:
+        """Build the operation from operands by the names of their definitions; absent ones may be left out."""
+        groups: list[SSAValue | Sequence[SSAValue]] = []
+        for name, one in cls.get_irdl_definition().operands:
+            values = operands.get(name, ())
+            groups.append(values if isinstance(one, VarOperandDef | OptOperandDef) else values[0])
+        return cls.build(
+            operands=groups,
+            result_types=list(result_types),
+            properties=dict(properties),
+            attributes=dict(attributes or {}),
+        )
 
     def print(self, printer: Printer) -> None:
         shown = {"kind"} if self.KINDS else set[str]()
@@ -136,11 +156,7 @@ class ClauseOp(IRDLOperation):
             if not operands[name] and not isinstance(one, VarOperandDef | OptOperandDef):
                 parser.raise_error(f"{cls.name} wants its operand {name}")
         values = {name: [next(resolved) for _ in group] for name, group in operands.items()}
-        groups = [
-            values[name] if isinstance(one, VarOperandDef | OptOperandDef) else values[name][0]
-            for name, one in definition.operands
-        ]
         for name in definition.properties:
             if name in attributes:
                 properties[name] = attributes.pop(name)
-        return cls.build(operands=groups, result_types=list(outputs), properties=properties, attributes=attributes)
+        return cls.of(values, properties, outputs, attributes)

@@ -42,6 +42,8 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
+from npuc.hardware.accelerators import Block, accelerator
+
 Space = Literal["read_only", "arena", "fast", "shram"]
 """Where a buffer lives: constants (base pointer 0), the arena (1), a dedicated SRAM (2), or the table area in SHRAM."""
 
@@ -160,15 +162,6 @@ class Activation:
     low: int
     high: int
     function: Function = "none"
-
-
-@dataclass(frozen=True)
-class Block:
-    """OFM block: the part of the OFM that the NPU computes at a time."""
-
-    height: int
-    width: int
-    depth: int
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -329,7 +322,7 @@ class ActivationAttr(Payload[Activation]):
 
 @irdl_attr_definition
 class BlockAttr(Payload[Block]):
-    """`#npu.block<16x16x16>`: height x width x depth"""
+    """`#npu.block<16x16x16>`: the part of the OFM that the NPU computes at a time, height x width x depth"""
 
     name = "npu.block"
 
@@ -338,7 +331,7 @@ class BlockAttr(Payload[Block]):
         return Block(*read_dims(parser, 3))
 
     def text(self) -> str:
-        return f"{self.data.height}x{self.data.width}x{self.data.depth}"
+        return str(self.data)
 
 
 @irdl_attr_definition
@@ -443,8 +436,6 @@ class TargetAttr(ParametrizedAttribute):
             printer.print_string(", ".join(parts))
 
     def verify(self) -> None:
-        from npuc.hardware.accelerators import accelerator
-
         try:
             accelerator(self.accelerator.data)
         except ValueError as error:

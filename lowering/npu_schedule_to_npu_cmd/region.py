@@ -1,0 +1,363 @@
+"""
+One NPU region becomes one program: roots become buffers, kernels become launches, cascades are unrolled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from xdsl.dialects.builtin import StringAttr, UnitAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.analysis.machine import is_scalar, machine_kernel, padding, part_kernel
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.dialects import npu_cmd
+from npuc.dialects.npu import Activation, ActivationAttr, BlockAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
+from npuc.dialects.npu_cmd import DmaOp, FeatureMap, FeatureMapAttr, ProgramOp, Shram, ShramAttr
+from npuc.dialects.npu_schedule import (
+    CascadeOp,
+    ConcatOp,
+    ConstantOp,
+    ConvKernelOp,
+    CopyOp,
+    DepthwiseConv2DOp,
+    ElementwiseOp,
+    KernelOp,
+    PoolOp,
+    ReshapeOp,
+    ScalesOp,
+    SliceOp,
+    YieldOp,
+    element_of,
+    is_brick,
+    nhwc,
+)
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.shram import Dims, Kernel, acc_bits, explain, layout, legal_blocks
+from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
+from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
+from npuc.lowering.npu_schedule_to_npu_cmd.weights import WeightSlice, constant_of, encode_weights
+
+UNSCALED = Scale("natural", 1, 0)
+"""What stands in the scale registers of a kernel that does not scale."""
+
+CLIP_TO_INDEX = {True: 3, False: 2}
+"""Clip range of a table with 32-bit entries, whose index is 8 bits: by signedness of the index."""
+
+
+def average_scale(elements: int) -> Scale:
+    """The scale that makes a sum of `elements` their average, ties away from zero."""
+    bits = (elements - 1).bit_length()
+    return Scale("natural", ((1 << (31 + bits)) + (1 << bits)) // elements, 31 + bits)
+
+
+def default_block(machine: Accelerator, kernel: Kernel) -> Block:
+    """The largest legal block: what a kernel gets that no pass has chosen one for."""
+    return max(legal_blocks(machine, kernel), key=lambda b: (b.height * b.width * b.depth, b))
+
+
+def copy_as_pool(op: CopyOp) -> tuple[int, int]:
+    """Width factor and element bits under which a copy runs as a pool of 8- or 16-bit elements."""
+    bits = element_of(op.ifm).bits
+    return (2, 16) if bits == 32 else (1, bits)
+
+
+class RegionLowering:
+    """The state of lowering one function."""
+
+    def __init__(self, function: FuncOp, machine: Accelerator):
+        self.function = function
+        self.machine = machine
+        self.builder = ProgramBuilder()
+        self.storage = Storage(function)
+        self.maps = FeatureMaps(self.storage)
+        self.blocks: dict[KernelOp, Block] = {}
+        self.slices: dict[ConvKernelOp, list[WeightSlice]] = {}
+        self.tables: dict[KernelOp, SSAValue] = {}
+
+    def run(self) -> ProgramOp:
+        """The program of the whole function."""
+        block = self.function.body.block
+        for index, argument in enumerate(block.args):
+            self.maps.buffers[argument] = self.builder.input(index, storage_bytes(tensor_type(argument)))
+        last = block.last_op
+        if not isinstance(last, ReturnOp):
+            raise VerifyException("an NPU region ends in func.return")
+        for index, value in enumerate(last.operands):
+            self._output(index, value)
+        kernels = [op for op in self.function.body.walk() if isinstance(op, KernelOp)]
+        self.blocks = {op: self._block(op) for op in kernels}
+        self.slices = encode_weights(
+            [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine
+        )
+        for op in block.ops:
+            self._lower(op)
+        return self.builder.finish(self.function.sym_name.data, dict(self.function.attributes))
+
+    def _output(self, index: int, value: SSAValue) -> None:
+        place = self.storage.place(value)
+        if place.root in self.maps.buffers or isinstance(place.root.owner, ConstantOp):
+            raise VerifyException(f"result {index} of the region shares its memory: copy it first")
+        if place.offset or any(is_brick(member) for member in self.storage.members(place.root)):
+            raise VerifyException(f"result {index} of the region must be linear memory of its own")
+        self.maps.buffers[place.root] = self.builder.output(index, storage_bytes(tensor_type(place.root)))
+
+    def _block(self, op: KernelOp) -> Block:
+        kernel = machine_kernel(op)
+        if op.block is None:
+            return default_block(self.machine, kernel)
+        problem = explain(self.machine, kernel, op.block.data)
+        if problem is not None:
+            raise VerifyException(problem)
+        return op.block.data
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _lower(self, op: Operation) -> None:
+        if isinstance(op, KernelOp):
+            self._prepare(op.feature_maps, op.result)
+            self._emit_rows(op, 0, nhwc(op.result)[0])
+        elif isinstance(op, CopyOp):
+            self._prepare([op.ifm], op.result)
+            self._copy(op)
+        elif isinstance(op, CascadeOp):
+            self._cascade(op)
+        elif not isinstance(op, ConstantOp | ScalesOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
+            raise VerifyException(f"{op.name} is not of npu_schedule: lower it first")
+
+    def _prepare(self, inputs: Sequence[SSAValue], result: SSAValue) -> None:
+        """Buffers for what a kernel reads and writes."""
+        for value in inputs:
+            root = self.storage.root(value)
+            if root not in self.maps.buffers:
+                if not isinstance(root.owner, ConstantOp):
+                    raise VerifyException("a feature map is read before anything has written it")
+                self.maps.buffers[root] = self.builder.constant(constant_of(root, "a feature map").tobytes())
+        root = self.storage.root(result)
+        if root not in self.maps.buffers:
+            self.maps.buffers[root] = self.builder.alloc(storage_bytes(tensor_type(root)), "arena")
+
+    def _table(self, op: KernelOp) -> SSAValue | None:
+        """The kernel's table in SHRAM, brought there on its first launch."""
+        value = op.table_value
+        if value is None:
+            return None
+        if op not in self.tables:
+            data = constant_of(value, "a table").tobytes()
+            source = self.builder.constant(data)
+            self.tables[op] = self.builder.alloc(len(data), "shram")
+            self.builder.emit(DmaOp(source, self.tables[op], len(data)), op)
+        return self.tables[op]
+
+    def _emit_rows(self, op: KernelOp, start: int, stop: int) -> None:
+        """The launches that compute OFM rows [start, stop), one for each depth slice."""
+        table = self._table(op)
+        for index in range(len(self.slices[op]) if isinstance(op, ConvKernelOp) else 1):
+            self._launch(op, start, stop, index, table)
+
+    def _launch(self, op: KernelOp, start: int, stop: int, index: int, table: SSAValue | None) -> None:
+        window = op.sliding
+        ifm, result = op.feature_maps[0], op.result
+        ifm_h, ifm_w, _ = nhwc(ifm)
+        _, ofm_w, ofm_c = nhwc(result)
+        zero_points = op.zero_points.data
+        channels = (0, ofm_c)
+        part: WeightSlice | None = None
+        if isinstance(op, ConvKernelOp):
+            part = self.slices[op][index]
+            channels = (part.start, part.end)
+        first, last, top, bottom = ifm_rows(op, start, stop)
+        _, left, _, right = padding(window, (ifm_h, ifm_w), (stop - start, ofm_w))
+        by_channel = isinstance(op, DepthwiseConv2DOp)
+        ifm_buffer, ifm_map = self.maps.view(ifm, zero_points[0], (first, last), channels if by_channel else None)
+        ofm_buffer, ofm_map = self.maps.view(result, zero_points[-1], (start, stop), channels)
+        operands: dict[str, Sequence[SSAValue]] = {"ifm": [ifm_buffer], "ofm": [ofm_buffer]}
+        properties: dict[str, Attribute] = {
+            "ifm_map": FeatureMapAttr(ifm_map),
+            "ofm_map": FeatureMapAttr(ofm_map),
+            "scale": op.scale or ScaleAttr(UNSCALED),
+            "activation": ActivationAttr(clamp_to_registers(op.activation.data, ofm_map.element.bits)),
+        }
+        if table is not None:
+            operands["table"] = [table]
+            if ofm_map.element.bits == 32:
+                properties["clip_range"] = IntsAttr((CLIP_TO_INDEX[ifm_map.element.signed],))
+        properties |= self._shram(machine_kernel(op), self.blocks[op])
+        if isinstance(op, ConvKernelOp):
+            assert part is not None
+            streams = self.builder.constant(part.data)
+            operands |= {"weights": [streams], "scales": [streams]}
+            properties |= {
+                "weight_ranges": IntsAttr(part.weight_ranges),
+                "scale_ranges": IntsAttr(part.scale_ranges),
+                "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
+            }
+            if part_kernel(op):
+                properties["part_kernel"] = UnitAttr()
+            launch = (npu_cmd.DepthwiseOp if by_channel else npu_cmd.ConvOp).of(operands, properties)
+        elif isinstance(op, PoolOp):
+            properties |= {
+                "kind": op.kind,
+                "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
+            }
+            if op.kind.data == "average" and op.scale is None and not any((top, left, bottom, right)):
+                # The stripe has lost the padding that made the NPU divide by itself.
+                properties["scale"] = ScaleAttr(average_scale(window.height * window.width))
+            launch = npu_cmd.PoolOp.of(operands, properties)
+        else:
+            assert isinstance(op, ElementwiseOp)
+            properties["kind"] = op.kind
+            if op.is_reversed is not None:
+                properties["reversed"] = UnitAttr()
+            if op.operand_scales is not None:
+                properties["operand_scales"] = op.operand_scales
+            if op.ifm2 is not None:
+                self._second(op, op.ifm2, (start, stop), operands, properties)
+            launch = npu_cmd.ElementwiseOp.of(operands, properties)
+        self.builder.emit(launch, op)
+
+    def _second(
+        self,
+        op: ElementwiseOp,
+        ifm2: SSAValue,
+        rows: tuple[int, int],
+        operands: dict[str, Sequence[SSAValue]],
+        properties: dict[str, Attribute],
+    ) -> None:
+        """IFM2 of a binary kernel: a number in a register, or a feature map that may be broadcast."""
+        zero_point = op.zero_points.data[1]
+        if is_scalar(ifm2):
+            value = int(constant_of(ifm2, "a scalar").reshape(-1)[0])
+            properties["scalar"] = IntsAttr((value, zero_point))
+            return
+        full, own = nhwc(op.result), nhwc(ifm2)
+        bits = sum(1 << axis for axis in range(3) if own[axis] == 1 and full[axis] != 1)
+        if bits:
+            properties["broadcast"] = IntsAttr((bits,))
+        buffer, fm = self.maps.view(ifm2, zero_point, rows if own[0] != 1 else (0, 1))
+        operands["ifm2"] = [buffer]
+        properties["ifm2_map"] = FeatureMapAttr(fm)
+
+    def _shram(self, kernel: Kernel, block: Block) -> dict[str, Attribute]:
+        """Block and SHRAM layout of a launch."""
+        found = layout(self.machine, kernel, block)
+        assert found is not None, "the block has been checked"
+        ib2 = found.ib2_start if kernel.binary and not kernel.ifm2_scalar else None
+        return {
+            "block": BlockAttr(block),
+            "shram": ShramAttr(Shram(found.ib_end, found.ab_start, acc_bits(kernel), ib2)),
+        }
+
+    def _copy(self, op: CopyOp) -> None:
+        """A copy runs as an average pool of one element; 32-bit elements as pairs of 16."""
+        factor, bits = copy_as_pool(op)
+        height = nhwc(op.ifm)[0]
+        views: list[tuple[SSAValue, FeatureMap]] = []
+        for value in (op.ifm, op.result):
+            buffer, fm = self.maps.view(value, 0, (0, height))
+            if factor > 1 and fm.layout != "nhwc":
+                raise VerifyException("32-bit feature maps are copied in linear layout only")
+            element = replace(fm.element, bits=bits)
+            views.append((buffer, replace(fm, depth=fm.depth * factor, element=element)))
+        (source, ifm_map), (destination, ofm_map) = views
+        dims = Dims(ofm_map.height, ofm_map.width, ofm_map.depth)
+        kernel = Kernel(
+            kind="avg_pool",
+            ifm=dims,
+            ofm=dims,
+            ifm_bits=bits,
+            ofm_bits=bits,
+            ifm_format=ifm_map.layout,
+            ofm_format=ofm_map.layout,
+        )
+        launch = npu_cmd.PoolOp.of(
+            {"ifm": [source], "ofm": [destination]},
+            {
+                "kind": StringAttr("average"),
+                "ifm_map": FeatureMapAttr(ifm_map),
+                "ofm_map": FeatureMapAttr(ofm_map),
+                "window": WindowAttr(Window()),
+                "scale": ScaleAttr(average_scale(1)),
+                "activation": ActivationAttr(Activation(*ofm_map.element.range)),
+                **self._shram(kernel, default_block(self.machine, kernel)),
+            },
+        )
+        self.builder.emit(launch, op)
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _cascade(self, cascade: CascadeOp) -> None:
+        """
+        Unroll a cascade on demand: before a stripe of a kernel, its producers run just far enough to feed it.
+
+        What stays inside lives in a rolling buffer of as many rows as its producer says; a buffer too low for what its
+        consumers still need is an error.
+        """
+        kernels = [op for op in cascade.body.block.ops if isinstance(op, KernelOp)]
+        others = [op for op in cascade.body.block.ops if not isinstance(op, KernelOp | YieldOp | ConstantOp | ScalesOp)]
+        if others:
+            raise VerifyException(f"a cascade holds kernels, not {others[0].name}")
+        producer: dict[SSAValue, KernelOp] = {op.result: op for op in kernels}
+        for op in kernels:
+            if op.rolling is not None and self.storage.root(op.result) is op.result:
+                rows = op.rolling.data[0]
+                self.maps.rolling[op.result] = rows
+                size = rows * self.storage.place(op.result).stride_y
+                self.maps.buffers[op.result] = self.builder.alloc(size, "arena")
+        for op in kernels:
+            self._prepare([v for v in op.feature_maps if v not in producer], op.result)
+        done = dict.fromkeys(kernels, 0)
+        consumers = {op: [c for c in kernels if any(v is op.result for v in c.feature_maps)] for op in kernels}
+
+        def produce(op: KernelOp, target: int) -> None:
+            height = nhwc(op.result)[0]
+            step = op.stripe.data[0] if op.stripe is not None else height
+            while done[op] < min(target, height):
+                stop = min(done[op] + step, height)
+                for value in op.feature_maps:
+                    if value in producer:
+                        produce(producer[value], needed_rows(op, value, done[op], stop)[1])
+                if op.rolling is not None:
+                    waiting = [c for c in consumers[op] if done[c] < nhwc(c.result)[0]]
+                    low = min((needed_rows(c, op.result, done[c], done[c] + 1)[0] for c in waiting), default=done[op])
+                    if stop - low > op.rolling.data[0]:
+                        raise VerifyException(
+                            f"{stop - low} rows are alive in a rolling buffer of {op.rolling.data[0]}"
+                        )
+                self._emit_rows(op, done[op], stop)
+                done[op] = stop
+
+        for op in kernels:
+            if not consumers[op] or op.rolling is None:
+                produce(op, nhwc(op.result)[0])
+
+
+def clamp_to_registers(activation: Activation, ofm_bits: int) -> Activation:
+    """The clamp as 16-bit registers hold it; a 32-bit OFM without table is not clamped at all."""
+    if ofm_bits == 32 and activation.function == "none":
+        return replace(activation, low=-(1 << 15), high=(1 << 15) - 1)
+    return activation
+
+
+def ifm_rows(op: KernelOp, start: int, stop: int) -> tuple[int, int, int, int]:
+    """IFM rows [first, last) that OFM rows [start, stop) read, and the rows of padding above and below them."""
+    window = op.sliding
+    height = nhwc(op.feature_maps[0])[0]
+    up = 1 if window.upscale == "none" else 2
+    first = start * window.stride_y - window.top
+    last = (stop - 1) * window.stride_y + window.dilated_height - window.top
+    low, high = max(first, 0), min(last, height * up)
+    if low % up:
+        raise VerifyException("a stripe of an upscaled IFM starts between two of its rows")
+    return low // up, -(-high // up), low - first, max(0, last - height * up)
+
+
+def needed_rows(op: KernelOp, value: SSAValue, start: int, stop: int) -> tuple[int, int]:
+    """Rows [first, last) of `value` that OFM rows [start, stop) of `op` read."""
+    if isinstance(op, ElementwiseOp):
+        return (start, stop) if nhwc(value)[0] != 1 else (0, 1)
+    first, last, _, _ = ifm_rows(op, start, stop)
+    return first, last
