@@ -82,12 +82,12 @@ def make_inputs(litert: Any, seed: int) -> list[list[np.ndarray]]:
     return cases + [[_corner(kind, d, position) for position, d in enumerate(details)] for kind in CORNERS]
 
 
-def make(model: bytes, seed: int) -> Golden:
-    """Inputs for the model and LiteRT's answers."""
+def make(model: bytes, seed: int, samples: Sequence[Sequence[np.ndarray]] = ()) -> Golden:
+    """The usual inputs for the model, then `samples`, and LiteRT's answers."""
     from ai_edge_litert import __version__
 
     litert = interpreter(model)
-    inputs = make_inputs(litert, seed)
+    inputs = make_inputs(litert, seed) + [list(case) for case in samples]
     return Golden(inputs, [run(litert, case) for case in inputs], __version__)
 
 

@@ -46,7 +46,7 @@ def write(entry: Entry, source: str) -> dict[str, Any]:
     (HERE / f"{entry.name}.tflite").write_bytes(entry.data)
     comparisons = 0
     if entry.golden:
-        made = golden.make(entry.twin or entry.data, zlib.crc32(entry.name.encode()))
+        made = golden.make(entry.twin or entry.data, zlib.crc32(entry.name.encode()), entry.samples)
         golden.save(HERE / f"{entry.name}.npz", made)
         comparisons = made.comparisons
     operators = operator_names(entry.data)

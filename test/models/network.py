@@ -90,17 +90,22 @@ class Network:
 
     # -- operators with weights
 
-    def weights(self, shape: Sequence[int], axis: int, x: Tensor, per_channel: bool) -> tuple[Tensor, Tensor]:
+    def weights(
+        self, shape: Sequence[int], axis: int, x: Tensor, per_channel: bool, activation: str
+    ) -> tuple[Tensor, Tensor]:
         """Weights and bias for input `x`; `axis` is the dimension of output channels."""
         channels = shape[axis]
+        # Where the activation fixes the output's range, the weights are scaled to it.
+        sum_spread = x.scales()[0] * SPREAD[x.dtype] * WEIGHT_SPREAD * math.sqrt(math.prod(shape) / channels)
+        around = {"RELU6": 3 / sum_spread, "RELU_N1_TO_1": 1 / sum_spread}.get(activation, 0.01)
         name = self.name("weights")
         (x_scale,) = x.scales()
         if self.dtype == "uint8":
-            scale: float | list[float] = self.scale(0.01)
+            scale: float | list[float] = self.scale(around)
             data = self.rng.integers(0, 256, shape).astype(np.uint8)
             weights = Tensor(name, tuple(shape), "uint8", scale, int(self.rng.integers(100, 156)), data=data)
         else:
-            scale = [self.scale(0.01) for _ in range(channels)] if per_channel else self.scale(0.01)
+            scale = [self.scale(around) for _ in range(channels)] if per_channel else self.scale(around)
             data = self.rng.integers(-127, 128, shape).astype(np.int8)
             weights = Tensor(name, tuple(shape), "int8", scale, axis=axis, data=data)
         spread = SPREAD[x.dtype] * WEIGHT_SPREAD * math.sqrt(math.prod(shape) / channels)
@@ -141,7 +146,7 @@ class Network:
     ) -> Tensor:
         """CONV_2D with `depth` output channels."""
         n, h, w, c = x.shape
-        weights, bias = self.weights((depth, *kernel, c), 0, x, per_channel)
+        weights, bias = self.weights((depth, *kernel, c), 0, x, per_channel, activation)
         shape = (n, *_window((h, w), kernel, stride, padding, dilation), depth)
         y = self.ofm("conv", shape, x, weights, kernel[0] * kernel[1] * c, activation)
         return self.add_op(
@@ -162,7 +167,7 @@ class Network:
     ) -> Tensor:
         """DEPTHWISE_CONV_2D."""
         n, h, w, c = x.shape
-        weights, bias = self.weights((1, *kernel, c * multiplier), 3, x, per_channel)
+        weights, bias = self.weights((1, *kernel, c * multiplier), 3, x, per_channel, activation)
         shape = (n, *_window((h, w), kernel, stride, padding, dilation), c * multiplier)
         y = self.ofm("depthwise", shape, x, weights, kernel[0] * kernel[1], activation)
         return self.add_op(
@@ -176,7 +181,7 @@ class Network:
     ) -> Tensor:
         """TRANSPOSE_CONV."""
         n, h, w, c = x.shape
-        weights, bias = self.weights((depth, *kernel, c), 0, x, True)
+        weights, bias = self.weights((depth, *kernel, c), 0, x, True, "NONE")
         shape = [n, h * stride[0], w * stride[1], depth]
         if padding == "VALID":
             shape[1:3] = [shape[1] + max(kernel[0] - stride[0], 0), shape[2] + max(kernel[1] - stride[1], 0)]
@@ -193,7 +198,7 @@ class Network:
     ) -> Tensor:
         """FULLY_CONNECTED over the last dimension of a [batch, features] tensor."""
         n, features = x.shape
-        weights, offsets = self.weights((depth, features), 0, x, per_channel)
+        weights, offsets = self.weights((depth, features), 0, x, per_channel, activation)
         y = self.ofm("dense", (n, depth), x, weights, features, activation)
         return self.add_op("FULLY_CONNECTED", [x, weights, offsets if bias else None], [y], activation=activation)
 

@@ -9,7 +9,8 @@ from network import Network
 from tiny_writer import Tensor
 
 Build = Callable[[Network], Tensor | list[Tensor]]
-MAPS = (1, 8, 8, 8)
+MAPS = (1, 5, 6, 9)
+DEEP = (1, 3, 5, 19)
 
 
 def models() -> Iterator[Entry]:
@@ -77,7 +78,7 @@ def tanh(n: Network) -> Tensor:
 
 def _wide(n: Network) -> Tensor:
     """An input of -8..8 or so, in a size that takes every 8-bit value."""
-    return n.input((1, 8, 8, 8), scale=n.scale(16 / (65536 if n.dtype == "int16" else 256)))
+    return n.input(DEEP, scale=n.scale(16 / (65536 if n.dtype == "int16" else 256)))
 
 
 def _same(n: Network, op: str, *shapes: tuple[int, ...]) -> Tensor:
@@ -85,7 +86,7 @@ def _same(n: Network, op: str, *shapes: tuple[int, ...]) -> Tensor:
     return n.extremum(op, a, n.input(shapes[-1], scale=a.scales()[0], zero=a.zeros()[0]))
 
 
-def _two(n: Network, op: str, first: tuple[int, ...] = MAPS, second: tuple[int, ...] = MAPS, **kw: object) -> Tensor:
+def _two(n: Network, op: str, first: tuple[int, ...] = DEEP, second: tuple[int, ...] = DEEP, **kw: object) -> Tensor:
     return n.binary(op, n.input(first), n.input(second, scale=n.scale(0.02)), **kw)  # type: ignore[arg-type]
 
 
@@ -123,8 +124,8 @@ CONVOLUTIONS: dict[str, tuple[Build, str]] = {
     "conv_11x13": (lambda n: n.conv(n.input((1, 14, 15, 2)), 4, (11, 13)), "a kernel larger than a sub-kernel"),
     "conv_1x1_spatial": (lambda n: n.conv(n.input((1, 1, 1, 40)), 20, (1, 1)), "one by one pixel"),
     "conv_relu": (lambda n: n.conv(n.input(MAPS), 8, activation="RELU"), "fused RELU"),
-    "conv_relu6": (lambda n: n.conv(n.input(MAPS, 0.006), 8, activation="RELU6"), "fused RELU6"),
-    "conv_relu_n1_to_1": (lambda n: n.conv(n.input(MAPS, 0.003), 8, activation="RELU_N1_TO_1"), "fused RELU_N1_TO_1"),
+    "conv_relu6": (lambda n: n.conv(n.input(MAPS), 8, activation="RELU6"), "fused RELU6"),
+    "conv_relu_n1_to_1": (lambda n: n.conv(n.input(MAPS), 8, activation="RELU_N1_TO_1"), "fused RELU_N1_TO_1"),
     "conv_per_tensor": (lambda n: n.conv(n.input(MAPS), 8, per_channel=False), "one scale for all weights"),
     "depthwise": (lambda n: n.depthwise(n.input((1, 9, 7, 12))), "3x3 stride 1"),
     "depthwise_stride2": (lambda n: n.depthwise(n.input((1, 10, 9, 16)), stride=(2, 2)), "3x3 stride 2"),
@@ -134,7 +135,7 @@ CONVOLUTIONS: dict[str, tuple[Build, str]] = {
         "one input channel, multiplier 8",
     ),
     "depthwise_dilation2": (lambda n: n.depthwise(n.input((1, 12, 11, 8)), dilation=(2, 2)), "dilation 2"),
-    "depthwise_relu6": (lambda n: n.depthwise(n.input(MAPS, 0.015), activation="RELU6"), "fused RELU6"),
+    "depthwise_relu6": (lambda n: n.depthwise(n.input(MAPS), activation="RELU6"), "fused RELU6"),
     "fully_connected": (lambda n: n.fully_connected(n.input((1, 40)), 24), "batch 1"),
     "fully_connected_batch4": (lambda n: n.fully_connected(n.input((4, 24)), 10), "batch 4"),
     "fully_connected_relu": (lambda n: n.fully_connected(n.input((1, 17)), 9, "RELU"), "odd sizes, fused RELU"),
@@ -168,16 +169,16 @@ ELEMENTWISE: dict[str, tuple[Build, str]] = {
     "add": (lambda n: _two(n, "ADD"), "different scales"),
     "add_same_scales": (lambda n: _same_scales(n, "ADD"), "equal scales"),
     "add_relu": (lambda n: _two(n, "ADD", activation="RELU"), "fused RELU"),
-    "add_broadcast_channels": (lambda n: _two(n, "ADD", MAPS, (1, 1, 1, 8)), "second operand broadcast over H and W"),
-    "add_broadcast_first": (lambda n: _two(n, "ADD", (1, 1, 8, 1), MAPS), "first operand broadcast over H and C"),
+    "add_broadcast_channels": (lambda n: _two(n, "ADD", MAPS, (1, 1, 1, 9)), "second operand broadcast over H and W"),
+    "add_broadcast_first": (lambda n: _two(n, "ADD", (1, 1, 6, 1), MAPS), "first operand broadcast over H and C"),
     "add_constant": (lambda n: n.binary("ADD", n.input(MAPS), n.constant(MAPS, 0.013)), "a constant operand"),
     "add_scalar": (lambda n: n.binary("ADD", n.input(MAPS), n.constant((), 0.013)), "a scalar constant"),
     "sub": (lambda n: _two(n, "SUB"), "different scales"),
     "sub_same_scales": (lambda n: _same_scales(n, "SUB"), "equal scales"),
-    "sub_broadcast_first": (lambda n: _two(n, "SUB", (1, 8, 1, 8), MAPS), "first operand broadcast over W"),
+    "sub_broadcast_first": (lambda n: _two(n, "SUB", (1, 5, 1, 9), MAPS), "first operand broadcast over W"),
     "sub_scalar_first": (lambda n: n.binary("SUB", n.constant((), 0.03), n.input(MAPS)), "constant minus tensor"),
     "mul": (lambda n: _two(n, "MUL"), "different scales"),
-    "mul_broadcast": (lambda n: _two(n, "MUL", MAPS, (1, 1, 1, 8)), "broadcast over H and W"),
+    "mul_broadcast": (lambda n: _two(n, "MUL", MAPS, (1, 1, 1, 9)), "broadcast over H and W"),
     "mul_scalar": (
         lambda n: n.binary("MUL", n.input(MAPS), n.constant((1,), 0.013), activation="RELU6"),
         "a constant of one element, fused RELU6",
@@ -223,7 +224,7 @@ TABLES: dict[str, tuple[Build, str]] = {
 EXTREMA: dict[str, tuple[Build, str]] = {
     "minimum": (lambda n: _same(n, "MINIMUM", MAPS), "two tensors"),
     "maximum": (lambda n: _same(n, "MAXIMUM", MAPS), "two tensors"),
-    "maximum_broadcast": (lambda n: _same(n, "MAXIMUM", MAPS, (1, 1, 1, 8)), "second operand broadcast over H and W"),
+    "maximum_broadcast": (lambda n: _same(n, "MAXIMUM", MAPS, (1, 1, 1, 9)), "second operand broadcast over H and W"),
 }
 SOFTMAXES: dict[str, tuple[Build, str]] = {
     "softmax": (lambda n: softmax(n, (1, 10)), "ten classes"),
@@ -231,11 +232,11 @@ SOFTMAXES: dict[str, tuple[Build, str]] = {
 }
 
 MOVES: dict[str, tuple[Build, str]] = {
-    "concat_channels": (lambda n: _concat(n, 3, 5, 16, 3), "three inputs, odd depths"),
+    "concat_channels": (lambda n: _concat(n, 3, 5, 16, 2), "three inputs, odd depths"),
     "concat_height": (lambda n: _concat(n, 1, 2, 3), "axis 1"),
     "concat_width": (lambda n: _concat(n, 2, 4, 1, 2), "axis 2"),
     "split_channels": (lambda n: n.split(n.input((1, 4, 5, 24)), 3, 3), "three parts, depth 8"),
-    "split_height": (lambda n: n.split(n.input(MAPS), 2, 1), "axis 1"),
+    "split_height": (lambda n: n.split(n.input((1, 6, 4, 5)), 2, 1), "axis 1"),
     "slice": (lambda n: slice_(n, n.input((1, 9, 10, 12)), [0, 2, 3, 4], [1, 5, -1, 7]), "all axes, a size of -1"),
     "strided_slice": (
         lambda n: strided_slice(n, n.input((1, 9, 10, 12)), [0, 1, 2, 3], [1, 8, 9, 12], [1, 1, 1, 1]),
