@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from npuc.hardware.weights.coding import CODES, MAX_WEIGHT, Slice, code_of, write_end, write_slices
 from npuc.hardware.weights.order import WeightOrder, traverse
+from npuc.hardware.weights.search import Batch, Plan, plan
 
 Request = tuple[np.ndarray, WeightOrder]
-ALIGNMENT = 16
-SLICE_LIMIT = 32767
+WRITE_AT_ONCE = 1 << 17
 
 
 def encode(requests: Sequence[Request]) -> list[list[bytes]]:
@@ -19,33 +20,105 @@ def encode(requests: Sequence[Request]) -> list[list[bytes]]:
     C,H,W,1) with its order. Streams are padded to 16 bytes, decode to exactly the weights, and depend on nothing but
     the request. Raises ValueError for weights that do not fit.
     """
-    return [[_encode_stream(traverse(w, order, core)) for core in range(order.cores)] for w, order in requests]
+    result = [[b""] * order.cores for _, order in requests]
+    for places, batch in _batches(requests):
+        for (request, core), stream in zip(places, _write(batch, plan(batch)), strict=True):
+            result[request][core] = stream
+    return result
 
 
 def encoded_sizes(requests: Sequence[Request]) -> list[list[int]]:
     """The lengths in bytes of the streams that `encode` gives for the same requests."""
-    return [[len(stream) for stream in streams] for streams in encode(requests)]
+    result = [[0] * order.cores for _, order in requests]
+    for places, batch in _batches(requests):
+        for (request, core), size in zip(places, plan(batch).stream_bytes.tolist(), strict=True):
+            result[request][core] = size
+    return result
 
 
-def _encode_stream(weights: np.ndarray) -> bytes:
-    """A stream of uncompressed slices."""
-    if not len(weights):
-        return b""
-    if weights.min() < -255 or weights.max() > 255:
-        raise ValueError("weights less their zero point must lie in -255..255")
-    codes = np.where(weights >= 0, 2 * weights, 1 - 2 * weights).astype(np.uint16)
-    width = max(2, int(codes.max()).bit_length())
-    fields: list[np.ndarray] = []
-    for start in range(0, len(codes), SLICE_LIMIT):
-        part = codes[start : start + SLICE_LIMIT]
-        header = 6 | (len(part) - 1) << 3 | 7 << 18 | 1 << 22 | (width - 2) << 33
-        fields.append(_bits(np.array([header]), 36))
-        fields.append(_bits(part, width))
-    bits = np.concatenate([*fields, np.ones(3, np.uint8)])
-    padded = np.ones(-(-len(bits) // (8 * ALIGNMENT)) * 8 * ALIGNMENT, np.uint8)
-    padded[: len(bits)] = bits
-    return np.packbits(padded, bitorder="little").tobytes()
+def _batches(requests: Sequence[Request]) -> list[tuple[list[tuple[int, int]], Batch]]:
+    """
+    The ordered streams as (request, core) and symbols, byte-sized ones and wide ones apart.
+
+    A symbol is a weight cut to its low bits, 8 of them if the weights of the volume then stay different, else 9. So
+    weight 0 is symbol 0, and the padding can be done on symbols.
+    """
+    places: dict[int, list[tuple[int, int]]] = {8: [], 9: []}
+    streams: dict[int, list[np.ndarray]] = {8: [], 9: []}
+    codes: dict[int, list[np.ndarray]] = {8: [], 9: []}
+    for number, (weights, order) in enumerate(requests):
+        if not weights.size:
+            continue
+        low, high = min(int(weights.min()), 0), max(int(weights.max()), 0)
+        if low < -MAX_WEIGHT or high > MAX_WEIGHT:
+            raise ValueError(f"weights less their zero point must lie in -255..255, not {low}..{high}")
+        bits = 8 if high - low < 256 else 9
+        symbols = weights.astype(np.uint8) if bits == 8 else (weights & 511).astype(np.uint16)
+        first = low if bits == 8 else -MAX_WEIGHT - 1
+        weight_of = (np.arange(1 << bits) - first) % (1 << bits) + first
+        for core in range(order.cores):
+            stream = traverse(symbols, order, core)
+            if len(stream):
+                places[bits].append((number, core))
+                streams[bits].append(stream)
+                codes[bits].append(code_of(weight_of))
+    return [
+        (
+            places[bits],
+            Batch(
+                np.concatenate(streams[bits]),
+                np.cumsum([0] + [len(stream) for stream in streams[bits]]),
+                np.array(codes[bits]) % CODES,  # -256, which is no weight, goes where no other code is
+            ),
+        )
+        for bits in (8, 9)
+        if streams[bits]
+    ]
 
 
-def _bits(values: np.ndarray, width: int) -> np.ndarray:
-    return (values[:, None] >> np.arange(width) & 1).astype(np.uint8).reshape(-1)
+def _write(batch: Batch, plan: Plan) -> list[bytes]:
+    """The planned streams as bytes."""
+    sections = plan.sections
+    ends = np.cumsum(plan.stream_bytes)
+    starts = ends - plan.stream_bytes
+    # Slices follow each other within a stream; the next stream starts at its own place.
+    stream = sections.stream[plan.slice_section]
+    ahead = np.cumsum(plan.slice_bits) - plan.slice_bits
+    first_slice = np.searchsorted(stream, np.arange(len(ends)))
+    position = starts[stream] * 8 + ahead - ahead[first_slice][stream]
+
+    words = np.zeros(int(ends[-1]) // 8 + 1, np.uint64)
+    after = np.cumsum(plan.slice_stop - plan.slice_first)
+    piece = np.searchsorted(after, np.arange(0, after[-1], WRITE_AT_ONCE) + WRITE_AT_ONCE)
+    first = 0
+    for last in piece.tolist():
+        last = min(last + 1, len(position))
+        write_slices(words, [_slice(batch, plan, i, int(position[i])) for i in range(first, last)])
+        first = last
+    last_slice = np.append(first_slice[1:], len(stream)) - 1
+    for at, end in zip((position + plan.slice_bits)[last_slice].tolist(), ends.tolist(), strict=True):
+        write_end(words, at, end * 8)
+    data = words.astype("<u8").tobytes()
+    return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def _slice(batch: Batch, plan: Plan, number: int, position: int) -> Slice:
+    """One slice of the plan, with its weights."""
+    section = int(plan.slice_section[number])
+    first, stop = int(plan.slice_first[number]), int(plan.slice_stop[number])
+    symbols = batch.symbols[plan.sections.start[section] : plan.sections.stop[section]]
+    runs = None
+    if section in plan.sections.coded:
+        symbols = symbols[plan.sections.coded[section][first:stop]]
+        runs = plan.sections.runs(section)[first + (first > 0) : stop + 1]
+    else:
+        symbols = symbols[first:stop]
+    return Slice(
+        indices=plan.index_of[section][symbols],
+        state=int(plan.slice_state[number]),
+        zdiv=int(plan.sections.zdiv[section]),
+        runs=runs,
+        palette=plan.sections.palette(section),
+        new_palette=first == 0,
+        position=position,
+    )
