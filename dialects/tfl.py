@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING
 from xdsl.dialects.builtin import (
     ArrayAttr,
     BoolAttr,
-    ComplexType,
     DenseArrayBase,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
@@ -220,11 +219,10 @@ def _print_constant(value: Attribute, printer: Printer) -> None:
     # xDSL reads a hexadecimal element of a float `dense` as an integer's value, and prints NaN, infinities and
     # whole numbers of more than nine digits so. Its hexadecimal form of the whole constant has no such trap.
     if isinstance(value, DenseIntOrFPElementsAttr) and len(value) <= 100:
-        if not isinstance(value.type.element_type, ComplexType):
-            if any(isinstance(v, float) and not abs(v) < 1e9 for v in value.get_values()):
-                printer.print_string(f'dense<"0x{value.data.data.hex().upper()}"> : ')
-                printer.print_attribute(value.type)
-                return
+        if any(isinstance(v, float) and not abs(v) < 1e9 for v in value.get_values()):
+            printer.print_string(f'dense<"0x{value.data.data.hex().upper()}"> : ')
+            printer.print_attribute(value.type)
+            return
     printer.print_attribute(value)
 
 
@@ -323,13 +321,14 @@ class BuiltinOp(TflOp):
     A builtin operator that the compiler only carries along: `tfl.builtin %x {operator = "CAST", options = {...}}`.
 
     `operator` is its name in the TFLite schema, `options` the fields of its options table, absent when the file has
-    none. References to subgraphs are symbols.
+    none; `options_type` names the table where it is not the operator's usual one. References to subgraphs are symbols.
     """
 
     name = "tfl.builtin"
 
     operator_name = prop_def(StringAttr, prop_name="operator")
     options = opt_prop_def(DictionaryAttr)
+    options_type = opt_prop_def(StringAttr)
     inputs = var_operand_def()
     outputs = var_result_def()
 
@@ -479,6 +478,7 @@ class FullyConnectedOp(TflOp):
     keep_num_dims = prop_def(BoolAttr, _FALSE)
     asymmetric_quantize_inputs = prop_def(BoolAttr, _FALSE)
     quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
+    quant_spec = opt_prop_def(ConstBytesAttr)
     traits = traits_def(Pure())
 
 
