@@ -1,0 +1,139 @@
+"""
+LiteRT as the host: runs the operators that stay on the CPU, and the original model as the reference.
+
+LiteRT is an optional dependency (extra `run`); it is imported when first needed, and its absence is a HostError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuc.simulator.stream import StreamError
+from npuc.simulator.tflite import CompiledModel
+
+
+class HostError(StreamError):
+    """Something that LiteRT cannot run, or LiteRT's absence: one line."""
+
+
+def _modules() -> tuple[Any, Any]:
+    try:
+        from ai_edge_litert import interpreter, schema_py_generated
+    except ImportError:
+        raise HostError("CPU operators and references need LiteRT: pip install ai-edge-litert") from None
+    return interpreter, schema_py_generated
+
+
+def _interpreter(data: bytes, keep_all: bool = False) -> Any:
+    module, _ = _modules()
+    try:
+        found = module.Interpreter(
+            model_content=data,
+            experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=keep_all,
+            num_threads=1,
+        )
+        found.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise HostError(f"LiteRT refuses the model: {' '.join(str(error).split())}") from None
+    return found
+
+
+def _pack(model: Any) -> bytes:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _without_bad_axes(data: bytes) -> bytes:
+    """
+    The model with per-axis quantisation taken from tensors that have not the axis.
+
+    TFLM accepts such metadata (person_detect's biases carry it) and LiteRT does not; no kernel uses it.
+    """
+    _, schema = _modules()
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            quantisation = tensor.quantization
+            rank = 0 if tensor.shape is None else len(tensor.shape)
+            if quantisation and quantisation.scale is not None and quantisation.quantizedDimension >= max(rank, 1):
+                quantisation.quantizedDimension = 0
+    return _pack(model)
+
+
+class CpuOperator:
+    """One operator of a compiled file as a model of its own; every tensor it reads or writes is an input or output."""
+
+    def __init__(self, model: CompiledModel, index: int):
+        _, schema = _modules()
+        whole = schema.ModelT.InitFromPackedBuf(model.source, 0)
+        graph = whole.subgraphs[0]
+        operator = graph.operators[index]
+        used = [i for i in dict.fromkeys([*operator.inputs, *operator.outputs]) if i >= 0]
+        numbers = {old: new for new, old in enumerate(used)}
+        graph.tensors = [graph.tensors[i] for i in used]
+        source = model.operators[index]
+        self.feeds = [
+            i
+            for i in dict.fromkeys(source.inputs)
+            if i >= 0 and model.tensors[i].data is None and not model.tensors[i].is_variable
+        ]
+        self.results = list(source.outputs)
+        operator.inputs = np.array([numbers.get(i, -1) for i in operator.inputs], np.int32)
+        operator.outputs = np.array([numbers.get(i, -1) for i in operator.outputs], np.int32)
+        operator.intermediates = None
+        graph.operators = [operator]
+        graph.inputs = np.array([numbers[i] for i in self.feeds], np.int32)
+        graph.outputs = np.array([numbers[i] for i in self.results], np.int32)
+        whole.signatureDefs = None
+        whole.metadata = None
+        self._interpreter = _interpreter(_pack(whole))
+
+    def run(self, values: Mapping[int, NDArray]) -> dict[int, NDArray]:
+        """Feeds tensors by their index in the compiled file; gives the operator's outputs likewise."""
+        found = self._interpreter
+        details = found.get_input_details()
+        for index, detail in zip(self.feeds, details, strict=True):
+            found.set_tensor(detail["index"], values[index].reshape(detail["shape"]))
+        found.reset_all_variables()
+        found.invoke()
+        outputs = found.get_output_details()
+        return {i: found.get_tensor(detail["index"]) for i, detail in zip(self.results, outputs, strict=True)}
+
+
+class Reference:
+    """The original model in LiteRT's reference kernels, every intermediate tensor kept."""
+
+    def __init__(self, data: bytes):
+        try:
+            self._interpreter = _interpreter(data, keep_all=True)
+        except HostError:
+            self._interpreter = _interpreter(_without_bad_axes(data), keep_all=True)
+        self.input_details: list[dict[str, Any]] = self._interpreter.get_input_details()
+        self.output_details: list[dict[str, Any]] = self._interpreter.get_output_details()
+
+    def run(self, inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
+        """Outputs by name, for inputs by name."""
+        found = self._interpreter
+        for detail in self.input_details:
+            found.set_tensor(detail["index"], inputs[detail["name"]].reshape(detail["shape"]))
+        found.reset_all_variables()
+        found.invoke()
+        return {detail["name"]: found.get_tensor(detail["index"]) for detail in self.output_details}
+
+    def tensors(self) -> list[tuple[str, NDArray]]:
+        """Every tensor of the last run as (name, values), in the order of the file."""
+        kept: list[tuple[str, NDArray]] = []
+        for detail in self._interpreter.get_tensor_details():
+            try:
+                kept.append((detail["name"], self._interpreter.get_tensor(detail["index"])))
+            except ValueError:  # a tensor without data, such as an unused optional one
+                continue
+        return kept

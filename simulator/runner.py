@@ -1,0 +1,247 @@
+"""Runs a compiled TFLite file whole: its `ethos-u` operators on the simulated NPU, the others on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npuc.simulator.execute import Executor, Trace
+from npuc.simulator.litert import CpuOperator
+from npuc.simulator.memory import ExecutionError, Memory, Region, Report
+from npuc.simulator.stream import Op, Program, parse_payload
+from npuc.simulator.tflite import ETHOS_U_OPTIONS, CompiledModel, FileError, Operator, Tensor, read_model
+
+_MAX_ARENA = 1 << 32
+_FIRST_IO_REGION = 3
+_REGIONS = 8
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """
+    What one run gave: output values by tensor name, every broken rule, and the operations executed.
+
+    `error` is the one line of the operation that could not be executed; outputs are then absent.
+    """
+
+    outputs: dict[str, NDArray]
+    reports: list[Report]
+    ops: list[Op] = field(repr=False)
+
+
+def load(source: str | PathLike[str] | bytes) -> CompiledModel:
+    """Reads a compiled TFLite file; raises FileError (or OSError for the path)."""
+    return read_model(source if isinstance(source, bytes) else Path(source).read_bytes())
+
+
+def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
+    """One value for each model input by its position: uniform over integer types, standard normal for floats."""
+    rng = np.random.default_rng(seed)
+    values: dict[int, NDArray] = {}
+    for position, index in enumerate(model.inputs):
+        tensor = model.tensors[index]
+        if tensor.dtype.kind in "iu":
+            limits = np.iinfo(tensor.dtype)
+            values[position] = rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
+        elif tensor.dtype.kind == "b":
+            values[position] = rng.integers(0, 2, tensor.shape).astype(np.bool_)
+        else:
+            values[position] = rng.standard_normal(tensor.shape).astype(tensor.dtype)
+    return values
+
+
+class Session:
+    """A compiled file ready to run: its streams decoded, its CPU operators built."""
+
+    def __init__(self, model: CompiledModel):
+        self.model = model
+        self.programs: dict[int, Program] = {}
+        self.cpu: dict[int, CpuOperator] = {}
+        for operator in model.operators:
+            if operator.is_npu:
+                self.programs[operator.index] = self._program(operator)
+            else:
+                self.cpu[operator.index] = CpuOperator(model, operator.index)
+
+    def _program(self, operator: Operator) -> Program:
+        if operator.options != ETHOS_U_OPTIONS:
+            raise FileError(f"operator {operator.index}: custom options {operator.options.hex()} are not the driver's")
+        if len(operator.inputs) < 4 or min(operator.inputs) < 0:
+            raise FileError(f"operator {operator.index}: an ethos-u operator has at least four inputs")
+        payload = self.model.tensors[operator.inputs[0]].data
+        if payload is None:
+            raise FileError(f"operator {operator.index}: its command stream has no data")
+        return parse_payload(payload.tobytes())
+
+    def run(
+        self, inputs: Mapping[str | int, NDArray] | None = None, seed: int = 0, trace: Trace | None = None
+    ) -> RunResult:
+        """One inference; raises ExecutionError where a stream cannot be executed."""
+        return _Run(self, inputs or {}, seed, trace).result()
+
+
+class _Run:
+    """The memories of one inference."""
+
+    def __init__(self, session: Session, inputs: Mapping[str | int, NDArray], seed: int, trace: Trace | None):
+        self.session = session
+        self.model = session.model
+        self.trace = trace
+        self.reports: list[Report] = []
+        self.ops: list[Op] = []
+        self.values: dict[int, NDArray] = {}
+        self.constants: dict[int, Memory] = {}
+        self.fast: dict[int, Memory] = {}
+        self.arena = Memory("arena", self._arena_size())
+        for tensor in self.model.tensors:
+            if tensor.is_variable and tensor.data is None:
+                # 8-bit variables start at their zero point, others at zero.
+                start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
+                self.store(tensor, np.full(tensor.shape, start, tensor.dtype))
+        given = random_inputs(self.model, seed)
+        for position, index in enumerate(self.model.inputs):
+            tensor = self.model.tensors[index]
+            value = np.asarray(inputs.get(tensor.name, inputs.get(position, given[position])))
+            if value.dtype != tensor.dtype or value.size != int(np.prod(tensor.shape)):
+                raise FileError(
+                    f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, "
+                    f"not {value.dtype.name} {value.shape}"
+                )
+            self.store(tensor, value)
+
+    def _arena_size(self) -> int:
+        size = 0
+        for operator in self.model.npu_operators:
+            size = max(size, self.model.tensors[operator.inputs[2]].bytes)
+        for tensor in self.model.tensors:
+            if tensor.offset is not None and tensor.data is None:
+                size = max(size, tensor.offset + tensor.bytes)
+        if size > _MAX_ARENA or any(min(tensor.shape, default=0) < 0 for tensor in self.model.tensors):
+            raise FileError(f"the file plans an arena of {size} bytes")
+        return size
+
+    def in_arena(self, tensor: Tensor) -> bool:
+        return tensor.offset is not None and tensor.data is None
+
+    def store(self, tensor: Tensor, value: NDArray) -> None:
+        if not self.in_arena(tensor):
+            self.values[tensor.index] = value
+            return
+        assert tensor.offset is not None
+        raw = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
+        self.arena.data[tensor.offset : tensor.offset + raw.size] = raw
+        self.arena.written[tensor.offset : tensor.offset + raw.size] = True
+
+    def fetch(self, tensor: Tensor, reader: str, operator: int) -> NDArray:
+        if not self.in_arena(tensor):
+            if tensor.index not in self.values:
+                raise FileError(f"{reader} reads tensor {tensor.name!r}, which nothing has written")
+            return self.values[tensor.index]
+        assert tensor.offset is not None
+        end = tensor.offset + tensor.bytes
+        if not self.arena.written[tensor.offset : end].all():
+            text = f"{reader} reads tensor {tensor.name!r}, of which some bytes were never written"
+            self.reports.append(Report("uninitialised", text, (), operator))
+        return self.arena.data[tensor.offset : end].view(tensor.dtype).reshape(tensor.shape).copy()
+
+    def result(self) -> RunResult:
+        for operator in self.model.operators:
+            if operator.is_npu:
+                self._npu(operator)
+            else:
+                self._cpu(operator)
+        outputs: dict[str, NDArray] = {}
+        for index in self.model.outputs:
+            tensor = self.model.tensors[index]
+            if index in self.model.inputs or tensor.data is None:
+                outputs[tensor.name] = self.fetch(tensor, "the caller", len(self.model.operators))
+            else:
+                outputs[tensor.name] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
+        return RunResult(outputs, self.reports, self.ops)
+
+    def _cpu(self, operator: Operator) -> None:
+        host = self.session.cpu[operator.index]
+        name = f"CPU operator {operator.index}"
+        feeds = {i: self.fetch(self.model.tensors[i], name, operator.index) for i in host.feeds}
+        for index, value in host.run(feeds).items():
+            self.store(self.model.tensors[index], value)
+
+    def _npu(self, operator: Operator) -> None:
+        program = self.session.programs[operator.index]
+        regions = self._regions(operator, program)
+        executor = Executor(program.product, regions, operator.index, self.trace, self.reports)
+        executor.run(program)
+        self.ops += program.ops
+
+    def _regions(self, operator: Operator, program: Program) -> dict[int, Region]:
+        tensors = [self.model.tensors[i] for i in operator.inputs]
+        regions: dict[int, Region] = {}
+        constant = tensors[1]
+        if constant.index not in self.constants:
+            data = np.zeros(0, np.uint8) if constant.data is None else constant.data
+            self.constants[constant.index] = Memory("read-only data", data.size, data)
+        memory = self.constants[constant.index]
+        regions[0] = Region(0, memory, 0, memory.size, read_only=True)
+        regions[1] = Region(1, self.arena, tensors[2].offset or 0, tensors[2].bytes)
+        scratch = tensors[3]
+        if scratch.index == tensors[2].index or not program.product.u65:
+            # Without dedicated fast memory, region 2 is the arena again.
+            regions[2] = Region(2, self.arena, scratch.offset or 0, scratch.bytes)
+        else:
+            if scratch.index not in self.fast:
+                self.fast[scratch.index] = Memory("fast memory", scratch.bytes)
+            regions[2] = Region(2, self.fast[scratch.index], 0, scratch.bytes)
+        outputs = [self.model.tensors[i] for i in operator.outputs]
+        for index, tensor in enumerate([*tensors[4:], *outputs], _FIRST_IO_REGION):
+            if tensor.offset is None or tensor.data is not None:
+                raise FileError(
+                    f"operator {operator.index}: tensor {tensor.name!r} has no place in the arena, the NPU cannot reach it"
+                )
+            if index < _REGIONS:
+                regions[index] = Region(index, self.arena, tensor.offset, tensor.bytes)
+        return regions
+
+
+def run(
+    model: CompiledModel | str | PathLike[str] | bytes,
+    inputs: Mapping[str | int, NDArray] | None = None,
+    seed: int = 0,
+    trace: Trace | None = None,
+) -> RunResult:
+    """
+    One inference of a compiled file.
+
+    `inputs` gives arrays of the tensors' own types by tensor name or position; those absent are drawn from `seed`.
+    Raises FileError, StreamError or ExecutionError, each one line, for what cannot be run; broken rules of order,
+    definedness and layout are in the result's reports.
+    """
+    loaded = model if isinstance(model, CompiledModel) else load(model)
+    return Session(loaded).run(inputs, seed, trace)
+
+
+def execute_payload(
+    payload: bytes, regions: Mapping[int, NDArray[np.uint8]], read_only: Sequence[int] = (0,)
+) -> list[Report]:
+    """
+    Executes a lone driver payload on regions given as byte arrays, which it changes; returns what it broke.
+
+    Every byte of a region counts as written. Raises StreamError or ExecutionError.
+    """
+    program = parse_payload(payload)
+    prepared: dict[int, Region] = {}
+    for index, data in regions.items():
+        if data.dtype != np.uint8 or data.ndim != 1 or not data.flags.c_contiguous:
+            raise ValueError(f"region {index} is no contiguous array of bytes")
+        memory = Memory(f"region {index}", data.size, data)
+        prepared[index] = Region(index, memory, 0, data.size, index in read_only)
+    executor = Executor(program.product, prepared)
+    executor.run(program)
+    return executor.reports
+
+
+__all__ = ["CompiledModel", "ExecutionError", "Report", "RunResult", "Session", "execute_payload", "load", "run"]
