@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuc.simulator.stream import StreamError
-from npuc.simulator.tflite import CompiledModel
+from npuc.simulator.tflite import CompiledModel, read_model
 
 
 class HostError(StreamError):
@@ -28,8 +28,17 @@ def _modules() -> tuple[Any, Any]:
     return interpreter, schema_py_generated
 
 
+_SVDF = "27"
+_SVDF_STATE = 4
+
+
 def _interpreter(data: bytes, keep_all: bool = False) -> Any:
     module, _ = _modules()
+    parsed = read_model(data)
+    for operator in parsed.operators:
+        if operator.kind == _SVDF and parsed.tensors[operator.inputs[_SVDF_STATE]].dtype.itemsize == 1:
+            # LiteRT takes the state for 16-bit and writes beyond it; TFLM knows 8-bit states.
+            raise HostError(f"LiteRT cannot run operator {operator.index}: an SVDF with an 8-bit state")
     try:
         found = module.Interpreter(
             model_content=data,

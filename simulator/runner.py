@@ -200,7 +200,7 @@ class _Run:
         for index, tensor in enumerate([*tensors[4:], *outputs], _FIRST_IO_REGION):
             if tensor.offset is None or tensor.data is not None:
                 raise FileError(
-                    f"operator {operator.index}: tensor {tensor.name!r} has no place in the arena, the NPU cannot reach it"
+                    f"operator {operator.index}: tensor {tensor.name!r} has no place in the arena for the NPU to reach"
                 )
             if index < _REGIONS:
                 regions[index] = Region(index, self.arena, tensor.offset, tensor.bytes)
