@@ -141,11 +141,14 @@ class RegionLowering:
             self.maps.buffers[root] = self.builder.alloc(storage_bytes(tensor_type(root)), "arena")
 
     def _table(self, op: KernelOp) -> SSAValue | None:
-        """The kernel's table in SHRAM, brought there on its first launch."""
+        """
+        The kernel's table in SHRAM, brought there on its first launch; on machines whose other kernels overwrite
+        tables, on every launch.
+        """
         value = op.table_value
         if value is None:
             return None
-        if op not in self.tables:
+        if op not in self.tables or not self.machine.reserved_end_banks:
             data = constant_of(value, "a table").tobytes()
             source = self.builder.constant(data)
             self.tables[op] = self.builder.alloc(len(data), "shram")

@@ -1,0 +1,157 @@
+"""
+Which bytes each command of an allocated program touches.
+
+A span is a half-open range of bytes in one memory; SHRAM is a memory too, since tables live there. Spans of a feature
+map are its convex hull, one for each tile: enough to find conflicts between transfers and kernels, which cover whole
+feature maps. `box_spans` is exact to the row, for the blocks of BLOCKDEP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.dialects.npu import BufferType, Space
+from npuc.dialects.npu_cmd import BufferOp, ConstantOp, DmaOp, ElementwiseOp, FeatureMap, LaunchOp, WeightedOp
+from npuc.hardware.accelerators import Accelerator
+
+BANK = 1024
+BRICK = 16
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes [start, end) of one memory."""
+
+    space: Space
+    start: int
+    end: int
+
+    def meets(self, other: Span) -> bool:
+        """Whether both have a byte in common."""
+        return self.space == other.space and self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True)
+class Accesses:
+    """What one command reads and writes."""
+
+    reads: tuple[Span, ...]
+    writes: tuple[Span, ...]
+
+    def conflicts(self, later: Accesses) -> bool:
+        """Whether a later command must not run beside this one: one of them writes what the other touches."""
+        return (
+            overlap(self.writes, later.reads) or overlap(self.writes, later.writes) or overlap(self.reads, later.writes)
+        )
+
+
+def overlap(some: Iterable[Span], others: Sequence[Span]) -> bool:
+    """Whether any of `some` meets any of `others`."""
+    return any(a.meets(b) for a in some for b in others)
+
+
+def base_of(buffer: SSAValue) -> tuple[Space, int]:
+    """Memory and address of a buffer."""
+    op = buffer.owner
+    if not isinstance(op, BufferOp | ConstantOp):
+        raise VerifyException("a command works on buffers made by npu_cmd operations")
+    if op.address is None:
+        raise VerifyException(f"{op.name} has no address: run npu-cmd-allocate and npu-cmd-assign-lut-slots first")
+    return op.result.type.space, op.address.data[0]
+
+
+def span_of(buffer: SSAValue, offset: int, size: int) -> Span:
+    """`size` bytes from `offset` of a buffer."""
+    space, base = base_of(buffer)
+    return Span(space, base + offset, base + offset + size)
+
+
+def _piece(fm: FeatureMap, offset: int, box: tuple[int, int, int, int, int, int]) -> list[tuple[int, int]]:
+    """Bytes (start, end) of a box (y0, y1, x0, x1, c0, c1) of one tile, row by row, brick by brick."""
+    y0, y1, x0, x1, c0, c1 = box
+    if y0 >= y1 or x0 >= x1 or c0 >= c1:
+        return []
+    size = fm.element.size
+    rows: list[tuple[int, int]] = []
+    if fm.layout == "nhwc":
+        low, high = c0 * size, c1 * size
+        parts = [(low, high)]
+        step = fm.stride_x
+    else:
+        parts = [
+            (b * fm.stride_c + max(c0 - b * BRICK, 0) * size, b * fm.stride_c + min(c1 - b * BRICK, BRICK) * size)
+            for b in range(c0 // BRICK, -(-c1 // BRICK))
+        ]
+        step = BRICK * size
+    for y in range(y0, y1):
+        at = offset + y * fm.stride_y
+        rows += [(at + x0 * step + low, at + (x1 - 1) * step + high) for low, high in parts]
+    return rows
+
+
+def box_spans(buffer: SSAValue, fm: FeatureMap, box: tuple[int, int, int, int, int, int]) -> list[Span]:
+    """The bytes of elements y0 <= y < y1, x0 <= x < x1, c0 <= c < c1 of a feature map, row by row."""
+    space, base = base_of(buffer)
+    y0, y1, x0, x1, c0, c1 = box
+    if fm.tiles is None:
+        found = _piece(fm, fm.offset, box)
+    else:
+        t = fm.tiles
+        found: list[tuple[int, int]] = []
+        for offset, dx, dy, columns, rows in (
+            (fm.offset, 0, 0, t.width0, t.height0),
+            (t.offset1, t.width0, 0, fm.width - t.width0, t.height1),
+            (t.offset2, 0, t.height0, t.width0, fm.height - t.height0),
+            (t.offset3, t.width0, t.height1, fm.width - t.width0, fm.height - t.height1),
+        ):
+            part = (
+                max(y0 - dy, 0),
+                min(y1 - dy, rows),
+                max(x0 - dx, 0),
+                min(x1 - dx, columns),
+                c0,
+                c1,
+            )
+            found += _piece(fm, offset, part)
+    return [Span(space, base + start, base + end) for start, end in found]
+
+
+def map_spans(buffer: SSAValue, fm: FeatureMap) -> list[Span]:
+    """The hull of a feature map, one span where it has no tiles."""
+    rows = box_spans(buffer, fm, (0, fm.height, 0, fm.width, 0, fm.depth))
+    if fm.tiles is None:
+        return [Span(rows[0].space, min(r.start for r in rows), max(r.end for r in rows))]
+    return rows
+
+
+def accesses(op: DmaOp | LaunchOp, machine: Accelerator) -> Accesses:
+    """
+    What a transfer or a kernel touches. A kernel also writes its working memory in SHRAM, which on small machines
+    reaches into the tables unless the kernel uses one itself.
+    """
+    if isinstance(op, DmaOp):
+        size = op.size.data[0]
+        source = op.source_offset.data[0] if op.source_offset is not None else 0
+        destination = op.destination_offset.data[0] if op.destination_offset is not None else 0
+        return Accesses((span_of(op.source, source, size),), (span_of(op.destination, destination, size),))
+    reads = map_spans(op.ifm, op.ifm_map.data)
+    if isinstance(op, ElementwiseOp) and op.ifm2 is not None and op.ifm2_map is not None:
+        reads += map_spans(op.ifm2, op.ifm2_map.data)
+    if isinstance(op, WeightedOp):
+        for buffer, ranges in ((op.weights, op.weight_ranges.data), (op.scales, op.scale_ranges.data)):
+            pairs = zip(ranges[::2], ranges[1::2], strict=True)
+            reads += [span_of(buffer, offset, length) for offset, length in pairs if length]
+    table = op.values_of("table")
+    working_end = machine.shram_banks * BANK
+    if table or machine.reserved_end_banks:
+        working_end = machine.lut_base
+    if table:
+        offset = op.table_offset.data[0] if op.table_offset is not None else 0
+        type_ = table[0].type
+        assert isinstance(type_, BufferType)
+        reads.append(span_of(table[0], offset, type_.size - offset))
+    return Accesses(tuple(reads), (*map_spans(op.ofm, op.ofm_map.data), Span("shram", 0, working_end)))

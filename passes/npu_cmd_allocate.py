@@ -1,0 +1,160 @@
+"""
+Give every buffer an address: constants one after the other, the arena by live ranges over the whole network.
+
+Assumes linear programs without addresses and, where there is a host function, that it calls each of them through
+`npu.invoke`. The time axis runs over the host's operations and, inside an invocation, over the commands: a buffer
+lives from its `alloc` to its `free`; a value that the host hands to or takes from the NPU lives from whoever writes it
+to its last reader, and has one address in every program. Equal constants share their place, also between programs.
+
+Decides addresses and writes the sizes on the module: `npu.arena_size` with the bound below which no allocation of these
+live ranges can be (`npu.arena_bound`), `npu.fast_size`, `npu.read_only_size`. An arena larger than the target's limit
+is an error that names the size that would do.
+Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
+from npuc.dialects.npu import TARGET_ATTR, IntsAttr, InvokeOp, Space, TargetAttr
+from npuc.dialects.npu_cmd import BufferOp, ConstantOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
+
+
+@dataclass
+class _Item:
+    """Buffers that share one address, and when they are needed."""
+
+    ops: list[BufferOp]
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        return max(op.buffer.size for op in self.ops)
+
+
+@dataclass(frozen=True)
+class NpuCmdAllocatePass(ModulePass):
+    """Find addresses for all buffers."""
+
+    name = "npu-cmd-allocate"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        programs = [p for p in op.ops if isinstance(p, ProgramOp)]
+        self._place_constants(op, programs)
+        items = _live_ranges(op, programs)
+        for space in ("arena", "fast"):
+            self._place(op, [item for item in items if item.ops[0].buffer.space == space], space)
+        target = op.attributes.get(TARGET_ATTR)
+        size = op.attributes["npu.arena_size"]
+        assert isinstance(size, IntegerAttr)
+        if isinstance(target, TargetAttr) and target.sram_limit is not None and size.value.data > target.sram_limit:
+            raise VerifyException(
+                f"the arena needs {size.value.data} bytes, the limit is {target.sram_limit}: "
+                f"the smallest limit for this schedule is {size.value.data}"
+            )
+
+    def _place_constants(self, module: ModuleOp, programs: list[ProgramOp]) -> None:
+        places: dict[tuple[bytes, int], int] = {}
+        end = 0
+        for program in programs:
+            for op in program.body.block.ops:
+                if not isinstance(op, ConstantOp):
+                    continue
+                size = op.result.type.size
+                key = (op.value.data.data, size)
+                if key not in places:
+                    places[key] = end
+                    end += -(-size // ALIGNMENT) * ALIGNMENT
+                op.address = IntsAttr((places[key],))
+        module.attributes["npu.read_only_size"] = IntegerAttr(end, i64)
+
+    def _place(self, module: ModuleOp, items: list[_Item], space: Space) -> None:
+        ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+        found = allocate(ranges)
+        for item, address in zip(items, found.addresses, strict=True):
+            for op in item.ops:
+                op.address = IntsAttr((address,))
+        module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
+        module.attributes[f"npu.{space}_bound"] = IntegerAttr(found.bound, i64)
+
+
+def _live_ranges(module: ModuleOp, programs: list[ProgramOp]) -> list[_Item]:
+    """What needs an address in the arena or the fast memory, with its time."""
+    by_name = {p.sym_name.data: p for p in programs}
+    items: list[_Item] = []
+    hosted: dict[SSAValue, _Item] = {}
+    invoked: set[str] = set()
+    now = 0
+    for function in (f for f in module.ops if isinstance(f, FuncOp)):
+        if not any(isinstance(op, InvokeOp) for op in function.walk()):
+            continue
+        written: dict[SSAValue, int] = dict.fromkeys(function.body.block.args, now)
+        for op in function.body.block.ops:
+            now += 1
+            if isinstance(op, InvokeOp):
+                program = by_name.get(op.callee.string_value())
+                if program is None:
+                    raise VerifyException(f"npu.invoke names @{op.callee.string_value()}, and there is no such program")
+                invoked.add(program.sym_name.data)
+                now = _walk(program, op, now, items, hosted, written)
+            else:
+                for value in op.operands:
+                    if value in hosted:
+                        hosted[value].end = now
+                written |= dict.fromkeys(op.results, now)
+    for program in programs:
+        if program.sym_name.data not in invoked:
+            now = _walk(program, None, now + 1, items, hosted, {})
+    return items
+
+
+def _walk(
+    program: ProgramOp,
+    invoke: InvokeOp | None,
+    start: int,
+    items: list[_Item],
+    hosted: dict[SSAValue, _Item],
+    written: dict[SSAValue, int],
+) -> int:
+    """Add the buffers of one program that runs from time `start`; returns the time at which it ends."""
+    times: dict[Operation, int] = {op: start + index for index, op in enumerate(program.body.block.ops)}
+    end = start + len(times)
+    for op in times:
+        if not isinstance(op, BufferOp) or isinstance(op, MemoryOp) or op.buffer.space == "shram":
+            continue
+        uses = [times[use.operation] for use in op.result.uses]
+        if isinstance(op, InputOp | OutputOp):
+            is_input = isinstance(op, InputOp)
+            item = _Item([op], start if is_input else min(uses, default=end), max(uses, default=start))
+            if not is_input:
+                item.end = end
+            if invoke is None:
+                items.append(item)
+                continue
+            values = invoke.arguments if is_input else invoke.res
+            index = op.index.data[0]
+            if index >= len(values):
+                raise VerifyException(f"@{program.sym_name.data} has no {'operand' if is_input else 'result'} {index}")
+            value = values[index]
+            known = hosted.get(value)
+            if known is None:
+                if is_input:
+                    item.start = written.get(value, start)
+                hosted[value] = item
+                items.append(item)
+            else:
+                known.ops.append(op)
+                known.end = max(known.end, item.end)
+        else:
+            frees = [times[u.operation] for u in op.result.uses if isinstance(u.operation, FreeOp)]
+            items.append(_Item([op], times[op], min(frees, default=end)))
+    return end
