@@ -1,0 +1,103 @@
+"""
+Data movement: reshape, concat, slice, pad, tile.
+
+A slice is a view followed by a copy, and each operand of a concat is copied to its place: always right, whatever is
+on either side. `npu-schedule-fold-views` takes out the copies that are not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from xdsl.ir import SSAValue
+
+from npuc.dialects import tosa
+from npuc.dialects.constants import numpy_dtype
+from npuc.lowering.npu_kernels import Emitter, feature_map_shape, shape_of, tensor
+from npuc.lowering.tosa_to_npu_schedule.common import scalar, shape_numbers
+
+
+def lower_reshape(op: tosa.ReshapeOp, emit: Emitter) -> None:
+    """Replace a reshape by a view."""
+    emit.replace([emit.view(op.input1, shape_of(op.output))])
+
+
+def lower_concat(op: tosa.ConcatOp, emit: Emitter) -> None:
+    """Replace a concat by copies and a view."""
+    emit.replace([join(emit, list(op.input1), op.axis.value.data)])
+
+
+def lower_slice(op: tosa.SliceOp, emit: Emitter) -> None:
+    """Replace a slice by a view and a copy."""
+    start = shape_numbers(op.start, "the start of a slice")
+    emit.replace([cut(emit, op.input1, start, shape_of(op.output))])
+
+
+def lower_pad(op: tosa.PadOp, emit: Emitter) -> None:
+    """Replace a pad by a concat with constants for each padded axis, innermost first."""
+    import numpy as np
+
+    counts = shape_numbers(op.padding, "the padding")
+    fill = scalar(op.pad_const, "the value of the padding")
+    element_type = tensor(op.input1).element_type
+    value: SSAValue = op.input1
+    for axis in reversed(range(len(shape_of(value)))):
+        borders: list[list[SSAValue]] = []
+        for count in counts[2 * axis : 2 * axis + 2]:
+            shape = [*shape_of(value)[:axis], count, *shape_of(value)[axis + 1 :]]
+            block = np.full(shape, fill, numpy_dtype(element_type))
+            borders.append([emit.constant(block, element_type)] if count else [])
+        value = join(emit, [*borders[0], value, *borders[1]], axis)
+    emit.replace([value])
+
+
+def lower_tile(op: tosa.TileOp, emit: Emitter) -> None:
+    """Replace a tile by concats of the value with itself, innermost axis first."""
+    counts = shape_numbers(op.multiples, "the multiples of a tile")
+    value: SSAValue = op.input1
+    for axis in reversed(range(len(counts))):
+        value = join(emit, [value] * counts[axis], axis)
+    emit.replace([value])
+
+
+def axis_shape(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int]:
+    """A shape 1 x H x W x C in which one axis of a tensor of any rank is a dimension by itself, and which it is."""
+    padded = (1,) * (4 - len(shape)) + tuple(shape)
+    at = axis + len(padded) - len(shape)
+    from_end = len(padded) - at
+    if from_end <= 2 or (from_end == 3 and prod(padded[:at]) == 1):
+        return feature_map_shape(shape), 4 - from_end
+    return (1, prod(padded[:at]), padded[at], prod(padded[at + 1 :])), 2
+
+
+def join(emit: Emitter, values: Sequence[SSAValue], axis: int) -> SSAValue:
+    """Tensors of any rank one after the other along `axis`, in that rank; each is copied."""
+    if len(values) == 1:
+        return values[0]
+    parts: list[SSAValue] = []
+    at = 0
+    for value in values:
+        shape, at = axis_shape(shape_of(value), axis)
+        parts.append(emit.copy(emit.view(value, shape)))
+    joined = list(shape_of(values[0]))
+    joined[axis] = sum(shape_of(v)[axis] for v in values)
+    return emit.view(emit.concat(parts, at), joined)
+
+
+def cut(emit: Emitter, value: SSAValue, start: Sequence[int], size: Sequence[int]) -> SSAValue:
+    """A box of a tensor of any rank, copied."""
+    shape = shape_of(value)
+    if prod(shape[:-3]) == 1:
+        offsets, sizes = ((0,) * 3 + tuple(start))[-3:], ((1,) * 3 + tuple(size))[-3:]
+        part = emit.slice(emit.feature_map(value), offsets, sizes)
+        return emit.view(emit.copy(part), size)
+    for axis, (first, count) in enumerate(zip(start, size, strict=True)):
+        shape = shape_of(value)
+        if count != shape[axis]:
+            seen, at = axis_shape(shape, axis)
+            offsets, sizes = [0, 0, 0], list(seen[1:])
+            offsets[at - 1], sizes[at - 1] = first, count
+            part = emit.copy(emit.slice(emit.view(value, seen), offsets, sizes))
+            value = emit.view(part, [*shape[:axis], count, *shape[axis + 1 :]])
+    return value

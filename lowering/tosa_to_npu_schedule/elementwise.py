@@ -1,0 +1,356 @@
+"""
+Elementwise arithmetic, rescales, clamps and tables.
+
+TOSA computes in 32 bits between a rescale of each operand and one of the result; the NPU's ADD, SUB, MUL and ABS
+have these rescales built in for 8- and 16-bit operands. Where a chain has that form it becomes one kernel; anything
+else is computed as TOSA says it, on 32-bit feature maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from xdsl.dialects.builtin import IntegerType, TensorType, i8, i32
+from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.dialects import tosa
+from npuc.dialects.constants import numpy_dtype
+from npuc.dialects.npu import Element, OperandScales, Scale, Window
+from npuc.dialects.npu_schedule import DepthwiseConv2DOp
+from npuc.lowering.npu_kernels import IDENTITY, Emitter, feature_map_shape, shape_of, tensor
+from npuc.lowering.tosa_to_npu_schedule.common import (
+    clamp_of,
+    constant,
+    per_tensor_scale,
+    scalar,
+    zero_points,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+INPUT_SHIFT = {8: 20, 16: 15}
+"""Bits by which the NPU's ADD and SUB shift operands of a width to the left before they scale them."""
+
+BINARY: dict[type[tosa.TosaOp], str] = {
+    tosa.AddOp: "add",
+    tosa.SubOp: "sub",
+    tosa.MulOp: "mul",
+    tosa.MinimumOp: "min",
+    tosa.MaximumOp: "max",
+    tosa.LogicalLeftShiftOp: "shl",
+}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A narrow operand as a 32-bit value: `round(((source - zero_point) << left) * scale)`."""
+
+    source: SSAValue
+    zero_point: int
+    left: int = 0
+    scale: Scale = IDENTITY
+
+
+def element(value: SSAValue) -> Element:
+    """Element type of a value."""
+    return Element.of(tensor(value).element_type)
+
+
+# Single operations
+
+
+def lower_clamp(op: tosa.ClampOp, emit: Emitter) -> None:
+    """A copy that clamps; `npu-schedule-fuse-activations` moves the clamp into the kernel before."""
+    value = emit.feature_map(op.input)
+    if element(value).bits == 32:
+        raise PassFailedException("the NPU does not clamp 32-bit feature maps")
+    emit.replace([emit.pool("average", value, tensor(value), scale=IDENTITY, activation=clamp_of(op))])
+
+
+def lower_table(op: tosa.TableOp, emit: Emitter) -> None:
+    """A copy that looks up an 8-bit table."""
+    if element(op.input1).bits != 8:
+        raise PassFailedException("a table of 16-bit values is followed by a rescale to 16 bits")
+    table = tosa.constant_attribute(op.table)
+    if table is None:
+        raise PassFailedException("the NPU needs a table to be constant")
+    emit.replace([emit.look_up(emit.feature_map(op.input1), emit.dense(table), tensor(op.output).element_type)])
+
+
+def lower_binary(op: tosa.BinaryOp | tosa.MulOp, emit: Emitter) -> None:
+    """Minimum and maximum of 8 and 16 bits; 32-bit arithmetic as it stands."""
+    kind = BINARY[type(op)]
+    if (element(op.input1).bits == 32) == (kind in ("min", "max")):
+        raise PassFailedException(f"no kernel for {op.name} of {element(op.input1)} by itself")
+    scale = None
+    if isinstance(op, tosa.MulOp):
+        scale = Scale("natural", 1, scalar(op.shift, "a shift"))
+    elif kind in ("add", "sub"):
+        scale = IDENTITY
+    emit.replace([binary(emit, kind, op.input1, op.input2, tensor(op.output), scale=scale)])
+
+
+def lower_clz(op: tosa.ClzOp, emit: Emitter) -> None:
+    """Leading zeros of 32 bits."""
+    value = emit.feature_map(op.input1)
+    emit.replace([emit.elementwise("clz", value, None, tensor(value))])
+
+
+# Rescales, alone and after a chain
+
+
+def lower_rescale(op: tosa.RescaleOp, emit: Emitter) -> None:
+    """A rescale that no kernel before it has taken in."""
+    value, out = emit.feature_map(op.input), Element.of(tensor(op.output).element_type)
+    points, scale = zero_points(op), per_tensor_scale(op)
+    result_type = TensorType(out.type, list(shape_of(value)))
+    import numpy as np
+
+    if element(value).bits == 32:
+        factor = _scalar(emit, np.int32(scale.multiplier or 0))
+        shift = Scale(scale.rounding, 1, scale.shift)
+        kernel = emit.elementwise("mul", value, factor, result_type, zero_points=(0, 0, points[1]), scale=shift)
+    elif out.bits == 32:
+        # A pool has no 32-bit OFM; a depthwise convolution of one weight does the same.
+        depth = shape_of(value)[3]
+        ones = np.ones((depth, 1, 1, 1), np.int8)
+        scales = emit.scales(np.zeros(depth), np.full(depth, scale.multiplier), np.full(depth, scale.shift))
+        kernel = emit.convolution(
+            DepthwiseConv2DOp,
+            value,
+            emit.constant(ones, i8),
+            scales,
+            result_type,
+            window=Window(),
+            zero_points=(points[0], 0),
+            rounding=Scale(scale.rounding),
+        )
+    else:
+        kernel = emit.pool("average", value, result_type, zero_points=points, scale=scale)
+    emit.replace([kernel])
+
+
+def fuse_rescale(op: tosa.RescaleOp, emit: Emitter) -> bool:
+    """Take a rescale into the elementwise kernel that it ends, if there is one; whether that was so."""
+    producer = op.input.owner
+    if element(op.output).bits == 32 or scalar(op.input_zp, "a zero point") != 0:
+        return False
+    match producer:
+        case tosa.AddOp() | tosa.SubOp():
+            return _fuse_sum(producer, op, emit)
+        case tosa.MulOp():
+            return _fuse_product(producer, op, emit)
+        case tosa.AbsOp():
+            return _fuse_abs(producer, op, emit)
+        case tosa.TableOp():
+            return _fuse_table(producer, op, emit)
+        case _:
+            return False
+
+
+def _operand(value: SSAValue) -> Operand | None:
+    """`value` as a narrow operand brought to 32 bits, if that is what it is."""
+    scale = IDENTITY
+    owner = value.owner
+    if isinstance(owner, tosa.RescaleOp) and element(owner.input).bits == 32:
+        if zero_points(owner) != (0, 0):
+            return None
+        scale = per_tensor_scale(owner)
+        owner = owner.input.owner
+    left = 0
+    if isinstance(owner, tosa.LogicalLeftShiftOp):
+        amount = tosa.constant_attribute(owner.input2)
+        if amount is None or prod(amount.get_shape()) != 1:
+            return None
+        left = scalar(owner.input2, "a shift")
+        owner = owner.input1.owner
+    if not isinstance(owner, tosa.RescaleOp) or element(owner.input).bits not in (8, 16):
+        return None
+    source_scale = per_tensor_scale(owner)
+    if zero_points(owner)[1] != 0:
+        return None
+    if not _is_one(source_scale):
+        if left or scale != IDENTITY:
+            return None
+        scale = source_scale
+    return Operand(owner.input, zero_points(owner)[0], left, scale)
+
+
+def _is_one(scale: Scale) -> bool:
+    return scale.multiplier == 1 << (scale.shift or 0)
+
+
+def _is_half(scale: Scale) -> bool:
+    return 2 * (scale.multiplier or 0) == 1 << (scale.shift or 0)
+
+
+def _fuse_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    """
+    `round(a * Ma) +- round(b * Mb)`, each shifted left first. The NPU scales one operand in full and halves the other,
+    which is TFLite's form, as it divides by twice the greater scale; docs/dialects/npu_schedule.md has the proof.
+    """
+    a, b = _operand(op.input1), _operand(op.input2)
+    if a is None or b is None or element(a.source) != element(b.source):
+        return False
+    width = element(a.source).bits
+    left = INPUT_SHIFT[width]
+    if (a.left, b.left) != (left, left) or {a.scale.rounding, b.scale.rounding} != {"double_round"}:
+        return False
+    if _is_half(b.scale):
+        which, scaled = "ifm", a.scale
+    elif _is_half(a.scale):
+        which, scaled = "ifm2", b.scale
+    else:
+        return False
+    if scaled.multiplier is None or scaled.shift is None or scaled.shift < left:
+        return False
+    result = binary(
+        emit,
+        BINARY[type(op)],
+        a.source,
+        b.source,
+        tensor(rescale.output),
+        zero_points=(a.zero_point, b.zero_point, zero_points(rescale)[1]),
+        scale=per_tensor_scale(rescale),
+        operand_scales=OperandScales(which, scaled.multiplier, shift=scaled.shift - left),
+    )
+    emit.replace([result])
+    return True
+
+
+def _fuse_product(op: tosa.MulOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    a, b = _operand(op.input1), _operand(op.input2)
+    if a is None or b is None or element(a.source) != element(b.source) or scalar(op.shift, "a shift"):
+        return False
+    if not (_is_one(a.scale) and _is_one(b.scale)) or a.left or b.left:
+        return False
+    points = (a.zero_point, b.zero_point, zero_points(rescale)[1])
+    scale = per_tensor_scale(rescale)
+    emit.replace([binary(emit, "mul", a.source, b.source, tensor(rescale.output), zero_points=points, scale=scale)])
+    return True
+
+
+def _fuse_abs(op: tosa.AbsOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    a = _operand(op.input1)
+    if a is None or not _is_one(a.scale) or a.left:
+        return False
+    ifm = emit.feature_map(a.source)
+    result_type = TensorType(tensor(rescale.output).element_type, list(shape_of(ifm)))
+    points = (a.zero_point, zero_points(rescale)[1])
+    scale = per_tensor_scale(rescale)
+    emit.replace([emit.elementwise("abs", ifm, None, result_type, zero_points=points, scale=scale)])
+    return True
+
+
+def _fuse_table(op: tosa.TableOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    """A 16-bit table interpolates to 7 more bits; the NPU's does so and rounds these away."""
+    scale = per_tensor_scale(rescale)
+    if element(op.input1).bits != 16 or element(rescale.output).bits != 16 or zero_points(rescale) != (0, 0):
+        return False
+    if 128 * (scale.multiplier or 0) != 1 << (scale.shift or 0) or scale.rounding != "natural":
+        return False
+    table = interpolating_table(constant(op.table, "a table"))
+    emit.replace([emit.look_up(emit.feature_map(op.input1), emit.constant(table, i32), IntegerType(16))])
+    return True
+
+
+def interpolating_table(nodes: NDArray[Any]) -> NDArray[Any]:
+    """The NPU's 512 words of 16-bit base (low half) and slope (high half) for 513 nodes."""
+    import numpy as np
+
+    base = nodes.astype(np.int64)
+    slope = base[1:] - base[:-1]
+    if (abs(slope) >= 1 << 15).any():
+        raise PassFailedException("a table of 16-bit values rises or falls by less than 32768 from node to node")
+    return (((slope & 0xFFFF) << 16) | (base[:-1] & 0xFFFF)).astype(np.uint32).view(np.int32)
+
+
+# Broadcasting
+
+
+def binary(
+    emit: Emitter,
+    kind: str,
+    a: SSAValue,
+    b: SSAValue,
+    result_type: TensorType[Any],
+    *,
+    zero_points: Sequence[int] = (0, 0, 0),
+    scale: Scale | None = None,
+    operand_scales: OperandScales | None = None,
+) -> SSAValue:
+    """
+    An elementwise kernel of two tensors of one rank and any broadcasting. The NPU broadcasts only IFM2, so operands
+    are exchanged where that helps, and one is spread out first where both are broadcast.
+    """
+    shape_a, shape_b, shape = _collapse(shape_of(a), shape_of(b), result_type.get_shape())
+    a, b = emit.view(a, shape_a), emit.view(b, shape_b)
+    swap = shape_a != shape and shape_b == shape
+    if swap:
+        a, b = b, a
+        zero_points = (zero_points[1], zero_points[0], zero_points[2])
+        if operand_scales is not None and operand_scales.which != "both":
+            operand_scales = replace(operand_scales, which="ifm2" if operand_scales.which == "ifm" else "ifm")
+    elif shape_a != shape:
+        a = _spread(emit, a, shape)
+    return emit.elementwise(
+        kind,
+        a,
+        b,
+        TensorType(result_type.element_type, list(shape)),
+        zero_points=zero_points,
+        scale=scale,
+        operand_scales=operand_scales,
+        is_reversed=swap and kind in ("sub", "shl", "shr"),
+    )
+
+
+def _spread(emit: Emitter, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+    """`value` repeated to a shape: the greater of it and the least value of its type; in 32 bits its sum with 0."""
+    import numpy as np
+
+    type_ = tensor(value).element_type
+    dtype = numpy_dtype(type_)
+    wide = dtype.itemsize == 4
+    neutral = emit.constant(np.full(shape, 0 if wide else np.iinfo(dtype).min, dtype), type_)
+    kind, scale = ("add", IDENTITY) if wide else ("max", None)
+    return emit.elementwise(kind, neutral, value, TensorType(type_, list(shape)), scale=scale)
+
+
+def _collapse(
+    a: Sequence[int], b: Sequence[int], out: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Shapes 1 x H x W x C of the operands and the result of a broadcast."""
+    if prod(out[:-3]) == 1 or (a == b == out):
+        return feature_map_shape(a), feature_map_shape(b), feature_map_shape(out)
+    # Neighbouring dimensions that are broadcast alike become one; of 1 they belong to any.
+    groups: list[tuple[tuple[bool, bool], int, int, int]] = []
+    for size_a, size_b, size in zip(a, b, out, strict=True):
+        alike = (size_a == size, size_b == size)
+        if size == 1 and groups:
+            continue
+        if groups and groups[-1][0] == alike:
+            _, ga, gb, go = groups.pop()
+            groups.append((alike, ga * size_a, gb * size_b, go * size))
+        else:
+            groups.append((alike, size_a, size_b, size))
+    if len(groups) > 3:
+        raise PassFailedException(f"the NPU cannot broadcast {a} and {b} in three dimensions")
+    return (
+        feature_map_shape([size for _, size, _, _ in groups]),
+        feature_map_shape([size for _, _, size, _ in groups]),
+        feature_map_shape([size for _, _, _, size in groups]),
+    )
+
+
+def _scalar(emit: Emitter, value: np.generic) -> SSAValue:
+    """A constant that broadcasts to anything."""
+    import numpy as np
+
+    return emit.constant(np.full((1, 1, 1, 1), value))
