@@ -172,7 +172,7 @@ def read_layouts() -> list[dict[str, str]]:
     """
     Kernels, blocks and SHRAM registers as vela 5.2.0 (both cores, all accelerators) set them for public networks.
 
-    Two launches of each combination of what the formulas depend on, out of 475,317 that agree (docs/hardware.md).
+    Two launches of each combination of what the formulas depend on, out of 476,141 that agree (docs/hardware.md).
     """
     with (Path(__file__).parent / "shram_layouts.csv").open(newline="") as file:
         return list(csv.DictReader(file))
