@@ -35,9 +35,9 @@ volumes = np.load(sys.argv[1])
 requests = [(volumes[f"arr_{i}"], *order) for i, order in enumerate(json.loads(sys.argv[2]))]
 times = []
 for _ in range(int(sys.argv[3])):
-    start = time.perf_counter()
+    start = time.process_time()
     sizes = [len(mlw_codec.reorder_encode(8, 8, volume, *order)[0]) for volume, *order in requests]
-    times.append(time.perf_counter() - start)
+    times.append(time.process_time() - start)
 print(json.dumps([sum(sizes), min(times)]))
 """
 
@@ -136,9 +136,9 @@ def measure(requests: list[Request], runs: int) -> tuple[int, float]:
     times: list[float] = []
     size = 0
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         size = sum(len(stream) for streams in encode(requests) for stream in streams)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return size, min(times)
 
 

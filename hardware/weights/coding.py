@@ -229,29 +229,31 @@ def _interleave(weights: _Chunks, runs: _Chunks) -> tuple[np.ndarray, np.ndarray
     weight_row: list[int] = []
     run_row: list[int] = []
     row = 0
-    for weight_chunks, run_chunks in zip(_per_slice(weights), _per_slice(runs), strict=True):
+    for weights_after, runs_after in zip(_symbols_after(weights), _symbols_after(runs), strict=True):
         first = row
-        weight_count, run_count = sum(weight_chunks), sum(run_chunks)
-        weight_next, run_next = iter(weight_chunks), iter(run_chunks)
-        weight_sent = run_sent = 0
-        while weight_sent < weight_count or run_sent < run_count:
-            balance = weight_sent - run_sent
-            if balance < 8 and weight_sent < weight_count:
+        weight_chunks, run_chunks = len(weights_after), len(runs_after)
+        weight_chunk = run_chunk = weights_sent = runs_sent = 0
+        while weight_chunk < weight_chunks or run_chunk < run_chunks:
+            ahead = weights_sent - runs_sent
+            if ahead < 8 and weight_chunk < weight_chunks:
+                weights_sent = weights_after[weight_chunk]
+                weight_chunk += 1
                 weight_row.append(row)
-                weight_sent += next(weight_next)
-            if balance >= 0 and run_sent < run_count:
+            if ahead >= 0 and run_chunk < run_chunks:
+                runs_sent = runs_after[run_chunk]
+                run_chunk += 1
                 run_row.append(row)
-                run_sent += next(run_next)
             row += 1
         row += 1  # the last remainders
         rows.append(row - first)
     return np.array(rows), np.array(weight_row), np.array(run_row)
 
 
-def _per_slice(chunks: _Chunks) -> Iterator[list[int]]:
+def _symbols_after(chunks: _Chunks) -> Iterator[list[int]]:
+    """For each slice: the symbols sent after each of its chunks."""
     start = 0
     for count in chunks.per_slice.tolist():
-        yield chunks.completed[start : start + count].tolist()
+        yield np.cumsum(chunks.completed[start : start + count]).tolist()
         start += count
 
 

@@ -1,6 +1,7 @@
 """Compressed weight streams: from volumes to bytes, many at once."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from npuc.hardware.weights.search import Batch, Plan, plan
 
 Request = tuple[np.ndarray, WeightOrder]
 WRITE_AT_ONCE = 1 << 17
+REMEMBERED_SIZES = 1 << 16
+
+_sizes: dict[tuple[WeightOrder, tuple[int, ...], bytes], tuple[int, ...]] = {}
 
 
 def encode(requests: Sequence[Request]) -> list[list[bytes]]:
@@ -28,12 +32,30 @@ def encode(requests: Sequence[Request]) -> list[list[bytes]]:
 
 
 def encoded_sizes(requests: Sequence[Request]) -> list[list[int]]:
-    """The lengths in bytes of the streams that `encode` gives for the same requests."""
-    result = [[0] * order.cores for _, order in requests]
-    for places, batch in _batches(requests):
+    """
+    The lengths in bytes of the streams that `encode` gives for the same requests.
+
+    Costs about half of `encode`, and next to nothing for what was asked before: answers are remembered by the content
+    of the request.
+    """
+    keys = [
+        (
+            order,
+            weights.shape,
+            hashlib.sha1(np.ascontiguousarray(weights, np.int16).data, usedforsecurity=False).digest(),
+        )
+        for weights, order in requests
+    ]
+    unknown = {key: request for key, request in zip(keys, requests, strict=True) if key not in _sizes}
+    if len(_sizes) > REMEMBERED_SIZES:
+        unknown = dict(zip(keys, requests, strict=True))
+        _sizes.clear()
+    sizes = [[0] * order.cores for _, order in unknown.values()]
+    for places, batch in _batches(list(unknown.values())):
         for (request, core), size in zip(places, plan(batch).stream_bytes.tolist(), strict=True):
-            result[request][core] = size
-    return result
+            sizes[request][core] = size
+    _sizes.update(zip(unknown, map(tuple, sizes), strict=True))
+    return [list(_sizes[key]) for key in keys]
 
 
 def _batches(requests: Sequence[Request]) -> list[tuple[list[tuple[int, int]], Batch]]:
@@ -43,37 +65,46 @@ def _batches(requests: Sequence[Request]) -> list[tuple[list[tuple[int, int]], B
     A symbol is a weight cut to its low bits, 8 of them if the weights of the volume then stay different, else 9. So
     weight 0 is symbol 0, and the padding can be done on symbols.
     """
-    places: dict[int, list[tuple[int, int]]] = {8: [], 9: []}
-    streams: dict[int, list[np.ndarray]] = {8: [], 9: []}
-    codes: dict[int, list[np.ndarray]] = {8: [], 9: []}
+    narrow, wide = _Streams(1 << 8), _Streams(1 << 9)
     for number, (weights, order) in enumerate(requests):
         if not weights.size:
             continue
         low, high = min(int(weights.min()), 0), max(int(weights.max()), 0)
         if low < -MAX_WEIGHT or high > MAX_WEIGHT:
             raise ValueError(f"weights less their zero point must lie in -255..255, not {low}..{high}")
-        bits = 8 if high - low < 256 else 9
-        symbols = weights.astype(np.uint8) if bits == 8 else (weights & 511).astype(np.uint16)
-        first = low if bits == 8 else -MAX_WEIGHT - 1
-        weight_of = (np.arange(1 << bits) - first) % (1 << bits) + first
+        if high - low < 256:
+            streams, symbols = narrow, weights.astype(np.uint8)
+        else:
+            streams, symbols, low = wide, (weights & 511).astype(np.uint16), -MAX_WEIGHT - 1
         for core in range(order.cores):
-            stream = traverse(symbols, order, core)
-            if len(stream):
-                places[bits].append((number, core))
-                streams[bits].append(stream)
-                codes[bits].append(code_of(weight_of))
-    return [
-        (
-            places[bits],
-            Batch(
-                np.concatenate(streams[bits]),
-                np.cumsum([0] + [len(stream) for stream in streams[bits]]),
-                np.array(codes[bits]) % CODES,  # -256, which is no weight, goes where no other code is
-            ),
-        )
-        for bits in (8, 9)
-        if streams[bits]
-    ]
+            streams.add((number, core), traverse(symbols, order, core), low)
+    return [(streams.places, streams.batch()) for streams in (narrow, wide) if streams.places]
+
+
+class _Streams:
+    """Collects streams of one alphabet."""
+
+    def __init__(self, alphabet: int) -> None:
+        self._alphabet = alphabet
+        self.places: list[tuple[int, int]] = []
+        self._symbols: list[np.ndarray] = []
+        self._codes: list[np.ndarray] = []
+        self._codes_from: dict[int, np.ndarray] = {}
+
+    def add(self, place: tuple[int, int], symbols: np.ndarray, low: int) -> None:
+        """A stream, unless it is empty; `low` is the least weight that its symbols stand for."""
+        if len(symbols):
+            self.places.append(place)
+            self._symbols.append(symbols)
+            if low not in self._codes_from:
+                weight = (np.arange(self._alphabet) - low) % self._alphabet + low
+                self._codes_from[low] = code_of(weight) % CODES  # -256, which is no weight, goes where no code is
+            self._codes.append(self._codes_from[low])
+
+    def batch(self) -> Batch:
+        """All of them."""
+        bounds = np.cumsum([0] + [len(symbols) for symbols in self._symbols])
+        return Batch(np.concatenate(self._symbols), bounds, np.array(self._codes))
 
 
 def _write(batch: Batch, plan: Plan) -> list[bytes]:
@@ -88,13 +119,15 @@ def _write(batch: Batch, plan: Plan) -> list[bytes]:
     position = starts[stream] * 8 + ahead - ahead[first_slice][stream]
 
     words = np.zeros(int(ends[-1]) // 8 + 1, np.uint64)
-    after = np.cumsum(plan.slice_stop - plan.slice_first)
-    piece = np.searchsorted(after, np.arange(0, after[-1], WRITE_AT_ONCE) + WRITE_AT_ONCE)
-    first = 0
-    for last in piece.tolist():
-        last = min(last + 1, len(position))
-        write_slices(words, [_slice(batch, plan, i, int(position[i])) for i in range(first, last)])
-        first = last
+    pending: list[Slice] = []
+    weights = 0
+    for one in _slices(batch, plan, position):
+        pending.append(one)
+        weights += len(one.indices)
+        if weights >= WRITE_AT_ONCE:
+            write_slices(words, pending)
+            pending, weights = [], 0
+    write_slices(words, pending)
     last_slice = np.append(first_slice[1:], len(stream)) - 1
     for at, end in zip((position + plan.slice_bits)[last_slice].tolist(), ends.tolist(), strict=True):
         write_end(words, at, end * 8)
@@ -102,23 +135,20 @@ def _write(batch: Batch, plan: Plan) -> list[bytes]:
     return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
-def _slice(batch: Batch, plan: Plan, number: int, position: int) -> Slice:
-    """One slice of the plan, with its weights."""
-    section = int(plan.slice_section[number])
-    first, stop = int(plan.slice_first[number]), int(plan.slice_stop[number])
-    symbols = batch.symbols[plan.sections.start[section] : plan.sections.stop[section]]
-    runs = None
-    if section in plan.sections.coded:
-        symbols = symbols[plan.sections.coded[section][first:stop]]
-        runs = plan.sections.runs(section)[first + (first > 0) : stop + 1]
-    else:
-        symbols = symbols[first:stop]
-    return Slice(
-        indices=plan.index_of[section][symbols],
-        state=int(plan.slice_state[number]),
-        zdiv=int(plan.sections.zdiv[section]),
-        runs=runs,
-        palette=plan.sections.palette(section),
-        new_palette=first == 0,
-        position=position,
-    )
+def _slices(batch: Batch, plan: Plan, position: np.ndarray) -> Iterator[Slice]:
+    """The slices of the plan with their weights, to go to these bit positions."""
+    sections = plan.sections
+    start, stop, zdiv = sections.start.tolist(), sections.stop.tolist(), sections.zdiv.tolist()
+    per_slice = (plan.slice_first.tolist(), plan.slice_stop.tolist(), plan.slice_state.tolist(), position.tolist())
+    slices = list(zip(*per_slice, strict=True))
+    bounds = np.searchsorted(plan.slice_section, np.arange(len(start) + 1)).tolist()
+    for section in range(len(start)):
+        palette = sections.palette(section)
+        symbols = batch.symbols[start[section] : stop[section]]
+        runs = sections.runs.get(section)
+        if runs is not None:
+            symbols = symbols[runs.coded]
+        for first, last, state, at in slices[bounds[section] : bounds[section + 1]]:
+            around = None if runs is None else runs.lengths[first + (first > 0) : last + 1]
+            indices = plan.index_of[section].take(symbols[first:last])
+            yield Slice(indices, state, zdiv[section], around, palette, first == 0, at)

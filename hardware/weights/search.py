@@ -62,6 +62,43 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class ZeroRuns:
+    """The zeros of a section apart from the weights that are coded."""
+
+    coded: np.ndarray
+    """Places of the coded weights in the section; without any other, a zero is coded."""
+    lengths: np.ndarray
+    """Zeros before the first and after every coded weight."""
+    zdiv: int
+    """Their Golomb-Rice divisor, 0..3."""
+
+    @staticmethod
+    def of(symbols: np.ndarray) -> "ZeroRuns":
+        """The runs of a section."""
+        coded = np.flatnonzero(symbols)
+        if not len(coded):
+            coded = np.zeros(1, np.int64)
+        lengths = np.diff(coded, prepend=-1, append=len(symbols)) - 1
+        return ZeroRuns(coded, lengths, int(np.argmin([_rice_bits(lengths, zdiv) for zdiv in range(4)])))
+
+    @property
+    def bits(self) -> int:
+        """Bits of all code words."""
+        return _rice_bits(self.lengths, self.zdiv)
+
+    def slice_bits(self, edges: np.ndarray) -> np.ndarray:
+        """Bits of the chunks of slices that lie between these coded weights."""
+        first, stop = edges[:-1] + (edges[:-1] > 0), edges[1:] + 1
+        positions_before = np.cumsum(np.append(0, (self.lengths >> self.zdiv) + 1))
+        positions = positions_before[stop] - positions_before[first]
+        return positions + -positions % run_positions(self.zdiv) + (stop - first) * self.zdiv
+
+
+def _rice_bits(values: np.ndarray, div: int) -> int:
+    return int((values >> div).sum()) + (1 + div) * len(values)
+
+
+@dataclass(frozen=True)
 class Sections:
     """Parts of streams that share a palette and the choice of zero runs: an item each in every array."""
 
@@ -77,18 +114,13 @@ class Sections:
     direct_offset: np.ndarray
     entry_bits: np.ndarray
     zdiv: np.ndarray
-    coded: dict[int, np.ndarray]
-    """For sections with zero runs: places of the weights that are coded, from `start`; zeros between them are runs."""
+    runs: dict[int, ZeroRuns]
+    """Of the sections that have them."""
 
     def palette(self, section: int) -> Palette:
         """The palette of one section."""
         codes = self.palette_codes[section, : self.palette_size[section]]
         return Palette(codes, int(self.direct_offset[section]), int(self.entry_bits[section]))
-
-    def runs(self, section: int) -> np.ndarray:
-        """Zeros before the first and after every coded weight of a section with zero runs."""
-        length = self.stop[section] - self.start[section]
-        return np.diff(self.coded[section], prepend=-1, append=length) - 1
 
 
 @dataclass(frozen=True)
@@ -113,14 +145,13 @@ def plan(batch: Batch) -> Plan:
     """Decide on sections, palettes, zero runs and slices of every stream."""
     blocks = _cut_into_blocks(batch)
     counts = _count(batch, blocks)
-    section_first = _find_sections(counts, blocks)
-    sections = _choose_palettes(batch, blocks, section_first, np.add.reduceat(counts, section_first, dtype=np.float64))
+    section_first, section_counts = _find_sections(counts, blocks)
+    sections = _choose_palettes(batch, blocks, section_first, section_counts)
     section_of_block = np.repeat(np.arange(len(section_first)), np.diff(section_first, append=len(counts)))
-    with_runs = sections.zdiv != NO_ZERO_RUNS
-    counts[with_runs[section_of_block], 0] = 0
-    for section, coded in sections.coded.items():
-        if not batch.symbols[sections.start[section] + coded[0]]:
-            counts[section_first[section], 0] = 1  # all is zero, and one of it is coded
+    counts[(sections.zdiv != NO_ZERO_RUNS)[section_of_block], 0] = 0
+    for section, runs in sections.runs.items():
+        if not batch.symbols[sections.start[section] + runs.coded[0]]:
+            counts[section_first[section], 0] = 1
 
     index_of = _index_tables(sections, batch.codes)
     words, positions = _block_bits(counts, sections, section_of_block, index_of)
@@ -134,11 +165,11 @@ def plan(batch: Batch) -> Plan:
     bits = np.add.reduceat(words[np.arange(len(words)), states], first_block).astype(np.int64)
     unary = np.add.reduceat(positions[np.arange(len(words)), states], first_block).astype(np.int64)
     bits += -unary % UNARY_POSITIONS
-    for one in sections.coded:
+    for one, runs in sections.runs.items():
         mine = slice(*np.searchsorted(section, (one, one + 1)))
-        edges = np.searchsorted(sections.coded[one], np.append(first[mine], stop[mine][-1]))
+        edges = np.searchsorted(runs.coded, np.append(first[mine], stop[mine][-1]))
         first[mine], stop[mine] = edges[:-1], edges[1:]
-        bits[mine] += _run_bits(sections.runs(one), edges, int(sections.zdiv[one]))
+        bits[mine] += runs.slice_bits(edges)
     kept = first < stop
     section, first, stop, state, bits = (a[kept] for a in (section, first, stop, state, bits))
     bits += HEADER_BITS
@@ -181,11 +212,12 @@ def _count(batch: Batch, blocks: _Blocks) -> np.ndarray:
     return counts
 
 
-def _find_sections(counts: np.ndarray, blocks: _Blocks) -> np.ndarray:
-    """The first block of each section: where it pays to start a new palette."""
+def _find_sections(counts: np.ndarray, blocks: _Blocks) -> tuple[np.ndarray, np.ndarray]:
+    """Where it pays to start a new palette: the first block of each section, and the counts of each."""
     leaf_first = np.flatnonzero(blocks.number % LEAF_BLOCKS == 0)
-    leaves = np.add.reduceat(counts, leaf_first, axis=0, dtype=np.float64)
-    return leaf_first[partition(leaves, blocks.stream[leaf_first], _estimated_bits)]
+    leaves = np.add.reduceat(counts, leaf_first, axis=0)
+    first = partition(leaves, blocks.stream[leaf_first], _estimated_bits)
+    return leaf_first[first], np.add.reduceat(leaves, first, axis=0)
 
 
 def _estimated_bits(counts: np.ndarray) -> np.ndarray:
@@ -221,69 +253,52 @@ def partition(values: np.ndarray, group: np.ndarray, cost: Callable[[np.ndarray]
 
 
 class _Palettes:
-    """The best palette for each section, tried size by size: a palette of n holds the n most frequent codes."""
+    """
+    The best palette for each row of counts (row, code), tried size by size.
+
+    A palette holds the most frequent codes. `bits` are those of the best single coding and the palette.
+    """
 
     def __init__(self, counts: np.ndarray) -> None:
-        """`counts` is (section, code)."""
-        self.order = np.argsort(-counts, axis=1, kind="stable")[:, :PALETTE_LIMIT]
-        self._frequency = np.take_along_axis(counts, self.order, axis=1)
-        # Nothing is indexed above the highest code in use plus the palette.
-        counts = counts[:, : int(np.flatnonzero(counts.any(axis=0))[-1]) + 1]
-        sections = len(counts)
-        self.bits = np.full(sections, np.inf)
-        """Of the section with its best single coding and the palette."""
-        self.size = np.zeros(sections, np.int64)
-        self.direct_offset = np.zeros(sections, np.int64)
-        self.entry_bits = np.zeros(sections, np.int64)
-        different = (counts > 0).sum(axis=1)
+        last_code = int(np.flatnonzero(counts.any(axis=0))[-1])
+        self.codes = np.argsort(-counts, axis=1, kind="stable")[:, :PALETTE_LIMIT]
+        self.bits = np.full(len(counts), np.inf)
+        self.size, self.direct_offset, self.entry_bits = np.zeros((3, len(counts)), np.int64)
+        total, different = counts.sum(axis=1), (counts > 0).sum(axis=1)
+        highest = CODES - 1 - (counts[:, ::-1] > 0).argmax(axis=1)
+        rows = np.arange(len(counts))[:, None]
+        frequency = counts[rows, self.codes]
+
+        rest = counts[:, : last_code + 1].copy()  # without the codes in the palette
+        previous = 0
         for size in PALETTE_SIZES:
-            bits, direct_offset, entry_bits = self._try(counts, size)
+            rest[rows, np.minimum(self.codes[:, previous:size], last_code)] = 0
+            previous = size
+            direct_offset = np.minimum((rest > 0).argmax(axis=1), DIRECT_OFFSET_LIMIT)
+            bits = frequency[:, :size] @ _WORD_BITS_BEYOND[:size]
+            for offset in np.unique(direct_offset).tolist():
+                same = np.flatnonzero(direct_offset == offset)
+                direct = slice(size, size + rest.shape[1] - offset)
+                bits[same] += rest[same, offset:] @ _WORD_BITS_BEYOND[direct]
+            bits = bits.min(axis=1)
+            if size:
+                entry_bits = _bit_length(self.codes[:, :size].max(axis=1))
+                uncompressed = np.where(different > size, np.inf, total * _INDEX_BITS[size])
+            else:
+                entry_bits = _bit_length(highest - direct_offset)
+                uncompressed = total * entry_bits
+            bits = np.minimum(bits, uncompressed) + size * entry_bits
+
             better = (bits < self.bits) & (size <= different + 1)
             self.bits[better] = bits[better]
             self.size[better] = size
             self.direct_offset[better] = direct_offset[better]
             self.entry_bits[better] = entry_bits[better]
 
-    def _try(self, counts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Bits, direct offset and entry bits of each section with a palette of this size."""
-        palette = self.order[:, :size]
-        codes = counts.shape[1]
-        padded = np.zeros((len(counts), CODES + PALETTE_LIMIT))
-        rest = padded[:, :CODES]
-        rest[:, :codes] = counts
-        np.put_along_axis(rest, palette, 0, axis=1)
-        present = rest[:, :codes] > 0
-        some = present.any(axis=1)
-        direct_offset = np.where(some, np.minimum(present.argmax(axis=1), DIRECT_OFFSET_LIMIT), 0)
-        last_index = np.where(some, codes - 1 - present[:, ::-1].argmax(axis=1) - direct_offset, -1) + size
 
-        by_index = np.zeros((len(counts), min(codes + size, CODES)))
-        by_index[:, :size] = self._frequency[:, :size]
-        code = np.arange(by_index.shape[1] - size) + direct_offset[:, None]
-        by_index[:, size:] = np.take_along_axis(padded, code, axis=1)
-        bits = (by_index @ WORD_BITS[: by_index.shape[1]]).min(axis=1)
-        if size:
-            entry_bits = _bit_length(palette.max(axis=1))
-            uncompressed = np.where(some, np.inf, counts.sum(axis=1) * _INDEX_BITS[size])
-        else:
-            entry_bits = _bit_length(last_index)
-            uncompressed = counts.sum(axis=1) * entry_bits
-        bits = np.minimum(bits, uncompressed) + size * entry_bits
-        bits[last_index >= CODES] = np.inf
-        return bits, direct_offset, entry_bits
-
-    def replace(self, section: int, other: "_Palettes", other_section: int) -> None:
-        """Take over another choice for one section."""
-        for mine, theirs in (
-            (self.order, other.order),
-            (self.bits, other.bits),
-            (self.size, other.size),
-            (self.direct_offset, other.direct_offset),
-            (self.entry_bits, other.entry_bits),
-        ):
-            mine[section] = theirs[other_section]
-
-
+_WORD_BITS_BEYOND = np.full((CODES + PALETTE_LIMIT, RICE_CODINGS), IMPOSSIBLE, np.float32)
+"""WORD_BITS, and what indices would cost that a large palette drives beyond the last."""
+_WORD_BITS_BEYOND[:CODES] = WORD_BITS
 _INDEX_BITS = np.array([max(size - 1, 0).bit_length() for size in range(PALETTE_LIMIT + 1)])
 """Bits of an uncompressed index into a palette of a size."""
 
@@ -297,34 +312,46 @@ def _choose_palettes(batch: Batch, blocks: _Blocks, first: np.ndarray, counts: n
     """Palettes and zero runs for sections that begin at these blocks and have these counts of symbols."""
     stream = blocks.stream[first]
     start, stop = blocks.start[first], blocks.stop[np.append(first[1:], len(blocks.start)) - 1]
-    by_code = np.zeros((len(first), CODES))
+    by_code = np.zeros((len(first), CODES), np.float32)
     np.put_along_axis(by_code, batch.codes[stream], counts, axis=1)
-    chosen = _Palettes(by_code)
-    zdiv = np.full(len(first), NO_ZERO_RUNS)
-    coded: dict[int, np.ndarray] = {}
-
+    # Sections with enough zeros get a second row of counts, that of a section with zero runs.
     candidates = np.flatnonzero(by_code[:, 0] > ZERO_RUN_SHARE * (stop - start))
-    if len(candidates):
-        nonzero = by_code[candidates]
-        nonzero[:, 0] = 0
-        nonzero[~nonzero.any(axis=1), 0] = 1  # a slice cannot be without weights
-        codings = _Palettes(nonzero)
-        for i, section in enumerate(candidates.tolist()):
-            if codings.bits[i] >= chosen.bits[section]:
-                continue
-            symbols = batch.symbols[start[section] : stop[section]]
-            places = np.flatnonzero(symbols)
-            if not len(places):
-                places = np.zeros(1, np.int64)
-            runs = np.diff(places, prepend=-1, append=len(symbols)) - 1
-            run_bits = [int((runs >> div).sum()) + (1 + div) * len(runs) for div in range(4)]
-            div = int(np.argmin(run_bits))
-            if codings.bits[i] + run_bits[div] < chosen.bits[section]:
-                zdiv[section], coded[section] = div, places
-                chosen.replace(section, codings, i)
+    nonzero = by_code[candidates]
+    zeros = nonzero[:, 0].copy()
+    nonzero[:, 0] = 0
+    nonzero[~nonzero.any(axis=1), 0] = 1
+    palettes = _Palettes(np.concatenate([by_code, nonzero]))
+
+    chosen = np.arange(len(first))
+    zdiv = np.full(len(first), NO_ZERO_RUNS)
+    runs: dict[int, ZeroRuns] = {}
+    row_with_runs = np.arange(len(first), len(palettes.bits))
+    saved = palettes.bits[candidates] - palettes.bits[row_with_runs]
+    hopeful = saved > _least_run_bits(zeros, nonzero.sum(axis=1))
+    for row, section, gain in zip(row_with_runs[hopeful], candidates[hopeful].tolist(), saved[hopeful], strict=True):
+        found = ZeroRuns.of(batch.symbols[start[section] : stop[section]])
+        if found.bits < gain:
+            runs[section] = found
+            zdiv[section] = found.zdiv
+            chosen[section] = row
     return Sections(
-        stream, start, stop, chosen.order, chosen.size, chosen.direct_offset, chosen.entry_bits, zdiv, coded
+        stream,
+        start,
+        stop,
+        palettes.codes[chosen],
+        palettes.size[chosen],
+        palettes.direct_offset[chosen],
+        palettes.entry_bits[chosen],
+        zdiv,
+        runs,
     )
+
+
+def _least_run_bits(zeros: np.ndarray, coded: np.ndarray) -> np.ndarray:
+    """A lower bound on the bits of so many zeros in runs around so many coded weights."""
+    div = np.arange(4)
+    coded = coded[:, None]
+    return ((1 + div) * coded + np.maximum(zeros[:, None] - ((1 << div) - 1) * (coded + 1), 0) / (1 << div)).min(axis=1)
 
 
 def _index_tables(sections: Sections, codes: np.ndarray) -> np.ndarray:
@@ -335,6 +362,9 @@ def _index_tables(sections: Sections, codes: np.ndarray) -> np.ndarray:
     index[section, sections.palette_codes[section, entry]] = entry
     index = np.clip(index, 0, CODES - 1).astype(np.uint16)
     return np.take_along_axis(index, codes[sections.stream], axis=1)
+
+
+_WORD_TABLES = np.concatenate([WORD_BITS, WORD_POSITIONS], axis=1)
 
 
 def _block_bits(
@@ -352,8 +382,8 @@ def _block_bits(
         some = slice(first, first + step)
         key = index_of[section_of_block[some]] + np.arange(0, len(counts[some]) * CODES, CODES)[:, None]
         by_index = np.bincount(key.reshape(-1), counts[some].reshape(-1), len(key) * CODES).reshape(-1, CODES)
-        words[some, :RICE_CODINGS] = by_index @ WORD_BITS
-        positions[some, :RICE_CODINGS] = by_index @ WORD_POSITIONS
+        product = by_index @ _WORD_TABLES
+        words[some, :RICE_CODINGS], positions[some, :RICE_CODINGS] = np.split(product, 2, axis=1)
         in_palette = np.arange(CODES) < np.where(size[some], size[some], CODES)[:, None]
         barred[some] |= (by_index * ~in_palette).any(axis=1)
         words[some, UNCOMPRESSED] = by_index.sum(axis=1) * width[some]
@@ -366,11 +396,3 @@ def _cut_at_changes(section_of_block: np.ndarray, states: np.ndarray) -> np.ndar
     change = np.flatnonzero(np.diff(section_of_block, prepend=-1) | np.diff(states, prepend=-1))
     since = np.arange(len(states)) - np.repeat(change, np.diff(change, append=len(states)))
     return np.flatnonzero(since % SLICE_BLOCKS == 0)
-
-
-def _run_bits(runs: np.ndarray, edges: np.ndarray, zdiv: int) -> np.ndarray:
-    """Bits of the zero runs in slices of a section that are cut at these coded weights."""
-    first, stop = edges[:-1] + (edges[:-1] > 0), edges[1:] + 1
-    positions_before = np.cumsum(np.append(0, (runs >> zdiv) + 1))
-    positions = positions_before[stop] - positions_before[first]
-    return positions + -positions % run_positions(zdiv) + (stop - first) * zdiv
