@@ -104,6 +104,8 @@ class ConstBytesAttr(Data[bytes]):
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> bytes:
         with parser.in_angle_brackets():
+            if parser.parse_optional_keyword("__elided__") is not None:
+                parser.raise_error("these bytes were left out when the file was printed")
             text = parser.parse_str_literal()
         if text.startswith("0x"):
             try:

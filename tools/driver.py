@@ -1,0 +1,397 @@
+"""
+What the tools share: files to modules, pipelines to passes, passes to results, errors to one line.
+
+Everything that goes wrong for a reason that the user can do something about ends in a `UserError`, whose text
+is one line that begins with where: `file:line:column`, or the file and the name of the tensor. A pass that fails also
+leaves a reproducer: the module as it was before that pass, and the command that runs the rest of the pipeline on it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+import tempfile
+import traceback
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
+from itertools import accumulate
+from pathlib import Path
+
+from xdsl.context import Context
+from xdsl.dialects import get_all_dialects
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    BytesAttr,
+    DenseIntOrFPElementsAttr,
+    DenseResourceAttr,
+    FileLineColLoc,
+    FusedLoc,
+    IntAttr,
+    LocationAttr,
+    ModuleOp,
+    NameLoc,
+    StringAttr,
+    UnknownLoc,
+)
+from xdsl.ir import Attribute, Data, Operation
+from xdsl.parser import Parser
+from xdsl.passes import ModulePass
+from xdsl.printer import Printer
+from xdsl.transforms import get_all_passes
+from xdsl.utils.arg_spec import parse_pipeline
+from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException, VerifyException
+from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
+
+from npuc.dialects import all_dialects
+from npuc.registry import all_passes
+
+ELIDED = "__elided__"
+"""What stands for the contents of a large constant in text that is only for reading; MLIR's own spelling."""
+ELIDE_ABOVE = 64
+"""Bytes of a constant, or scales of a type times eight, that are still printed where large ones are elided."""
+
+
+class UserError(Exception):
+    """An error that the user can do something about; the text is one line that says where and what."""
+
+
+# Text in and out
+
+
+class ElidingPrinter(Printer):
+    """Prints large constants as `dense_resource<__elided__>` and long lists of scales with dots, for people to read."""
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        if isinstance(attribute, DenseIntOrFPElementsAttr):
+            if len(attribute.data.data) > ELIDE_ABOVE:
+                self.print_string(f"dense_resource<{ELIDED}> : ")
+                self.print_attribute(attribute.type)
+                return
+        elif isinstance(attribute, Data):
+            data = attribute.data
+            if isinstance(data, bytes) and len(data) > ELIDE_ABOVE and not isinstance(attribute, BytesAttr):
+                self.print_string(f"#{attribute.name}<{ELIDED}>")
+                return
+            if attribute.name == "quant.uniform":
+                text = str(attribute)
+                self.print_string(re.sub(r"\{([^,]*, [^,]*, )([^}]*,){6}[^}]*\}", r"{\1...}", text))
+                return
+        super().print_attribute(attribute)
+
+
+class LocatingParser(Parser):
+    """
+    xDSL's parser, but operations get the place in the text as their location where they carry none of their own,
+    names may be in any script, and elided constants are an error.
+    """
+
+    def __init__(self, ctx: Context, text: str, name: str, line_offset: int = 0):
+        super().__init__(ctx, text, name)
+        self._file = StringAttr(name)
+        self._line_offset = line_offset
+        self._line_starts = list(accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
+
+    def parse_operation(self) -> Operation:
+        start = self._current_token.span.start
+        op = super().parse_operation()
+        if isinstance(op.location, UnknownLoc):
+            line = bisect_right(self._line_starts, start)
+            column = start - self._line_starts[line - 1] + 1
+            op.location = FileLineColLoc(self._file, IntAttr(line + self._line_offset), IntAttr(column))
+        return op
+
+    def parse_optional_str_literal(self) -> str | None:
+        # xDSL's lexer takes a string with escaped bytes beyond ASCII for raw bytes; names are UTF-8.
+        if self._current_token.kind == MLIRTokenKind.BYTES_LIT:
+            data = StringLiteral.from_span(self._current_token.span).bytes_contents
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                return None
+            self._consume_token(MLIRTokenKind.BYTES_LIT)
+            return text
+        return super().parse_optional_str_literal()
+
+    def _parse_optional_string_attr(self) -> StringAttr | None:
+        text = self.parse_optional_str_literal()
+        return None if text is None else StringAttr(text)
+
+    def _parse_builtin_dense_resource_attr(self) -> DenseResourceAttr:
+        start = self.pos
+        attr = super()._parse_builtin_dense_resource_attr()
+        if ELIDED in attr.resource_handle.data:
+            self.raise_error("the value of this constant was left out when the file was printed", start, self.pos)
+        return attr
+
+
+def make_context(allow_unregistered: bool = False) -> Context:
+    """A context that knows xDSL's dialects and ours, ours first (`tosa`); none is imported before it is used."""
+    ctx = Context(allow_unregistered=allow_unregistered)
+    for name, factory in (get_all_dialects() | all_dialects()).items():
+        ctx.register_dialect(name, factory)
+    return ctx
+
+
+def parse_text(
+    ctx: Context, data: bytes, name: str, line_offset: int = 0, allow_implicit_module: bool = True
+) -> ModuleOp:
+    """The module that a text in MLIR syntax holds; raises UserError or, for `format_error`, xDSL's ParseError."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{name}: byte {error.start} is not UTF-8 text, nor is the file a TFLite model") from None
+    return LocatingParser(ctx, text, name, line_offset).parse_module(allow_implicit_module)
+
+
+def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = None) -> ModuleOp:
+    """
+    The module of a file's bytes, in MLIR syntax or a TFLite model.
+
+    `frontend` is `mlir`, `tflite`, or None to go by the name's extension and the bytes. Raises UserError.
+    """
+    if frontend is None:
+        frontend = "tflite" if name.endswith(".tflite") or data[4:8] == b"TFL3" else "mlir"
+    if frontend == "mlir":
+        try:
+            return parse_text(ctx, data, name)
+        except (ParseError, DiagnosticException) as error:
+            raise UserError(format_error(error, name)) from None
+    from npuc.lowering.import_tflite import import_tflite
+    from npuc.lowering.tflite_schema import TFLiteError
+
+    try:
+        return import_tflite(data)
+    except TFLiteError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def read_file(path: str | None) -> bytes:
+    """The bytes of a file, or of standard input where `path` is None; raises UserError."""
+    if path is None:
+        return sys.stdin.buffer.read()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def write_file(path: str | None, data: bytes) -> None:
+    """Writes all bytes to a file, or to standard output where `path` is None; raises UserError."""
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+
+
+def elided_text(module: ModuleOp) -> str:
+    """The module as people read it: large constants and long lists of scales left out."""
+    out = StringIO()
+    ElidingPrinter(stream=out).print_op(module)
+    return out.getvalue() + "\n"
+
+
+# Errors
+
+
+def describe_location(location: LocationAttr, file: str | None = None) -> str:
+    """`file:line:column`, or the file and the tensor's name, as far as they are known."""
+    match location:
+        case FileLineColLoc() if location.filename.data != "tflite":
+            return f"{location.filename.data}:{location.line.data}:{location.column.data}"
+        case NameLoc():
+            parts = [file, f"'{location.desc.data}'"]
+        case FusedLoc():
+            inner = location.locations.data if isinstance(location.locations, ArrayAttr) else ()
+            parts = [file, *(f"'{item.desc.data}'" for item in inner[:1] if isinstance(item, NameLoc))]
+        case _:
+            parts = [file]
+    return ": ".join(part for part in parts if part)
+
+
+def format_error(error: BaseException, file: str | None = None) -> str:
+    """One line for an error of parsing, verifying or transforming; `file` is used where the error has no place."""
+    if isinstance(error, ParseError):
+        where = error.span.get_location()
+        return f"{where.file}:{where.line}:{where.col}: {_one_line(error.msg)}"
+    prefix = f"{file}: " if file else ""
+    return f"{prefix}{_one_line(str(error))}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def verify(module: ModuleOp, file: str | None = None) -> None:
+    """Verifies the module; raises UserError that names the first operation at fault."""
+    # Not `module.verify()`, because that prints the whole module into the exception, weights and all. Errors that
+    # need the enclosing operations are found when these are verified, each without its regions.
+    for op in module.walk():
+        try:
+            op.verify(verify_nested_ops=False)
+        except VerifyException as error:
+            where = describe_location(op.location, file)
+            message = _one_line(str(error)).removeprefix("Operation does not verify: ")
+            raise UserError(f"{where}{': ' if where else ''}'{op.name}': {message}") from None
+
+
+# Pipelines
+
+
+def load_pass_file(path: str) -> dict[str, Callable[[], type[ModulePass]]]:
+    """The passes that a Python file defines, by name; raises UserError."""
+    spec = spec_from_file_location(f"npuc_loaded_{Path(path).stem}", path)
+    if spec is None or spec.loader is None or not Path(path).is_file():
+        raise UserError(f"{path}: no such Python file")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever somebody else's file may raise
+        raise UserError(f"{path}: {type(error).__name__}: {_one_line(str(error))}") from None
+    found = {
+        value.name: value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, ModulePass) and value.__module__ == spec.name
+    }
+    if not found:
+        raise UserError(f"{path}: defines no pass")
+    return {name: _constant_factory(pass_) for name, pass_ in found.items()}
+
+
+def _constant_factory(pass_: type[ModulePass]) -> Callable[[], type[ModulePass]]:
+    return lambda: pass_
+
+
+def available_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+    """Name -> factory of xDSL's passes and ours."""
+    return get_all_passes() | all_passes()
+
+
+def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[ModulePass]]]) -> tuple[ModulePass, ...]:
+    """The passes of a pipeline's text; raises UserError that says at which column of the text it is wrong."""
+    passes: list[ModulePass] = []
+    position = 0
+    try:
+        for spec in parse_pipeline(pipeline):
+            position = pipeline.index(spec.name, position)
+            where = f"pipeline:1:{position + 1}"
+            position += len(spec.name)
+            if spec.name not in available:
+                close = difflib.get_close_matches(spec.name, available, 1)
+                hint = f", did you mean {close[0]}?" if close else ""
+                raise UserError(f"{where}: unknown pass {spec.name}{hint}")
+            try:
+                passes.append(available[spec.name]().from_pass_spec(spec))
+            except ValueError as error:
+                raise UserError(f"{where}: {spec.name}: {_one_line(str(error))}") from None
+    except ArgSpecParseError as error:
+        # "... specification:", "pass-pipeline:1:7", the text, the carets, the message
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise UserError(f"{lines[1].replace('pass-pipeline', 'pipeline')}: {lines[-1].strip()}") from None
+    return tuple(passes)
+
+
+def pipeline_text(passes: Sequence[ModulePass]) -> str:
+    """The text that `parse_passes` turns into these passes."""
+    return ",".join(str(pass_) for pass_ in passes)
+
+
+@dataclass
+class PassFailure(Exception):
+    """A pass raised, or left a module that does not verify."""
+
+    index: int
+    """Which pass of the pipeline."""
+    message: str
+    """One line."""
+    details: str
+    """The traceback where the fault is the compiler's; else empty."""
+
+
+AfterPass = Callable[[int, ModulePass, ModuleOp], None]
+"""Called after each pass with its index, the pass and the module."""
+
+
+def run_passes(
+    ctx: Context,
+    module: ModuleOp,
+    passes: Sequence[ModulePass],
+    *,
+    file: str | None = None,
+    verify_each: bool = True,
+    before: Callable[[int, ModulePass], None] | None = None,
+    after: AfterPass | None = None,
+) -> None:
+    """Applies the passes in order; `after` sees the module once it is verified. Raises PassFailure."""
+    for index, pass_ in enumerate(passes):
+        if before is not None:
+            before(index, pass_)
+        try:
+            pass_.apply(ctx, module)
+        except ShrinkException:
+            raise
+        except DiagnosticException as error:
+            raise PassFailure(index, f"{pass_.name}: {format_error(error, file)}", "") from error
+        except Exception as error:  # a fault of ours: one line for the user, the traceback into the reproducer
+            message = f"{pass_.name}: internal error: {type(error).__name__}: {_one_line(str(error))}"
+            raise PassFailure(index, message, traceback.format_exc()) from error
+        if verify_each:
+            try:
+                verify(module, file)
+            except UserError as error:
+                raise PassFailure(index, f"the module does not verify after {pass_.name}: {error}", "") from error
+        if after is not None:
+            after(index, pass_, module)
+
+
+def write_reproducer(
+    failure: PassFailure,
+    passes: Sequence[ModulePass],
+    original: ModuleOp,
+    folder: str | None,
+    arguments: str = "",
+) -> str:
+    """
+    Writes what repeats a failure alone, and returns the file's path.
+
+    `original` is the module as it was before the first pass; the passes before the failing one run on it again,
+    which spares every successful run a copy of the module after each pass. `folder` None means a new temporary file.
+    """
+    run_passes(make_context(), original, passes[: failure.index], verify_each=False)
+    lines = [f"// RUN: npu-opt %s{arguments} -p '{pipeline_text(passes[failure.index :])}'", f"// {failure.message}"]
+    lines += [f"// {line}" for line in failure.details.splitlines()]
+    out = StringIO("\n".join(lines) + "\n\n")
+    out.seek(0, os.SEEK_END)
+    Printer(stream=out, print_debuginfo=True).print_op(original)
+    if folder is None:
+        handle, path = tempfile.mkstemp(prefix="npu-opt-reproducer-", suffix=".mlir")
+        os.close(handle)
+    else:
+        path = str(Path(folder) / "reproducer.mlir")
+    write_file(path, out.getvalue().encode() + b"\n")
+    return path
+
+
+class IrDump:
+    """Writes the module after each pass to `DIR/01-name.mlir` ..., large constants elided. Raises UserError."""
+
+    def __init__(self, folder: str):
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: {error.strerror}") from None
+
+    def write(self, index: int, name: str, module: ModuleOp) -> None:
+        """Writes `DIR/index-name.mlir`; index 0 is the input."""
+        write_file(str(self.folder / f"{index:02}-{name}.mlir"), elided_text(module).encode())

@@ -1,0 +1,208 @@
+"""
+`npu-opt [FILE.mlir|FILE.tflite] -p 'PIPELINE' [-t mlir|tflite]`: run passes on a module and print it.
+
+xDSL's driver with the dialects and passes of npuc. What is added: TFLite models as input and output (files or streams),
+errors of one line that say where, `--dump-ir`, `--load-pass`, `--list-passes`, a reproducer when a pass fails, and
+no output at all unless everything went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from io import BytesIO
+from itertools import accumulate
+from typing import IO
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass, PassPipeline, get_pass_option_infos
+from xdsl.utils.arg_spec import parse_spec
+from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException
+from xdsl.xdsl_opt_main import xDSLOptMain
+
+from npuc import __version__
+from npuc.registry import all_passes
+from npuc.tools import driver
+from npuc.tools.driver import PassFailure, UserError
+from npuc.tools.targets import all_targets, render
+
+
+class NpuOptMain(xDSLOptMain):
+    """The driver; `run` raises UserError and writes nothing before all is done."""
+
+    version_format = f"npu-opt of npuc {__version__}, built on xDSL {{xdsl_version}}"
+
+    def register_all_dialects(self) -> None:
+        self.ctx = driver.make_context()
+
+    def register_all_passes(self) -> None:
+        self.available_passes = driver.available_passes()
+
+    def register_all_targets(self) -> None:
+        self.available_targets = dict(all_targets())
+
+    def register_all_frontends(self) -> None:
+        self.available_frontends = {"mlir": self.load, "tflite": self.load}
+
+    def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
+        super().register_all_arguments(arg_parser)
+        arg_parser.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
+        arg_parser.add_argument(
+            "--load-pass", metavar="FILE.py", action="append", default=[], help="also offer the passes in a Python file"
+        )
+        arg_parser.add_argument("--list-passes", action="store_true", help="list npuc's passes with their options")
+
+    def setup_pipeline(self) -> None:
+        for path in self.args.load_pass:
+            self.available_passes |= driver.load_pass_file(path)
+        self.pipeline = PassPipeline(driver.parse_passes(self.args.passes, self.available_passes))
+
+    def load(self, io: IO[bytes]) -> ModuleOp:
+        """The module of the whole input, by its content where `-f` does not say."""
+        return driver.load_module(self.ctx, io.read(), self.get_input_name(), self.args.frontend)
+
+    def get_input_name(self) -> str:
+        return self.args.input_file or "<stdin>"
+
+    def run(self) -> None:
+        if self.args.list_passes:
+            print(self.pass_list())
+            return
+        data = driver.read_file(self.args.input_file)
+        target_spec = parse_spec(self.args.target)
+        try:
+            target = self.available_targets[target_spec.name]().from_spec(target_spec)  # pyright: ignore
+        except ValueError as error:
+            raise UserError(f"target {target_spec.name}: {' '.join(str(error).split())}") from None
+        if target_spec.name == "mlir":
+            target = dataclasses.replace(
+                target,
+                print_generic_format=self.args.print_op_generic,
+                print_properties_as_attributes=self.args.print_no_properties,
+                print_debuginfo=self.args.print_debuginfo,
+                syntax_highlight=self.args.syntax_highlight,
+            )
+        chunks = [(data, 0)]
+        if self.args.split_input_file:
+            parts = data.split(b"// -----")
+            lines = accumulate((part.count(b"\n") for part in parts[:-1]), initial=0)
+            chunks = list(zip(parts, lines, strict=True))
+        outputs: list[bytes] = []
+        for chunk, line_offset in chunks:
+            try:
+                module = self.parse(chunk, line_offset)
+                self.apply_passes(module)
+                outputs.append(render(target, self.ctx, module))
+            except (ParseError, UserError) as error:
+                # Tests of what must be refused ask for the message as the output.
+                wanted = (
+                    self.args.parsing_diagnostics if isinstance(error, ParseError) else self.args.verify_diagnostics
+                )
+                line = driver.format_error(error)
+                if not wanted:
+                    raise UserError(line) from None
+                outputs.append(f"{line}\n".encode())
+        driver.write_file(self.args.output_file, b"// -----\n".join(outputs))
+
+    def parse(self, data: bytes, line_offset: int) -> ModuleOp:
+        """One chunk of the input, parsed and verified."""
+        name = self.get_input_name()
+        frontend = self.args.frontend
+        if frontend == "tflite" or (frontend is None and (name.endswith(".tflite") or data[4:8] == b"TFL3")):
+            module = self.load(BytesIO(data))
+        else:
+            try:
+                module = driver.parse_text(self.ctx, data, name, line_offset, not self.args.no_implicit_module)
+            except ParseError as error:
+                error.span = dataclasses.replace(error.span, line_offset=line_offset)
+                raise
+            except DiagnosticException as error:
+                raise UserError(driver.format_error(error, name)) from None
+        if not self.args.disable_verify:
+            driver.verify(module, name)
+        return module
+
+    def apply_passes(self, prog: ModuleOp) -> None:
+        """Runs the pipeline; raises UserError that names the reproducer."""
+        passes = self.pipeline.passes
+        dump = driver.IrDump(self.args.dump_ir) if self.args.dump_ir is not None else None
+        if dump is not None:
+            dump.write(0, "input", prog)
+        original = prog.clone() if passes else prog
+        started = time.perf_counter()
+
+        def before(index: int, pass_: ModulePass) -> None:
+            nonlocal started
+            started = time.perf_counter()
+
+        def after(index: int, pass_: ModulePass, module: ModuleOp) -> None:
+            if self.args.time_passes:
+                print(f"{pass_.name}: {time.perf_counter() - started:.4f} s", file=sys.stderr)
+            if dump is not None:
+                dump.write(index + 1, pass_.name, module)
+            if self.args.print_between_passes and index + 1 < len(passes):
+                print(f"// After {pass_.name}:\n{driver.elided_text(module)}", file=sys.stderr)
+
+        try:
+            driver.run_passes(
+                self.ctx,
+                prog,
+                passes,
+                file=self.get_input_name(),
+                verify_each=not self.args.disable_verify,
+                before=before,
+                after=after,
+            )
+        except PassFailure as failure:
+            if self.args.verify_diagnostics:
+                raise UserError(failure.message) from None
+            loaded = "".join(f" --load-pass {shlex.quote(path)}" for path in self.args.load_pass)
+            path = driver.write_reproducer(failure, passes, original, self.args.dump_ir, loaded)
+            raise UserError(f"{failure.message} (reproducer: {path})") from None
+
+    def pass_list(self) -> str:
+        """Name, first line of the docstring and options of each of npuc's passes and those loaded from files."""
+        lines: list[str] = []
+        ours = all_passes()
+        own = [name for name in self.available_passes if name in ours or name not in driver.available_passes()]
+        for name in sorted(own):
+            pass_ = self.available_passes[name]()
+            text = pass_.__doc__ if "__doc__" in vars(pass_) else None
+            if text is None or text.startswith(pass_.__name__ + "("):  # what dataclass writes
+                text = sys.modules[pass_.__module__].__doc__
+            summary = (text or "").strip().split("\n")[0]
+            lines.append(f"{name}: {summary}")
+            for option in get_pass_option_infos(pass_):
+                default = f" = {option.default_value}" if option.default_value is not None else ""
+                lines.append(f"    {option.name.replace('_', '-')}: {option.expected_type}{default}")
+        return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; 0, or 1 after one line on standard error."""
+    try:
+        tool = NpuOptMain("Run passes on a module in MLIR syntax or a TFLite model", arguments)
+        tool.run()
+        if tool.args.shrink:
+            return 1
+    except ShrinkException:  # the input still shows what somebody reduces it for
+        return 0
+    except UserError as error:
+        print(f"npu-opt: error: {error}", file=sys.stderr)
+        return 1
+    except ArgSpecParseError as error:
+        print(f"npu-opt: error: target: {str(error).splitlines()[-1].strip()}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader went away; do not complain again when Python flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

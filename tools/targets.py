@@ -1,0 +1,49 @@
+"""
+What `npu-opt -t NAME` can write. A target is imported when it is asked for.
+
+To add one, write a `Target` and put its factory into `all_targets`. A target writes text; one whose output is bytes
+says `encoding = "latin-1"` and writes each byte as the character of that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+from typing import IO
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.targets.mlir import MLIRTarget
+from xdsl.utils.target import Target
+
+from npuc.tools.driver import UserError
+
+
+@dataclass(frozen=True)
+class TfliteTarget(Target):
+    """A TFLite file; the module must hold nothing but `tfl`."""
+
+    name = "tflite"
+    encoding = "latin-1"
+
+    def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
+        from npuc.lowering.export_tflite import export_tflite
+        from npuc.lowering.tflite_schema import TFLiteError
+
+        try:
+            output.write(export_tflite(module).decode(self.encoding))
+        except TFLiteError as error:
+            raise UserError(str(error)) from None
+
+
+def all_targets() -> dict[str, Callable[[], type[Target]]]:
+    """Target name -> factory."""
+    return {"mlir": lambda: MLIRTarget, "tflite": lambda: TfliteTarget}
+
+
+def render(target: Target, ctx: Context, module: ModuleOp) -> bytes:
+    """The output of a target as the bytes of a file; raises UserError."""
+    out = StringIO()
+    target.emit(ctx, module, out)
+    return out.getvalue().encode(getattr(target, "encoding", "utf-8"))
