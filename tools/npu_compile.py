@@ -1,0 +1,231 @@
+"""
+`npu-compile MODEL.tflite`: the model with what the NPU supports turned into `ethos-u` operators.
+
+Option names and defaults are vela's. The work is done by the passes of `npuc.tools.pipeline`; what this tool adds is
+the file, a summary, and one line instead of a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, NameLoc, StringAttr
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+
+from npuc.tools import driver
+from npuc.tools.driver import PassFailure, UserError
+from npuc.tools.pipeline import EMIT, Target, pipeline
+
+BOUNDARIES = ("tfl-partition", "convert-")
+"""Beginnings of the names of the passes after which the module is verified: those that cross a level."""
+
+
+@dataclass
+class Summary:
+    """What was compiled; sizes in bytes."""
+
+    accelerator: str
+    system_config: str = ""
+    memory_mode: str = ""
+    arena: int = 0
+    arena_lower_bound: int = 0
+    fast: int = 0
+    read_only: int = 0
+    npu_operators: int = 0
+    cpu_operators: dict[str, int] = field(default_factory=dict[str, int])
+    cpu_reasons: list[str] = field(default_factory=list[str])
+
+    def text(self) -> str:
+        """A few lines for people."""
+        lines = [
+            f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
+            f"arena         {self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})",
+        ]
+        if self.fast:
+            lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
+        lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
+        on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
+        lines.append(f"operators     {self.npu_operators} in NPU regions; on the CPU: {on_cpu}")
+        lines += [f"  {reason}" for reason in self.cpu_reasons]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model and what is to be said about it."""
+
+    data: bytes
+    summary: Summary
+
+
+def operator_counts(module: ModuleOp) -> Counter[str]:
+    """Operators of the model by name, constants and functions left out."""
+    return Counter(
+        op.name
+        for op in module.walk()
+        if op.name.startswith("tfl.") and not op.name.startswith(("tfl.pseudo", "tfl.no_value"))
+    )
+
+
+def _integer(module: ModuleOp, name: str) -> int:
+    value = module.attributes.get(name)
+    return value.value.data if isinstance(value, IntegerAttr) else 0
+
+
+def _reason(op: Operation) -> str | None:
+    reason = op.attributes.get("npu.cpu_reason")
+    if not isinstance(reason, StringAttr):
+        return None
+    name = (
+        op.location.data.data if isinstance(op.location, NameLoc) and isinstance(op.location.data, StringAttr) else ""
+    )
+    return f"{op.name}{f' {name}' if name else ''}: {reason.data}"
+
+
+def compile_tflite(
+    data: bytes,
+    target: Target | None = None,
+    *,
+    name: str = "model.tflite",
+    passes: str | None = None,
+    verify_each: bool = False,
+    dump: str | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Compiled:
+    """
+    Compile the bytes of a TFLite file.
+
+    `passes` takes the place of the whole pipeline, the target included. Raises UserError, one line, for whatever its
+    caller can do something about; `progress` is called with the index and number of passes and the pass's name.
+    """
+    target = target or Target()
+    ctx = driver.make_context()
+    module = driver.load_module(ctx, data, name, "tflite")
+    if any(op.name == "npu_cmd.program" for op in module.ops):
+        raise UserError(f"{name}: already compiled: it holds ethos-u operators")
+    before = operator_counts(module)
+    chain = driver.parse_passes(passes or pipeline(target), driver.available_passes())
+    files = driver.IrDump(dump) if dump is not None else None
+    summary = Summary(target.accelerator)
+
+    def started(index: int, pass_: ModulePass) -> None:
+        if progress is not None:
+            progress(index, len(chain), pass_.name)
+        if pass_.name == EMIT:
+            _observe(module, before, summary)
+
+    def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
+        if files is not None:
+            files.write(index + 1, pass_.name, module)
+        if not verify_each and pass_.name.startswith(BOUNDARIES):
+            driver.verify(module, name)
+
+    if files is not None:
+        files.write(0, "input", module)
+    try:
+        driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
+    except PassFailure as failure:
+        raise UserError(f"{name}: {failure.message}") from None
+    from npuc.lowering.export_tflite import export_tflite
+    from npuc.lowering.tflite_schema import TFLiteError
+
+    try:
+        return Compiled(export_tflite(module), summary)
+    except TFLiteError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
+    """Fill in the summary from the module as it is just before it becomes a file again."""
+    from npuc.dialects.npu import TARGET_ATTR, TargetAttr
+
+    target = module.attributes.get(TARGET_ATTR)
+    if isinstance(target, TargetAttr):
+        summary.accelerator = target.accelerator.data
+        summary.system_config, summary.memory_mode = target.system.data, target.memory.data
+    summary.arena = _integer(module, "npu.arena_size")
+    summary.arena_lower_bound = _integer(module, "npu.arena_bound")
+    summary.fast = _integer(module, "npu.fast_size")
+    summary.read_only = _integer(module, "npu.read_only_size")
+    left = operator_counts(module)
+    summary.npu_operators = sum((before - left).values())
+    summary.cpu_operators = {name.removeprefix("tfl."): count for name, count in left.items()}
+    summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    out = argparse.ArgumentParser("npu-compile", description="Compile a quantised TFLite model for Arm Ethos-U55/U65")
+    out.add_argument("model", metavar="MODEL.tflite")
+    out.add_argument("--accelerator-config", default="ethos-u55-256", metavar="NAME")
+    out.add_argument("--config", metavar="FILE.ini", help="system configurations and memory modes in vela's format")
+    out.add_argument("--system-config", metavar="NAME")
+    out.add_argument("--memory-mode", metavar="NAME")
+    out.add_argument("--arena-cache-size", type=int, metavar="BYTES", help="limit of the memory for feature maps")
+    out.add_argument("--output-dir", default="output", metavar="DIR")
+    out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")
+    out.add_argument("--json", action="store_true", help="print the summary as JSON")
+    out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
+    out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
+    out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
+    out.add_argument("--verify-each", action="store_true", help="verify after every pass, not only between levels")
+    return out
+
+
+def _show_progress(index: int, count: int, name: str) -> None:
+    print(f"\r\033[K[{index + 1}/{count}] {name}", end="", file=sys.stderr, flush=True)
+
+
+def run(arguments: Sequence[str] | None) -> None:
+    """Compile as the command line says; raises UserError."""
+    args = parser().parse_args(arguments)
+    target = Target(args.accelerator_config, args.config, args.system_config, args.memory_mode, args.arena_cache_size)
+    if args.print_pipeline:
+        print(args.pipeline or pipeline(target))
+        return
+    data = driver.read_file(args.model)
+    terminal = sys.stderr.isatty()
+    try:
+        compiled = compile_tflite(
+            data,
+            target,
+            name=args.model,
+            passes=args.pipeline,
+            verify_each=args.verify_each,
+            dump=args.dump_ir,
+            progress=_show_progress if terminal else None,
+        )
+    finally:
+        if terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    output = Path(args.output) if args.output else Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{output.parent}: {error.strerror}") from None
+    driver.write_file(str(output), compiled.data)
+    if args.json:
+        print(json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2))
+    else:
+        print(f"{output}\n{compiled.summary.text()}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; 0, or 1 after one line on standard error."""
+    try:
+        run(arguments)
+    except UserError as error:
+        print(f"npu-compile: error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

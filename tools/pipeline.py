@@ -1,0 +1,73 @@
+"""
+The pipeline of `npu-compile` as text, so that `npu-opt -p` can run any part of it.
+
+It reads as a sentence: partition, lower to kernels, decide, lower to commands, place and order them, write the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LOWERING = (
+    "tfl-partition",
+    "convert-tfl-to-tosa",
+    "tosa-fold-pad",
+    "convert-tosa-to-npu-schedule",
+    "convert-tfl-to-npu-schedule",
+)
+SCHEDULE = (
+    "npu-schedule-fold-views",
+    "npu-schedule-select-formats",
+    "npu-schedule-select-blocks",
+)
+COMMANDS = (
+    "convert-npu-schedule-to-npu-cmd",
+    "npu-cmd-allocate",
+    "npu-cmd-assign-lut-slots",
+    "npu-cmd-set-blockdep",
+    "npu-cmd-insert-waits",
+)
+EMIT = "convert-npu-cmd-to-tfl"
+
+OPTIONAL = frozenset(
+    {
+        "tosa-fold-pad",
+        "npu-schedule-fold-views",
+        "npu-schedule-select-formats",
+        "npu-schedule-select-blocks",
+        "npu-cmd-set-blockdep",
+    }
+)
+"""Passes that only optimise: the result is exact without any of them."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model is compiled for, with vela's names and defaults; `limit` in bytes."""
+
+    accelerator: str = "ethos-u55-256"
+    config: str | None = None
+    system_config: str | None = None
+    memory_mode: str | None = None
+    limit: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The pass that writes the target on the module."""
+        options = [f'accelerator="{self.accelerator}"']
+        for name, value in (
+            ("config", self.config),
+            ("system-config", self.system_config),
+            ("memory-mode", self.memory_mode),
+        ):
+            if value is not None:
+                options.append(f'{name}="{value}"')
+        if self.limit is not None:
+            options.append(f"limit={self.limit}")
+        return f"npu-set-target{{{' '.join(options)}}}"
+
+
+def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
+    """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
+    passes = [target.text, *LOWERING, *SCHEDULE, *COMMANDS, EMIT]
+    return ",".join(one for one in passes if one not in leave_out)
