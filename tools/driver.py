@@ -181,15 +181,28 @@ def read_file(path: str | None) -> bytes:
 
 
 def write_file(path: str | None, data: bytes) -> None:
-    """Writes all bytes to a file, or to standard output where `path` is None; raises UserError."""
+    """
+    Writes all bytes to a file, or to standard output where `path` is None; raises UserError.
+
+    The file appears whole or not at all: the bytes go to a neighbour first, which then takes its name.
+    """
     if path is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
+    final = Path(path)
+    if final.exists() and not final.is_file():  # /dev/stdout and the like
+        part = final
+    else:
+        part = final.with_name(f".{final.name}.{os.getpid()}.part")
     try:
-        Path(path).write_bytes(data)
+        part.write_bytes(data)
+        if part != final:
+            os.replace(part, final)
     except OSError as error:
+        if part != final:
+            part.unlink(missing_ok=True)
         raise UserError(f"{path}: {error.strerror}") from None
 
 

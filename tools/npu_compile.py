@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, NameLoc, StringAttr
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
@@ -83,10 +83,7 @@ def _reason(op: Operation) -> str | None:
     reason = op.attributes.get("npu.cpu_reason")
     if not isinstance(reason, StringAttr):
         return None
-    name = (
-        op.location.data.data if isinstance(op.location, NameLoc) and isinstance(op.location.data, StringAttr) else ""
-    )
-    return f"{op.name}{f' {name}' if name else ''}: {reason.data}"
+    return f"{op.name} ({driver.describe_location(op.location)}): {reason.data}"
 
 
 def compile_tflite(
