@@ -33,7 +33,9 @@ from npuc.hardware.weights.coding import (
 )
 
 BLOCK = 512
-"""Weights that are sure to share a coding."""
+"""Weights that are sure to share a coding, ..."""
+SHORT_BLOCK, SHORT_STREAM = 64, 2048
+"""... fewer in streams up to a length, where there is little to count and every byte shows."""
 LEAF_BLOCKS = 16
 """Blocks that are sure to share a palette."""
 SLICE_BLOCKS = SLICE_LIMIT // BLOCK
@@ -191,11 +193,13 @@ class _Blocks:
 
 
 def _cut_into_blocks(batch: Batch) -> _Blocks:
-    per_stream = -(-np.diff(batch.bounds) // BLOCK)
+    length = np.diff(batch.bounds)
+    size = np.where(length <= SHORT_STREAM, SHORT_BLOCK, BLOCK)
+    per_stream = -(-length // size)
     stream = np.repeat(np.arange(len(per_stream)), per_stream)
     number = np.arange(len(stream)) - np.repeat(np.cumsum(per_stream) - per_stream, per_stream)
-    start = batch.bounds[stream] + number * BLOCK
-    return _Blocks(start, np.minimum(start + BLOCK, batch.bounds[stream + 1]), stream, number)
+    start = batch.bounds[stream] + number * size[stream]
+    return _Blocks(start, np.minimum(start + size[stream], batch.bounds[stream + 1]), stream, number)
 
 
 def _count(batch: Batch, blocks: _Blocks) -> np.ndarray:
@@ -272,6 +276,8 @@ class _Palettes:
         rest = counts[:, : last_code + 1].copy()  # without the codes in the palette
         previous = 0
         for size in PALETTE_SIZES:
+            if size > different.max() + 1:
+                break
             rest[rows, np.minimum(self.codes[:, previous:size], last_code)] = 0
             previous = size
             direct_offset = np.minimum((rest > 0).argmax(axis=1), DIRECT_OFFSET_LIMIT)

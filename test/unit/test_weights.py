@@ -1,10 +1,14 @@
 """Compressed weight streams, read back by the simulator's decoder, which shares no code with the encoder."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.weights import weight_requests
 from npuc.hardware.weights import WeightOrder, encode, encoded_sizes
 from npuc.hardware.weights.coding import NO_ZERO_RUNS, UNCOMPRESSED, Palette, Slice, write_end, write_slices
 from npuc.hardware.weights.order import traverse
@@ -202,3 +206,16 @@ def test_zeros_cost_little_where_they_are_many() -> None:
     ((size,),) = encoded_sizes([(volume(sparse), ONE_BY_ONE)])
     entropy = 40000 * (0.05 * (8 - np.log2(0.05)) - 0.95 * np.log2(0.95)) / 8
     assert size < 1.1 * entropy
+
+
+def test_weights_of_the_test_models_decode(each_model: Any) -> None:
+    assert_decodes(list(weight_requests(each_model.path)))
+
+
+def test_shared_models_decode_and_are_no_larger_than_with_another_encoder(shared_models: Path | None) -> None:
+    if shared_models is None:
+        pytest.skip("no shared models")
+    requests = [request for file in sorted(shared_models.rglob("*.tflite")) for request in weight_requests(file)]
+    size = sum(len(stream) for streams in assert_decodes(requests) for stream in streams)
+    assert len(requests) >= 379
+    assert size <= 10070640, "vela 5.2.0's mlw_codec needs less (bench/weights.py)"
