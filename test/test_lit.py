@@ -9,9 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_lit() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "lit.main", "-v", str(ROOT / "test")], capture_output=True, text=True, cwd=ROOT
-    )
+    lit = [sys.executable, "-c", "from lit.main import main; main()"]
+    run = subprocess.run([*lit, "-v", str(ROOT / "test")], capture_output=True, text=True, cwd=ROOT)
     print(run.stdout[-20000:], run.stderr[-5000:])
     assert run.returncode == 0, "a lit test failed, see the output above"
     passed = re.search(r"Passed\s*:\s*(\d+)", run.stdout)
