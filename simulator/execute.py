@@ -176,8 +176,10 @@ class Executor:
         for what, value in aligned:
             if value % 16:
                 self.report("alignment", op, f"has a {what} of {value:#x}, which is no multiple of 16")
-        read = span("its source", self.region(op, "DMA0_SRC_REGION"), op, op.state["DMA0_SRC"], length)
-        self.check_read(op, read)
+        region = self.region(op, "DMA0_SRC_REGION")
+        read = span("its source", region, op, op.state["DMA0_SRC"], length)
+        # Lengths are rounded up to 16, so the last 15 bytes may be nobody's; they stay undefined where they arrive.
+        self.check_read(op, span("its source", region, op, op.state["DMA0_SRC"], max(length - 15, 1)))
         data = read.memory.data[read.low : read.high]
         defined = read.memory.written[read.low : read.high]
         writes: list[Access] = []

@@ -52,6 +52,14 @@ def _interpreter(data: bytes, keep_all: bool = False) -> Any:
     return found
 
 
+def _invoke(interpreter: Any) -> None:
+    interpreter.reset_all_variables()
+    try:
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        raise HostError(f"LiteRT fails: {' '.join(str(error).split())}") from None
+
+
 def _pack(model: Any) -> bytes:
     import flatbuffers
 
@@ -111,8 +119,7 @@ class CpuOperator:
         details = found.get_input_details()
         for index, detail in zip(self.feeds, details, strict=True):
             found.set_tensor(detail["index"], values[index].reshape(detail["shape"]))
-        found.reset_all_variables()
-        found.invoke()
+        _invoke(found)
         outputs = found.get_output_details()
         return {i: found.get_tensor(detail["index"]) for i, detail in zip(self.results, outputs, strict=True)}
 
@@ -133,8 +140,7 @@ class Reference:
         found = self._interpreter
         for detail in self.input_details:
             found.set_tensor(detail["index"], inputs[detail["name"]].reshape(detail["shape"]))
-        found.reset_all_variables()
-        found.invoke()
+        _invoke(found)
         return {detail["name"]: found.get_tensor(detail["index"]) for detail in self.output_details}
 
     def tensors(self) -> list[tuple[str, NDArray]]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 _UNARY_BITS = 12
 _END = 7
+_SWEEP = 1 << 14
+_NOTHING = np.zeros(0, np.int64)
 
 
 class WeightStreamError(ValueError):
@@ -39,11 +41,11 @@ _DEPOSIT = _deposit_table()
 class _Chunks(NamedTuple):
     """Where the fields of one slice lie, in bits. `*_at` has an entry for each chunk that carries the field."""
 
-    weights_at: list[int]
-    weight_seconds_at: list[int]
-    weight_remainders_at: list[int]
-    runs_at: list[int]
-    run_remainders_at: list[int]
+    weights_at: NDArray[np.int64]
+    weight_seconds_at: NDArray[np.int64]
+    weight_remainders_at: NDArray[np.int64]
+    runs_at: NDArray[np.int64]
+    run_remainders_at: NDArray[np.int64]
     end: int
 
 
@@ -81,13 +83,15 @@ class _Bits:
             count = len(self.data)
             ones = np.empty((count, 8), np.uint8)
             seconds = np.empty((count, 8), np.uint8)
-            masks = (1 << np.arange(_UNARY_BITS + 1)).astype(np.uint32) - np.uint32(1)
-            window = self._windows[:count].copy()
-            for shift in range(8):
-                first = np.bitwise_count(window & np.uint32(0xFFF))
-                ones[:, shift] = first
-                seconds[:, shift] = np.bitwise_count(window >> np.uint32(_UNARY_BITS) & masks[first])
-                window >>= np.uint32(1)
+            one = np.uint32(1)
+            for start in range(0, count, _SWEEP):
+                window = self._windows[start : min(start + _SWEEP, count)].copy()
+                for shift in range(8):
+                    first = np.bitwise_count(window & np.uint32(0xFFF))
+                    ones[start : start + _SWEEP, shift] = first
+                    mask = (one << first) - one
+                    seconds[start : start + _SWEEP, shift] = np.bitwise_count(window >> np.uint32(_UNARY_BITS) & mask)
+                    window >>= one
             self._tables = ones.tobytes(), seconds.tobytes()
         return self._tables
 
@@ -96,17 +100,19 @@ def _walk_weights(bits: _Bits, position: int, count: int, divisor: int, truncate
     """Chunk boundaries of a Golomb-Rice slice without zero runs."""
     ones, seconds = bits.tables()
     starts: list[int] = []
+    append = starts.append
     pending, left = 0, count
     try:
         if truncated:
             for _ in range(-(-count // _UNARY_BITS)):
-                starts.append(position)
+                append(position)
                 position += _UNARY_BITS + ones[position] + pending
                 pending = _UNARY_BITS * divisor
             left = count - _UNARY_BITS * len(starts)
-        else:
-            while left > 0:
-                starts.append(position)
+        while left > 0:
+            # No chunk completes more than 12 symbols, so this many are there for sure; then look again.
+            for _ in range(-(-left // _UNARY_BITS)):
+                append(position)
                 done = _UNARY_BITS - seconds[position]
                 position += _UNARY_BITS + ones[position] + pending
                 pending = done * divisor
@@ -115,8 +121,10 @@ def _walk_weights(bits: _Bits, position: int, count: int, divisor: int, truncate
         raise WeightStreamError(f"weight stream cut short at bit {position} of {bits.count}") from None
     # What the last chunk would complete beyond the count is padding and has no remainder.
     end = position + pending + left * divisor
-    after = [start + _UNARY_BITS + ones[start] for start in starts[1:]]
-    return _Chunks(starts, [start + _UNARY_BITS for start in starts], [*after, position], [], [], end)
+    at = np.array(starts, np.int64)
+    after = at + _UNARY_BITS
+    after += np.frombuffer(ones, np.uint8)[at]
+    return _Chunks(at, at + _UNARY_BITS, np.append(after[1:], position), _NOTHING, _NOTHING, end)
 
 
 def _walk_runs(
@@ -129,7 +137,11 @@ def _walk_runs(
     """
     ones, _ = bits.tables()
     run_bits = 12 if run_divisor < 3 else 8
-    chunks = _Chunks([], [], [], [], [], 0)
+    weights_at: list[int] = []
+    weight_seconds_at: list[int] = []
+    weight_remainders_at: list[int] = []
+    runs_at: list[int] = []
+    run_remainders_at: list[int] = []
     weights_sent = runs_sent = weight_tail = run_tail = 0
     while True:
         balance = weights_sent - runs_sent
@@ -141,7 +153,7 @@ def _walk_runs(
         if position >= bits.count and (has_weights or has_runs):
             raise WeightStreamError(f"weight stream cut short at bit {position} of {bits.count}")
         if has_weights:
-            chunks.weights_at.append(position)
+            weights_at.append(position)
             if plain:
                 done = plain
             else:
@@ -150,30 +162,33 @@ def _walk_runs(
                 done = _UNARY_BITS
             weight_tail = min(done, weights - weights_sent)
         if has_runs:
-            chunks.runs_at.append(position)
+            runs_at.append(position)
             run_tail = min(run_bits - bits.read(position, run_bits).bit_count(), runs - runs_sent)
             position += run_bits
             runs_sent += run_tail
         if has_weights:
-            chunks.weight_seconds_at.append(position)
+            weight_seconds_at.append(position)
             if second and not truncated:
                 done = _UNARY_BITS - bits.read(position, second).bit_count()
                 weight_tail = min(done, weights - weights_sent)
             position += second
             weights_sent += weight_tail
-        if len(chunks.weights_at) > len(chunks.weight_remainders_at) + has_weights:
-            chunks.weight_remainders_at.append(position)
+        if len(weights_at) > len(weight_remainders_at) + has_weights:
+            weight_remainders_at.append(position)
         position += tails[0] * divisor
-        if len(chunks.runs_at) > len(chunks.run_remainders_at) + has_runs:
-            chunks.run_remainders_at.append(position)
+        if len(runs_at) > len(run_remainders_at) + has_runs:
+            run_remainders_at.append(position)
         position += tails[1] * run_divisor
         if not (has_weights or has_runs):
-            return chunks._replace(end=position)
+            found = (weights_at, weight_seconds_at, weight_remainders_at, runs_at, run_remainders_at)
+            return _Chunks(*(np.array(at, np.int64) for at in found), end=position)
 
 
-def _remainders(bits: _Bits, at: list[int], done: NDArray[np.int64], width: int, count: int) -> NDArray[np.uint32]:
+def _remainders(
+    bits: _Bits, at: NDArray[np.int64], done: NDArray[np.int64], width: int, count: int
+) -> NDArray[np.uint32]:
     """The `count` remainders of `width` bits, of which chunk i holds `done[i]` from bit `at[i]` on."""
-    starts = np.asarray(at, np.int64) - (np.cumsum(done) - done) * width
+    starts = at - (np.cumsum(done) - done) * width
     return bits.gather(np.repeat(starts, done) + np.arange(count, dtype=np.int64) * width, (1 << width) - 1)
 
 
@@ -185,9 +200,9 @@ def _weight_indices(
         done = np.full(total, plain, np.int64)
         done[-1] = count - plain * (total - 1)
         return _remainders(bits, chunks.weight_remainders_at, done, divisor, count)
-    first = bits.gather(np.asarray(chunks.weights_at, np.int64), 0xFFF)
+    first = bits.gather(chunks.weights_at, 0xFFF)
     ones = np.bitwise_count(first)
-    second = bits.gather(np.asarray(chunks.weight_seconds_at, np.int64), (np.uint32(1) << ones) - np.uint32(1))
+    second = bits.gather(chunks.weight_seconds_at, (np.uint32(1) << ones) - np.uint32(1))
     values = np.empty((total, 3), np.uint32)
     for group in range(3):
         part = first >> np.uint32(4 * group) & np.uint32(15)
@@ -209,7 +224,7 @@ def _weight_indices(
 
 def _zero_runs(bits: _Bits, chunks: _Chunks, count: int, divisor: int) -> NDArray[np.int64]:
     width = 12 if divisor < 3 else 8
-    words = bits.gather(np.asarray(chunks.runs_at, np.int64), (1 << width) - 1)
+    words = bits.gather(chunks.runs_at, (1 << width) - 1)
     flat = (words[:, None] >> np.arange(width, dtype=np.uint32) & np.uint32(1)).astype(np.uint8).reshape(-1)
     ends = np.flatnonzero(flat == 0)[:count]
     quotients = np.diff(ends, prepend=-1) - 1
@@ -285,8 +300,8 @@ def decode_weight_stream(data: bytes | bytearray | memoryview | NDArray[np.uint8
             chunks = _walk_runs(bits, position, count, runs, divisor, truncated, plain, run_divisor)
         elif plain:
             runs = 0
-            starts = list(range(position, position + count * divisor, plain * divisor))
-            chunks = _Chunks(starts, [], starts, [], [], position + count * divisor)
+            starts = np.arange(position, position + count * divisor, plain * divisor)
+            chunks = _Chunks(starts, _NOTHING, starts, _NOTHING, _NOTHING, position + count * divisor)
         else:
             runs = 0
             chunks = _walk_weights(bits, position, count, divisor, truncated)
