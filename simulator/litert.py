@@ -85,6 +85,13 @@ def _without_bad_axes(data: bytes) -> bytes:
     return _pack(model)
 
 
+def operator_names(model: CompiledModel) -> list[str]:
+    """The operators' names as in the TFLite schema."""
+    _, schema = _modules()
+    names = {str(code): name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+    return [names.get(operator.kind, operator.kind) for operator in model.operators]
+
+
 class CpuOperator:
     """One operator of a compiled file as a model of its own; every tensor it reads or writes is an input or output."""
 
@@ -135,13 +142,13 @@ class Reference:
         self.input_details: list[dict[str, Any]] = self._interpreter.get_input_details()
         self.output_details: list[dict[str, Any]] = self._interpreter.get_output_details()
 
-    def run(self, inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
-        """Outputs by name, for inputs by name."""
+    def run(self, inputs: Mapping[int, NDArray]) -> list[NDArray]:
+        """Outputs by position, for inputs by position."""
         found = self._interpreter
-        for detail in self.input_details:
-            found.set_tensor(detail["index"], inputs[detail["name"]].reshape(detail["shape"]))
+        for position, detail in enumerate(self.input_details):
+            found.set_tensor(detail["index"], inputs[position].reshape(detail["shape"]))
         _invoke(found)
-        return {detail["name"]: found.get_tensor(detail["index"]) for detail in self.output_details}
+        return [found.get_tensor(detail["index"]) for detail in self.output_details]
 
     def tensors(self) -> list[tuple[str, NDArray]]:
         """Every tensor of the last run as (name, values), in the order of the file."""

@@ -39,13 +39,23 @@ def load(source: str | PathLike[str] | bytes) -> CompiledModel:
     return read_model(source if isinstance(source, bytes) else Path(source).read_bytes())
 
 
+_TRANSPOSE_CONV = "67"
+
+
 def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
-    """One value for each model input by its position: uniform over integer types, standard normal for floats."""
+    """
+    One value for each model input by its position: uniform over integer types, standard normal for floats.
+
+    An input that tells a TRANSPOSE_CONV its output's shape gets that shape.
+    """
+    shapes = {op.inputs[0]: model.tensors[op.outputs[0]].shape for op in model.operators if op.kind == _TRANSPOSE_CONV}
     rng = np.random.default_rng(seed)
     values: dict[int, NDArray] = {}
     for position, index in enumerate(model.inputs):
         tensor = model.tensors[index]
-        if tensor.dtype.kind in "iu":
+        if index in shapes:
+            values[position] = np.array(shapes[index], tensor.dtype)
+        elif tensor.dtype.kind in "iu":
             limits = np.iinfo(tensor.dtype)
             values[position] = rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
         elif tensor.dtype.kind == "b":

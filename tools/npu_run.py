@@ -1,0 +1,117 @@
+"""`npu-run`: executes a compiled TFLite file on the simulated NPU and compares it with its source model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from npuc.simulator.compare import Comparison
+    from npuc.simulator.memory import Report
+
+_MAX_REPORTS = 10
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="npu-run",
+        description="Executes a compiled TFLite file on the simulated NPU (CPU operators on LiteRT). "
+        "Exit 0 only if nothing was reported and, with a reference, every output equals it.",
+    )
+    parser.add_argument("compiled", type=Path, help="TFLite file with ethos-u operators")
+    parser.add_argument("--reference", type=Path, help="the TFLite file it was compiled from")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--seed", type=int, default=0, help="first seed of the random inputs (default 0)")
+    chosen.add_argument("--input", type=Path, help=".npz with the inputs, by tensor name or position ('0', '1' ...)")
+    parser.add_argument("--runs", type=int, default=3, help="number of random inputs (default 3)")
+    parser.add_argument("--output", type=Path, help=".npz for the outputs of the last run, by tensor name")
+    parser.add_argument(
+        "--trace", action="store_true", help="print what each operation read and wrote, and which source tensor it is"
+    )
+    return parser
+
+
+def _read_inputs(path: Path) -> dict[str | int, NDArray]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as data:
+        return {int(name) if name.isdigit() else name: data[name] for name in data.files}
+
+
+def _print_reports(reports: Sequence[Report]) -> None:
+    for report in reports[:_MAX_REPORTS]:
+        print(f"  {report}")
+    if len(reports) > _MAX_REPORTS:
+        print(f"  and {len(reports) - _MAX_REPORTS} more reports")
+
+
+def _describe(comparison: Comparison, label: str) -> bool:
+    """Prints one run; whether it is exact and nothing was reported."""
+    for step in comparison.steps:
+        print(f"  {step}")
+    if comparison.exact:
+        print(f"{label}: exact" if not comparison.reports else f"{label}: exact, but reported:")
+    else:
+        print(f"{label}: DIFFERS")
+        for difference in comparison.differences:
+            print(f"  output {difference}")
+        print(f"  first wrong: {comparison.first_wrong or 'no operation resembles a source tensor'}")
+    _print_reports(comparison.reports)
+    return comparison.exact and not comparison.reports
+
+
+def _run(arguments: argparse.Namespace) -> bool:
+    from npuc.simulator.compare import Comparer, Step
+    from npuc.simulator.runner import RunResult, Session, load
+
+    compiled = load(arguments.compiled)
+    inputs: Mapping[str | int, NDArray] | None = _read_inputs(arguments.input) if arguments.input else None
+    seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
+    clean = True
+    result: RunResult | None = None
+    if arguments.reference:
+        comparer = Comparer(compiled, arguments.reference.read_bytes())
+        for seed in seeds:
+            comparison = comparer.run(inputs, seed, arguments.trace)
+            clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
+            result = comparison.result
+    else:
+        session = Session(compiled)
+        for seed in seeds:
+            trace = (lambda *step: print(f"  {Step(*step)}")) if arguments.trace else None
+            result = session.run(inputs, seed, trace)
+            label = f"seed {seed}" if inputs is None else str(arguments.input)
+            print(f"{label}: {len(result.ops)} operations, {len(result.reports) or 'nothing'} reported")
+            _print_reports(result.reports)
+            clean &= not result.reports
+    if arguments.output and result is not None:
+        import numpy as np
+
+        with open(arguments.output, "wb") as file:
+            np.savez(file, **result.outputs)  # pyright: ignore[reportArgumentType]
+    return clean
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; returns the exit code."""
+    parsed = _parser().parse_args(arguments)
+    from npuc.simulator.stream import StreamError
+
+    try:
+        return 0 if _run(parsed) else 1
+    except (StreamError, OSError) as error:
+        print(f"npu-run: error: {error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        # numpy's refusal of a damaged .npz
+        print(f"npu-run: error: {parsed.input}: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
