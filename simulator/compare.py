@@ -7,7 +7,7 @@ output is nearly, but not quite, a source tensor is found without any help from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from npuc.simulator.litert import Reference, operator_names
 from npuc.simulator.memory import Access, Report
-from npuc.simulator.runner import RunResult, Session, random_inputs
+from npuc.simulator.runner import Inputs, RunResult, Session, random_inputs
 from npuc.simulator.stream import Op
 from npuc.simulator.tflite import CompiledModel, FileError, read_model
 
@@ -179,19 +179,18 @@ class Comparer:
         # Reference input position -> compiled input position.
         self.positions = [order[tensor.name] if by_name else i for i, tensor in enumerate(theirs)]
 
-    def run(self, inputs: Mapping[str | int, NDArray] | None = None, seed: int = 0, trace: bool = False) -> Comparison:
+    def run(self, inputs: Inputs | None = None, seed: int = 0, trace: bool = False) -> Comparison:
         """
         One input through both; `inputs` as for `npuc.simulator.run`, by the reference's names and positions.
 
         A difference makes it trace, to name the first operation that is wrong.
         """
-        given = inputs or {}
+        given: dict[str | int, NDArray] = {**(inputs or {})}
         drawn = random_inputs(self.original, seed)
         values: dict[int, NDArray] = {}
         for position, index in enumerate(self.original.inputs):
-            values[position] = np.asarray(
-                given.get(self.original.tensors[index].name, given.get(position, drawn[position]))
-            )
+            value = given.get(position, drawn[position])
+            values[position] = np.asarray(given.get(self.original.tensors[index].name, value))
         feeds = {self.positions[position]: value for position, value in values.items()}
         steps: list[Step] = []
 

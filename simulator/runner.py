@@ -16,6 +16,9 @@ from npuc.simulator.memory import ExecutionError, Memory, Region, Report
 from npuc.simulator.stream import Op, Program, parse_payload
 from npuc.simulator.tflite import ETHOS_U_OPTIONS, CompiledModel, FileError, Operator, Tensor, read_model
 
+Inputs = Mapping[str, NDArray] | Mapping[int, NDArray] | Mapping[str | int, NDArray]
+"""Values of the model's inputs, of the tensors' own types, by tensor name or position."""
+
 _MAX_ARENA = 1 << 32
 _FIRST_IO_REGION = 3
 _REGIONS = 8
@@ -88,11 +91,9 @@ class Session:
             raise FileError(f"operator {operator.index}: its command stream has no data")
         return parse_payload(payload.tobytes())
 
-    def run(
-        self, inputs: Mapping[str | int, NDArray] | None = None, seed: int = 0, trace: Trace | None = None
-    ) -> RunResult:
+    def run(self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None) -> RunResult:
         """One inference; raises ExecutionError where a stream cannot be executed."""
-        return _Run(self, inputs or {}, seed, trace).result()
+        return _Run(self, {**(inputs or {})}, seed, trace).result()
 
 
 class _Run:
@@ -219,7 +220,7 @@ class _Run:
 
 def run(
     model: CompiledModel | str | PathLike[str] | bytes,
-    inputs: Mapping[str | int, NDArray] | None = None,
+    inputs: Inputs | None = None,
     seed: int = 0,
     trace: Trace | None = None,
 ) -> RunResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from npuc.simulator.compare import Comparison
-    from npuc.simulator.memory import Report
+    from npuc.simulator.memory import Access, Report
+    from npuc.simulator.stream import Op
 
 _MAX_REPORTS = 10
 
@@ -70,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> bool:
     from npuc.simulator.runner import RunResult, Session, load
 
     compiled = load(arguments.compiled)
-    inputs: Mapping[str | int, NDArray] | None = _read_inputs(arguments.input) if arguments.input else None
+    inputs = _read_inputs(arguments.input) if arguments.input else None
     seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
     clean = True
     result: RunResult | None = None
@@ -82,9 +83,12 @@ def _run(arguments: argparse.Namespace) -> bool:
             result = comparison.result
     else:
         session = Session(compiled)
+
+        def show(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
+            print(f"  {Step(op, reads, writes, ofm)}")
+
         for seed in seeds:
-            trace = (lambda *step: print(f"  {Step(*step)}")) if arguments.trace else None
-            result = session.run(inputs, seed, trace)
+            result = session.run(inputs, seed, show if arguments.trace else None)
             label = f"seed {seed}" if inputs is None else str(arguments.input)
             print(f"{label}: {len(result.ops)} operations, {len(result.reports) or 'nothing'} reported")
             _print_reports(result.reports)
