@@ -185,7 +185,7 @@ class Comparer:
 
         A difference makes it trace, to name the first operation that is wrong.
         """
-        given: dict[str | int, NDArray] = {**(inputs or {})}
+        given: Inputs = inputs or {}
         drawn = random_inputs(self.original, seed)
         values: dict[int, NDArray] = {}
         for position, index in enumerate(self.original.inputs):

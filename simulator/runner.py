@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from npuc.simulator.memory import ExecutionError, Memory, Region, Report
 from npuc.simulator.stream import Op, Program, parse_payload
 from npuc.simulator.tflite import ETHOS_U_OPTIONS, CompiledModel, FileError, Operator, Tensor, read_model
 
-Inputs = Mapping[str, NDArray] | Mapping[int, NDArray] | Mapping[str | int, NDArray]
+Inputs = Mapping[Any, NDArray]
 """Values of the model's inputs, of the tensors' own types, by tensor name or position."""
 
 _MAX_ARENA = 1 << 32
@@ -93,13 +94,13 @@ class Session:
 
     def run(self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None) -> RunResult:
         """One inference; raises ExecutionError where a stream cannot be executed."""
-        return _Run(self, {**(inputs or {})}, seed, trace).result()
+        return _Run(self, inputs or {}, seed, trace).result()
 
 
 class _Run:
     """The memories of one inference."""
 
-    def __init__(self, session: Session, inputs: Mapping[str | int, NDArray], seed: int, trace: Trace | None):
+    def __init__(self, session: Session, inputs: Inputs, seed: int, trace: Trace | None):
         self.session = session
         self.model = session.model
         self.trace = trace
