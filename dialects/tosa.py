@@ -58,6 +58,8 @@ from xdsl.utils.str_enum import StrEnum
 
 Tensor: TypeAlias = TensorType[Attribute]
 
+i8 = IntegerType(8)
+i16 = IntegerType(16)
 i48 = IntegerType(48)
 
 
@@ -1519,6 +1521,13 @@ class TransposeOp(TosaOp):
     input1 = operand_def(TensorType)
     perms = prop_def(DenseArrayBase)
     output = result_def(TensorType)
+
+    def __init__(self, value: SSAValue, perms: Sequence[int], result_type: Tensor):
+        super().__init__(
+            operands=[value],
+            properties={"perms": DenseArrayBase.from_list(i32, list(perms))},
+            result_types=[result_type],
+        )
 
     def verify_(self) -> None:
         shape = _shape(self.input1)

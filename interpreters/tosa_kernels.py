@@ -50,21 +50,21 @@ def scale_32(values: Array, multiplier: Array, shift: Array, double_round: bool)
     """
     values * multiplier >> shift, to nearest, ties up; with `double_round` and shift > 31 as TFLite rounds in two steps.
 
-    `values` (int64) holds `i32`, or `i48` as long as the products fit 63 bits; `multiplier` is not negative, `shift` is
-    2 to 62; both broadcast against `values`. Source: TOSA 1.0, apply_scale_32.
+    `values` (int64) holds `i32` or `i48`; `multiplier` is not negative, `shift` is 2 to 62; both broadcast against
+    `values`. Source: TOSA 1.0, apply_scale_32.
     """
     if int(shift.min(initial=2)) < 2 or int(shift.max(initial=2)) > 62 or int(multiplier.min(initial=0)) < 0:
         raise ArithmeticError("a scale needs a multiplier of at least 0 and a shift of 2 to 62")
     multiplier, shift = multiplier.astype(np.int64), shift.astype(np.int64)
     if _magnitude(values) * _magnitude(multiplier) >= 1 << 62:
-        raise ArithmeticError("a scaled product overflows 63 bits")
+        values = values.astype(object)  # of Python's integers: slow, for great 48-bit sums only
     product = values * multiplier
     product += np.int64(1) << (shift - 1)
     if double_round and bool((shift > 31).any()):
         first_step = np.where(shift > 31, np.int64(1 << 30), np.int64(0))
         product += np.where(values >= 0, first_step, -first_step)
     product >>= shift
-    return product
+    return _within(product, 64, "a rescaled value").astype(np.int64)
 
 
 def rescale(

@@ -1,0 +1,143 @@
+"""
+`convert-tfl-to-tosa`: tfl operations as integer arithmetic, exact to LiteRT's reference kernels.
+
+Assumes static shapes, 8- or 16-bit quantisation and constant weights: what the partition lets into an NPU region.
+Works on the functions marked `npu.region` if the module has any, else on all.
+
+Decides how each operator is written, one small file a family in tfl_to_tosa/: rounding modes, multipliers, tables.
+Operators that tosa would shatter stay tfl and go to npu_schedule directly: SOFTMAX, MEAN, HARD_SWISH,
+RESIZE_NEAREST_NEIGHBOR, and LOGISTIC and TANH on 16 bit. What else cannot be written exactly is an error in an NPU
+region and stays as it is elsewhere.
+
+Leaves function types alone: `quant.scast` stands between a quantised value (an argument, a result, an operand of an
+operation that stays tfl) and its integers. Every operation has the location of the tfl operation that it came from;
+the last of them makes that operation's tensor.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.traits import is_side_effect_free
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.dialects import tfl
+from npuc.dialects.npu import is_region
+from npuc.dialects.quant import StorageCastOp
+from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
+from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
+
+CONVERSIONS: dict[type[Operation], Callable[[Builder, Any], list[SSAValue]]] = {
+    tfl.AbsOp: elementwise.absolute,
+    tfl.AddOp: elementwise.add_sub,
+    tfl.AveragePool2DOp: pooling.pool_2d,
+    tfl.ConcatenationOp: movement.concatenation,
+    tfl.Conv2DOp: convolution.conv_2d,
+    tfl.DepthwiseConv2DOp: convolution.depthwise_conv_2d,
+    tfl.ExpandDimsOp: movement.reshape,
+    tfl.FullyConnectedOp: convolution.fully_connected,
+    tfl.LeakyReluOp: activation.leaky_relu,
+    tfl.LogisticOp: activation.logistic,
+    tfl.MaxPool2DOp: pooling.pool_2d,
+    tfl.MaximumOp: elementwise.minimum_maximum,
+    tfl.MinimumOp: elementwise.minimum_maximum,
+    tfl.MulOp: elementwise.mul,
+    tfl.PadOp: movement.pad,
+    tfl.PadV2Op: movement.pad,
+    tfl.QuantizeOp: activation.quantize,
+    tfl.Relu0To1Op: activation.relu,
+    tfl.Relu6Op: activation.relu,
+    tfl.ReluN1To1Op: activation.relu,
+    tfl.ReluOp: activation.relu,
+    tfl.ReshapeOp: movement.reshape,
+    tfl.SliceOp: movement.slice_,
+    tfl.SplitOp: movement.split,
+    tfl.SplitVOp: movement.split,
+    tfl.SqueezeOp: movement.reshape,
+    tfl.StridedSliceOp: movement.strided_slice,
+    tfl.SubOp: elementwise.add_sub,
+    tfl.TanhOp: activation.tanh,
+    tfl.TransposeConvOp: convolution.transpose_conv,
+    tfl.TransposeOp: movement.transpose,
+}
+"""How each operator is written."""
+
+DIRECT: tuple[type[Operation], ...] = (
+    tfl.SoftmaxOp,
+    tfl.MeanOp,
+    tfl.HardSwishOp,
+    tfl.ResizeNearestNeighborOp,
+)
+"""Operators that go to npu_schedule as they are, besides 16-bit LOGISTIC and TANH."""
+
+
+def goes_directly(op: Operation) -> bool:
+    """Whether an operation stays tfl on its way to npu_schedule."""
+    return isinstance(op, DIRECT) or (isinstance(op, tfl.LogisticOp | tfl.TanhOp) and activation.is_16_bit(op))
+
+
+@dataclass(frozen=True)
+class ConvertTflToTosaPass(ModulePass):
+    """tfl operations as integer arithmetic, exact to LiteRT's reference kernels."""
+
+    name = "convert-tfl-to-tosa"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
+        regions = [f for f in functions if is_region(f)]
+        for function in regions or functions:
+            for block in function.body.blocks:
+                _convert(block, in_region=bool(regions))
+
+
+def _convert(block: Block, in_region: bool) -> None:
+    build = Builder()
+    converted: list[Operation] = []
+    for op in list(block.ops):
+        conversion = CONVERSIONS.get(type(op))
+        if conversion is None or goes_directly(op):
+            if in_region and isinstance(op, tfl.TflOp) and not goes_directly(op) and not _is_source(op):
+                raise PassFailedException(f"{op.name} is in an NPU region, but nothing converts it")
+            _use_quantized(build, op)
+            continue
+        build.at = op
+        try:
+            results = conversion(build, op)
+        except CannotConvert as error:
+            if in_region:
+                raise PassFailedException(f"{op.name} is in an NPU region, but cannot be converted: {error}") from error
+            _use_quantized(build, op)
+            continue
+        for result, plain in zip(op.results, results, strict=True):
+            build.define(result, plain)
+        converted.append(op)
+    for op in reversed(converted):
+        Rewriter.erase_op(op)
+    for op in reversed(list(block.ops)):
+        if not any(result.uses for result in op.results) and op.results and is_side_effect_free(op):
+            Rewriter.erase_op(op)
+
+
+def _is_source(op: Operation) -> bool:
+    return isinstance(op, tfl.ConstantOp | tfl.NoValueOp | tfl.PseudoTensorOp)
+
+
+def _use_quantized(build: Builder, op: Operation) -> None:
+    """Gives an operation that is not converted its converted operands in their quantised type again."""
+    for index, operand in enumerate(op.operands):
+        plain = build.defined(operand)
+        if plain is None or isinstance(operand.owner, Block) or type(operand.owner) not in CONVERSIONS:
+            continue
+        if plain.type == operand.type:
+            op.operands[index] = plain
+            continue
+        cast = StorageCastOp(plain, operand.type)
+        cast.location = operand.owner.location
+        Rewriter.insert_op(cast, InsertPoint.before(op))
+        op.operands[index] = cast.result

@@ -1,0 +1,1 @@
+"""One file an operator family: functions that write a tfl operation as tosa operations. See convert_tfl_to_tosa."""

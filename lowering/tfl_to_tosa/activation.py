@@ -1,0 +1,133 @@
+"""
+RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1, LEAKY_RELU, LOGISTIC, TANH and QUANTIZE.
+
+The RELU family and QUANTIZE are one rescale, and a clamp. On 8 bit the others are a `tosa.table` of 256 entries,
+computed as LiteRT's reference kernel computes each; a 16-bit LEAKY_RELU is the greater (or the lesser) of two rescales.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from xdsl.dialects.builtin import TensorType, i32
+from xdsl.ir import SSAValue
+
+from npuc.dialects import tfl, tosa
+from npuc.dialects.constants import numpy_dtype
+from npuc.dialects.quant import quantization, to_float32
+from npuc.lowering import fixed_point
+from npuc.lowering.fixed_point import Array
+from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert, per_tensor, shape_of, storage_type
+
+RELU_NAMES: dict[type[tfl.UnaryOp], str] = {
+    tfl.ReluOp: "RELU",
+    tfl.Relu6Op: "RELU6",
+    tfl.ReluN1To1Op: "RELU_N1_TO_1",
+    tfl.Relu0To1Op: "RELU_0_TO_1",
+}
+
+
+def _quantize(real: float) -> tuple[int, int]:
+    try:
+        return fixed_point.quantize_multiplier(real)
+    except ValueError as error:
+        raise CannotConvert(str(error)) from error
+
+
+def relu(build: Builder, op: tfl.UnaryOp) -> list[SSAValue]:
+    """A RELU by itself: rescaled by the float32 quotient of the scales, then limited."""
+    x, output = per_tensor(op.input), per_tensor(op.output)
+    scaled = build.rescale(
+        build.storage(op.input),
+        output.storage_type,
+        _quantize(to_float32(x.scale / output.scale)),
+        input_zp=x.zero_point,
+        output_zp=output.zero_point,
+    )
+    return [build.activate(scaled, RELU_NAMES[type(op)], output)]
+
+
+def quantize(build: Builder, op: tfl.QuantizeOp) -> list[SSAValue]:
+    """QUANTIZE between integers: rescaled by the double quotient of the scales."""
+    x, output = per_tensor(op.input, 8, 16, 32), per_tensor(op.output, 8, 16, 32)
+    return [
+        build.rescale(
+            build.storage(op.input),
+            output.storage_type,
+            _quantize(x.scale / output.scale),
+            input_zp=x.zero_point,
+            output_zp=output.zero_point,
+        )
+    ]
+
+
+def _table(build: Builder, op: tfl.UnaryOp, entries: Array) -> list[SSAValue]:
+    element_type = storage_type(op.output).element_type
+    result = TensorType(element_type, list(shape_of(op.output)))
+    return [build.insert(tosa.TableOp(build.storage(op.input), build.array(entries, element_type), result))]
+
+
+def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
+    """LEAKY_RELU: positive values times the scales' float32 quotient, others times alpha as well."""
+    x, output = per_tensor(op.input), per_tensor(op.output)
+    alpha = to_float32(op.alpha.value.data)
+    identity = to_float32(x.scale / output.scale)
+    slope = to_float32(to_float32(x.scale * alpha) / output.scale)
+
+    def scaled(values: Array, real: float) -> Array:
+        if real == 0:
+            return np.zeros_like(values)
+        multiplier, shift = _quantize(abs(real))
+        # A negative multiplier, as TFLite has it: ties go the other way than for the negated value.
+        return fixed_point.double_round(values, multiplier if real > 0 else -multiplier, shift)
+
+    def values_of(stored: Array) -> Array:
+        values = stored - x.zero_point
+        return np.where(values >= 0, scaled(values, identity), scaled(values, slope)) + output.zero_point
+
+    limits = tosa.value_range(output.storage_type)
+    if x.storage_type.width.data == 8:
+        return _table(build, op, fixed_point.table_of(values_of, limits, numpy_dtype(x.storage_type)))
+    if slope < 0 or output.storage_type.width.data != 16:
+        raise CannotConvert("a 16-bit LEAKY_RELU of negative alpha")
+    # The greater of both rescales is TFLite's choice by sign where alpha is less than 1, else the lesser: tried on all.
+    every = np.arange(-(1 << 15), 1 << 15)
+    wanted = values_of(every)
+    rescaled = scaled(every, identity), scaled(every, slope)
+    if np.array_equal(np.maximum(*rescaled), wanted):
+        kind = tosa.MaximumOp
+    elif np.array_equal(np.minimum(*rescaled), wanted):
+        kind = tosa.MinimumOp
+    else:
+        raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {alpha}")
+    source = build.storage(op.input)
+    kept, leaked = (build.rescale(source, i32, _quantize(real) if real else (0, 31)) for real in (identity, slope))
+    chosen = build.insert(kind(kept, leaked, TensorType(i32, list(shape_of(op.output)))))
+    return [build.rescale(chosen, output.storage_type, fixed_point.UNIT)]
+
+
+def is_16_bit(op: tfl.UnaryOp) -> bool:
+    """Whether the operand is stored in 16 bits."""
+    type_ = quantization(op.input)
+    return type_ is not None and type_.storage_type.width.data == 16
+
+
+def logistic(build: Builder, op: tfl.LogisticOp) -> list[SSAValue]:
+    """LOGISTIC on 8 bit."""
+    return _real_function(build, op, fixed_point.logistic)
+
+
+def tanh(build: Builder, op: tfl.TanhOp) -> list[SSAValue]:
+    """TANH on 8 bit."""
+    return _real_function(build, op, np.tanh)
+
+
+def _real_function(build: Builder, op: tfl.UnaryOp, function: Callable[[Array], Array]) -> list[SSAValue]:
+    x, output = per_tensor(op.input, 8), per_tensor(op.output, 8)
+    entries = fixed_point.float_table(
+        function,
+        (x.scale, x.zero_point),
+        (output.scale, output.zero_point),
+        tosa.value_range(output.storage_type),
+        numpy_dtype(x.storage_type),
+    )
+    return _table(build, op, entries)

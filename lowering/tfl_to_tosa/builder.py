@@ -1,0 +1,221 @@
+"""
+What the operator families share: storage values of quantised tensors, constants made once, and rescaling.
+
+A tfl value is quantised (`tensor<4x!quant.uniform<...>>`), a tosa value plain (`tensor<4xi8>`). `Builder.storage` gives
+the plain value of an operand; a family's function returns the plain values of its operation's results.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, TensorType, i32
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from npuc.dialects import tfl, tosa
+from npuc.dialects.constants import from_bytes, from_numpy
+from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, quantization, storage_tensor
+from npuc.lowering import fixed_point
+
+i8 = IntegerType(8)
+i16 = IntegerType(16)
+
+
+class CannotConvert(Exception):
+    """An operation that tosa does not express exactly, in one line."""
+
+
+class Builder:
+    """
+    Inserts tosa operations before the tfl operation `at`, whose location they take.
+
+    Constants of equal value are shared; each stands before the operation that first needs it. One builder serves one
+    block, whose operations it visits in order.
+    """
+
+    def __init__(self) -> None:
+        self.at: Operation
+        self._storage: dict[SSAValue, SSAValue] = {}
+        self._constants: dict[Attribute, SSAValue] = {}
+        self._shapes: dict[tuple[int, ...], SSAValue] = {}
+
+    def insert(self, op: Operation) -> SSAValue:
+        """Places `op` and gives its one result."""
+        op.location = self.at.location
+        Rewriter.insert_op(op, InsertPoint.before(self.at))
+        return op.results[0]
+
+    # Values -------------------------------------------------------------------------------------
+
+    def define(self, value: SSAValue, storage: SSAValue) -> None:
+        """Says which plain value holds the integers of `value`."""
+        self._storage[value] = storage
+
+    def defined(self, value: SSAValue) -> SSAValue | None:
+        """The plain value of a result that a family has converted; None for all others."""
+        return self._storage.get(value)
+
+    def storage(self, value: SSAValue) -> SSAValue:
+        """The plain value of an operand: `value` itself where it is not quantised."""
+        found = self._storage.get(value)
+        if found is None:
+            found = self._make_storage(value)
+            self._storage[value] = found
+        return found
+
+    def _make_storage(self, value: SSAValue) -> SSAValue:
+        constant = tfl.constant_value(value)
+        if constant is not None:
+            return self.constant(constant)
+        if isinstance(value.owner, StorageCastOp):
+            return value.owner.input
+        if quantization(value) is None:
+            return value
+        return self.insert(StorageCastOp(value, storage_tensor(value.type)))
+
+    def constant(self, value: DenseIntOrFPElementsAttr) -> SSAValue:
+        """The constant tensor `value`."""
+        found = self._constants.get(value)
+        if found is None:
+            found = self._constants[value] = self.insert(tosa.ConstOp(value))
+        return found
+
+    def array(self, values: NDArray[Any], element_type: Attribute) -> SSAValue:
+        """A constant of an array that is stored as `element_type` is (see npuc.dialects.constants)."""
+        return self.constant(from_numpy(values, element_type))
+
+    def number(self, value: int, element_type: Attribute) -> SSAValue:
+        """A constant of one element."""
+        from npuc.dialects.constants import numpy_dtype
+
+        return self.array(np.array([value], numpy_dtype(element_type)), element_type)
+
+    def reshaped_constant(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+        """A constant operand's integers in another shape, the bytes untouched."""
+        constant = tfl.constant_value(value)
+        if constant is None:
+            raise CannotConvert("an operand that must be constant is not")
+        return self.constant(from_bytes(TensorType(constant.get_element_type(), list(shape)), constant.data.data))
+
+    def shape(self, values: Sequence[int]) -> SSAValue:
+        """A constant shape."""
+        key = tuple(values)
+        found = self._shapes.get(key)
+        if found is None:
+            found = self._shapes[key] = self.insert(tosa.ConstShapeOp(key))
+        return found
+
+    # Operations ---------------------------------------------------------------------------------
+
+    def reshape(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
+        """`value` in another shape; itself where it has that shape."""
+        type_ = tensor_type(value)
+        if tuple(shape) == type_.get_shape():
+            return value
+        return self.insert(tosa.ReshapeOp(value, self.shape(shape), TensorType(type_.element_type, list(shape))))
+
+    def slice(self, value: SSAValue, start: Sequence[int], size: Sequence[int]) -> SSAValue:
+        """`size` elements from `start` on; `value` itself where that is all of it."""
+        type_ = tensor_type(value)
+        if tuple(size) == type_.get_shape():
+            return value
+        result = TensorType(type_.element_type, list(size))
+        return self.insert(tosa.SliceOp(value, self.shape(start), self.shape(size), result))
+
+    def rescale(
+        self,
+        value: SSAValue,
+        element_type: IntegerType,
+        scale: tuple[int, int] | tuple[NDArray[Any], NDArray[Any]],
+        *,
+        input_zp: int = 0,
+        output_zp: int = 0,
+        rounding: tosa.RoundingMode = tosa.RoundingMode.DOUBLE_ROUND,
+        scale32: bool = True,
+    ) -> SSAValue:
+        """
+        `value` less `input_zp`, times multiplier >> shift, plus `output_zp`, as `element_type`.
+
+        `scale` is a multiplier and a shift, or arrays of them with one element or one a channel.
+        """
+        multiplier, shift = np.atleast_1d(scale[0]), np.atleast_1d(scale[1])
+        if (multiplier == multiplier[0]).all() and (shift == shift[0]).all():
+            multiplier, shift = multiplier[:1], shift[:1]
+        source = tensor_type(value)
+        return self.insert(
+            tosa.RescaleOp(
+                value,
+                self.array(multiplier.astype(np.int32 if scale32 else np.int16), i32 if scale32 else i16),
+                self.array(shift.astype(np.int8), i8),
+                self.number(input_zp, source.element_type),
+                self.number(output_zp, element_type),
+                TensorType(element_type, list(source.get_shape())),
+                rounding_mode=rounding,
+                per_channel=multiplier.size > 1,
+                scale32=scale32,
+            )
+        )
+
+    def widen(self, value: SSAValue, zero_point: int, left_shift: int = 0) -> SSAValue:
+        """(value - zero_point) << left_shift as `i32`, exactly: a rescale by 2**30 >> (30 - left_shift)."""
+        return self.rescale(
+            value,
+            i32,
+            (1 << 30, 30 - left_shift),
+            input_zp=zero_point,
+            rounding=tosa.RoundingMode.SINGLE_ROUND,
+        )
+
+    def activate(self, value: SSAValue, activation: str, type_: UniformQuantizedType) -> SSAValue:
+        """`value` limited by a fused activation of the quantisation `type_`; itself where that limits nothing."""
+        limits = tosa.value_range(type_.storage_type)
+        if activation not in fixed_point.ACTIVATION_LIMITS:
+            raise CannotConvert(f"fused activation {activation}")
+        least, greatest = fixed_point.activation_limits(activation, type_.scale, type_.zero_point, limits)
+        if least > greatest:
+            raise CannotConvert(f"fused activation {activation} lets no value through")
+        if (least, greatest) == limits:
+            return value
+        return self.insert(tosa.ClampOp(value, least, greatest))
+
+
+def tensor_type(value: SSAValue) -> TensorType[Any]:
+    """The type of a tensor of static shape."""
+    assert isinstance(value.type, TensorType)  # operands of tfl and tosa operations are tensors
+    if not value.type.has_static_shape():
+        raise CannotConvert(f"the shape {value.type} is not static")
+    return value.type
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The static shape of a tensor."""
+    return tensor_type(value).get_shape()
+
+
+def storage_type(value: SSAValue) -> TensorType[Any]:
+    """The type of a tensor's integers."""
+    plain = storage_tensor(tensor_type(value))
+    assert isinstance(plain, TensorType)
+    return plain
+
+
+def per_tensor(value: SSAValue, *widths: int) -> UniformQuantizedType:
+    """The quantisation of a tensor that must have one scale, stored in one of `widths` bits (8 and 16 by default)."""
+    type_ = quantization(value)
+    if type_ is None or type_.is_per_axis:
+        raise CannotConvert(f"{value.type} is not quantised by one scale")
+    if type_.storage_type.width.data not in (widths or (8, 16)):
+        raise CannotConvert(f"no arithmetic on {type_.storage_type}")
+    if type_.storage_type.width.data == 16 and type_.zero_point != 0:
+        raise CannotConvert("16-bit values have a zero point other than 0")
+    return type_
+
+
+def constant_integers(value: SSAValue | None, what: str) -> list[int]:
+    """The numbers of a constant operand, row by row."""
+    array = tfl.constant_array(value)
+    if array is None:
+        raise CannotConvert(f"{what} is not constant")
+    return [int(v) for v in array.reshape(-1)]
