@@ -175,11 +175,21 @@ def _operand(value: SSAValue) -> Operand | None:
     source_scale = per_tensor_scale(owner)
     if zero_points(owner)[1] != 0:
         return None
-    if not _is_one(source_scale):
-        if left or scale != IDENTITY:
-            return None
+    raised = _power_of_two(source_scale)
+    if raised is not None:
+        left += raised
+    elif left or scale != IDENTITY:
+        return None
+    else:
         scale = source_scale
     return Operand(owner.input, zero_points(owner)[0], left, scale)
+
+
+def _power_of_two(scale: Scale) -> int | None:
+    """How far a scale shifts to the left and does nothing else; None where it does something else."""
+    multiplier, shift = scale.multiplier or 0, scale.shift or 0
+    bits = multiplier.bit_length() - 1 - shift
+    return bits if bits >= 0 and multiplier == 1 << (shift + bits) else None
 
 
 def _is_one(scale: Scale) -> bool:
