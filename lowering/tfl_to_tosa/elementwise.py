@@ -20,7 +20,7 @@ shifted right. It is written in the same shape, but with sa = 31 + 14 for an ope
 no test for "sa == 31" mistakes it.
 
 MUL is `rescale` (zero point off, times 1) of both operands, `tosa.mul` and a rescale by the product of scales.
-MINIMUM and MAXIMUM compare stored values, as `i32` because TOSA has nothing smaller.
+MINIMUM and MAXIMUM compare stored values as they are.
 """
 
 import math
@@ -123,12 +123,9 @@ def minimum_maximum(build: Builder, op: tfl.MinimumOp | tfl.MaximumOp) -> list[S
     if len({(t.scale, t.zero_point) for t in (a, b, output)}) != 1:
         raise CannotConvert("operands and result are quantised differently")
     rank = len(shape_of(op.output))
-    lhs, rhs = (
-        build.insert(tosa.CastOp(_broadcast(build, build.storage(value), rank), i32)) for value in (op.lhs, op.rhs)
-    )
+    lhs, rhs = (_broadcast(build, build.storage(value), rank) for value in (op.lhs, op.rhs))
     kind = tosa.MinimumOp if isinstance(op, tfl.MinimumOp) else tosa.MaximumOp
-    chosen = build.insert(kind(lhs, rhs, _wide(op.output)))
-    return [build.insert(tosa.CastOp(chosen, storage_type(op.output).element_type))]
+    return [build.insert(kind(lhs, rhs, storage_type(op.output)))]
 
 
 def absolute(build: Builder, op: tfl.AbsOp) -> list[SSAValue]:
