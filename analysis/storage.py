@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -122,20 +123,21 @@ def reshaped_strides(
 
 
 class Storage:
-    """Placements of all tensors of one NPU region; valid until the IR changes."""
+    """Placements of all tensors of one NPU region, each found when first asked for; valid until the IR changes."""
 
     def __init__(self, function: FuncOp):
+        self._function = function
         self._places: dict[SSAValue, Placement] = {}
-        self._members: dict[SSAValue, list[SSAValue]] = {}
-        values = [arg for block in function.body.blocks for arg in block.args]
-        values += [result for op in function.body.walk() for result in op.results]
+
+    @cached_property
+    def _members(self) -> dict[SSAValue, list[SSAValue]]:
+        members: dict[SSAValue, list[SSAValue]] = {}
+        values = [arg for block in self._function.body.blocks for arg in block.args]
+        values += [result for op in self._function.body.walk() for result in op.results]
         for value in values:
-            if isinstance(value.type, ScalesType):
-                continue
-            for _, user, _ in placing_uses([value]):
-                if not makes_bytes(base_of(value)):
-                    raise VerifyException(f"{_name(value)} cannot be placed by {user.name}: copy it first")
-            self._members.setdefault(self.place(value).root, []).append(value)
+            if not isinstance(value.type, ScalesType):
+                members.setdefault(self.place(value).root, []).append(value)
+        return members
 
     @property
     def roots(self) -> tuple[SSAValue, ...]:
@@ -158,6 +160,9 @@ class Storage:
 
     def _find(self, value: SSAValue) -> Placement:
         owner = value.owner
+        for _, user, _ in placing_uses([value]):
+            if not makes_bytes(base_of(value)):
+                raise VerifyException(f"{_name(value)} cannot be placed by {user.name}: copy it first")
         if isinstance(owner, SliceOp):
             return self._slice(owner)
         base = base_of(value)

@@ -120,8 +120,9 @@ def test_a_missing_copy_is_named(body: str, message: str) -> None:
         {body}
         func.return %c : tensor<1x4x4x16xi8>
       }}""")
+    storage = Storage(func)
     with pytest.raises(VerifyException, match=message):
-        Storage(func)
+        _ = storage.roots
 
 
 @settings(max_examples=300, deadline=None)
