@@ -1,0 +1,102 @@
+"""
+`npu-schedule-fuse-activations`: clamps and tables become part of the kernel before them.
+
+Assumes: a clamp or a table by itself is an average pool of one element that scales by 1, as the conversions write it.
+Decides: where the only user of a kernel's result is such a pool, the kernel clamps (both clamps, one after the other,
+are one) and looks up itself; at most one table a kernel.
+Leaves: pools after a result that others read too, after 32-bit results, and a clamp after a table.
+Leaving it out costs a kernel each and changes no result.
+"""
+
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Attribute, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from npuc.analysis.storage import base_of
+from npuc.dialects.npu import Activation, ActivationAttr, Element, Scale, Window
+from npuc.dialects.npu_schedule import KernelOp, PoolOp, ReshapeOp
+
+
+@dataclass(frozen=True)
+class NpuScheduleFuseActivationsPass(ModulePass):
+    """Fuse clamps and tables into the kernels before them."""
+
+    name = "npu-schedule-fuse-activations"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for pool in list(op.walk()):
+            if isinstance(pool, PoolOp) and only_activates(pool):
+                fuse(pool)
+
+
+def only_activates(op: PoolOp) -> bool:
+    """Whether a pool does nothing but clamp and look up."""
+    zero_point, same = op.zero_points.data
+    scale = op.scale.data if op.scale is not None else Scale()
+    return (
+        op.kind.data == "average"
+        and op.window.data == Window()
+        and (scale.multiplier, scale.shift, zero_point) == (1, 0, same)
+        and op.activation.data.function in ("none", "table")
+        and all(decision is None for decision in (op.block, op.stripe, op.rolling))
+    )
+
+
+def fuse(pool: PoolOp) -> None:
+    """Let the kernel that makes the IFM of `pool` do its work, if nothing else reads that."""
+    base = base_of(pool.ifm)
+    kernel = base.owner
+    if not isinstance(kernel, KernelOp) or not _is_only_use(base, pool.ifm):
+        return
+    before, after = kernel.activation.data, pool.activation.data
+    type_ = base.type
+    assert isinstance(type_, TensorType)
+    assert isinstance(pool.result.type, TensorType)
+    if before.function != "none" or Element.of(type_.element_type).bits == 32:
+        return
+    if pool.result.type.element_type != type_.element_type:
+        # The index of the table would be of the new type.
+        return
+    properties: dict[str, Attribute] = dict(kernel.properties)
+    properties["activation"] = ActivationAttr(_both(before, after))
+    properties.pop("operandSegmentSizes", None)
+    operands = {name: kernel.values_of(name) for name, _ in kernel.get_irdl_definition().operands}
+    operands["table"] = pool.values_of("table")
+    fused = type(kernel).of(operands, properties, [type_], kernel.attributes)
+    fused.location = pool.location
+    Rewriter.insert_op(fused, InsertPoint.before(pool))
+    result: SSAValue = fused.result
+    if result.type != pool.result.type:
+        view = ReshapeOp(result, pool.result.type)
+        view.location = pool.location
+        Rewriter.insert_op(view, InsertPoint.before(pool))
+        result = view.result
+    result.name_hint = pool.result.name_hint
+    pool.result.replace_all_uses_with(result)
+    value = pool.ifm
+    Rewriter.erase_op(pool)
+    while isinstance(value.owner, ReshapeOp):
+        view, value = value.owner, value.owner.source
+        Rewriter.erase_op(view)
+    Rewriter.erase_op(kernel)
+
+
+def _is_only_use(base: SSAValue, value: SSAValue) -> bool:
+    """Whether `value`, a reshape of `base` at some remove, and all between them have one use each."""
+    while True:
+        if len(list(value.uses)) != 1:
+            return False
+        if value is base:
+            return True
+        assert isinstance(value.owner, ReshapeOp)
+        value = value.owner.source
+
+
+def _both(first: Activation, second: Activation) -> Activation:
+    """One clamp, and the function, in place of two."""
+    low, high = (min(max(bound, second.low), second.high) for bound in (first.low, first.high))
+    return replace(second, low=low, high=high)
