@@ -20,11 +20,13 @@ from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tosa
+from npuc.dialects.quant import quantization
 from npuc.lowering.npu_kernels import Emitter
 from npuc.lowering.npu_regions import erase_unused, own_results, regions
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import lower_concat, lower_pad, lower_reshape, lower_slice, lower_tile
 from npuc.lowering.tosa_to_npu_schedule.elementwise import (
+    fuse_cast,
     fuse_rescale,
     lower_binary,
     lower_clamp,
@@ -56,6 +58,8 @@ def convert(function: FuncOp) -> None:
                 lower_convolution(op.input.owner, op, Emitter(op))
             else:
                 fuse_rescale(op, Emitter(op))
+        elif isinstance(op, tosa.CastOp):
+            fuse_cast(op, Emitter(op))
     erase_unused(function)
     for op in list(function.body.block.ops):
         _lower(op)
@@ -65,7 +69,8 @@ def convert(function: FuncOp) -> None:
         if isinstance(op, tosa.ConstOp):
             emit = Emitter(op)
             emit.replace([emit.dense(op.values)])
-    if all(op.dialect_name() in ("npu_schedule", "func") for op in function.body.block.ops):
+    values = [*function.args, *function.body.block.last_op.operands] if function.body.block.last_op else []
+    if not any(quantization(value) for value in values):
         own_results(function)
 
 

@@ -54,6 +54,9 @@ MAX_STRIDE = 3
 IDENTITY = Scale("natural", 1, 0)
 """A scale that changes nothing, in any rounding mode."""
 
+UNSCALED = OperandScales("both", 1, 1)
+"""ADD and SUB of operands as they are."""
+
 
 def tensor(value: SSAValue | Attribute) -> TensorType[Any]:
     """The static tensor type of a value; anything else is a bug of the pass that calls."""

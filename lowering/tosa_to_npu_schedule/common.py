@@ -11,7 +11,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.dialects import tosa
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.npu import Activation, Rounding, Scale
-from npuc.lowering.npu_kernels import full_range
+from npuc.lowering.npu_kernels import full_range, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,3 +76,15 @@ def clamp_of(op: tosa.ClampOp) -> Activation:
             raise PassFailedException("the NPU clamps integers only")
         bounds.append(bound.value.data)
     return Activation(max(bounds[0], type_range.low), min(bounds[1], type_range.high))
+
+
+def untrimmed(value: SSAValue) -> SSAValue:
+    """
+    The operand of a window before a `tosa.slice` from the origin that only took off rows and columns which no
+    window reads: the NPU's windows need not end at the edge.
+    """
+    owner = value.owner
+    if not isinstance(owner, tosa.SliceOp) or any(shape_numbers(owner.start, "the start of a slice")):
+        return value
+    before, after = shape_of(owner.input1), shape_of(value)
+    return owner.input1 if len(after) == 4 and (before[0], before[3]) == (after[0], after[3]) else value

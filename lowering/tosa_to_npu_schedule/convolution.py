@@ -18,7 +18,7 @@ from npuc.dialects import tosa
 from npuc.dialects.npu import Element, Scale, Window
 from npuc.dialects.npu_schedule import Conv2DOp, DepthwiseConv2DOp
 from npuc.lowering.npu_kernels import MAX_STRIDE, Emitter, shape_of, tensor
-from npuc.lowering.tosa_to_npu_schedule.common import ROUNDING, constant, numbers, scalar, zero_points
+from npuc.lowering.tosa_to_npu_schedule.common import ROUNDING, constant, numbers, scalar, untrimmed, zero_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,20 +36,17 @@ def lower_convolution(op: Convolution, rescale: tosa.RescaleOp | None, emit: Emi
         raise PassFailedException(f"{op.name} without a rescale makes {out}, which no feature map holds")
     weights = constant(op.weight, "weights")
     weight_zero_point = scalar(op.weight_zp, "a weight zero point")
-    ifm_shape, ofm_shape = shape_of(op.input), shape_of(op.output)
+    value, ofm_shape = op.input, shape_of(op.output)
     kind: type[Conv2DOp | DepthwiseConv2DOp] = Conv2DOp
     if isinstance(op, tosa.DepthwiseConv2DOp):
-        # [KH, KW, C, M] -> (C * M, KH, KW, 1)
-        channels, multiplier = weights.shape[2:]
-        if multiplier > 1 and channels > 1:
-            raise PassFailedException(f"a depthwise convolution with {channels} channels has no depth multiplier")
-        kind = DepthwiseConv2DOp if multiplier == 1 else Conv2DOp
-        weights = weights.reshape(*weights.shape[:2], -1, 1).transpose(2, 0, 1, 3)
+        kind, weights = _depthwise_weights(weights, weight_zero_point)
     if isinstance(op, tosa.TransposeConv2DOp):
         weights = weights[:, ::-1, ::-1, :]
         window = _transposed_window(op)
     else:
         window = _window(op)
+        value = op.input if window.bottom or window.right else untrimmed(op.input)
+    ifm_shape = shape_of(value)
     if ifm_shape[0] != 1:
         ifm_shape, ofm_shape = _fold_batch(ifm_shape, ofm_shape, window)
     window, weights = _undilate(window, weights, weight_zero_point)
@@ -72,7 +69,26 @@ def lower_convolution(op: Convolution, rescale: tosa.RescaleOp | None, emit: Emi
         )
 
     ofm_type = TensorType(out, list(ofm_shape))
-    emit.replace([emit.windows(emit.view(op.input, ifm_shape), window, ofm_type, kernel)])
+    emit.replace([emit.windows(emit.view(value, ifm_shape), window, ofm_type, kernel)])
+
+
+def _depthwise_weights(
+    weights: NDArray[Any], zero_point: int
+) -> tuple[type[Conv2DOp | DepthwiseConv2DOp], NDArray[Any]]:
+    """
+    Weights [KH, KW, C, M] as (C * M, KH, KW, I). With several results a channel the NPU has no depthwise kernel: a
+    convolution whose other weights are nothing does the same.
+    """
+    import numpy as np
+
+    height, width, channels, multiplier = weights.shape
+    by_result = weights.reshape(height, width, -1).transpose(2, 0, 1)
+    if multiplier == 1:
+        return DepthwiseConv2DOp, by_result[..., None]
+    full = np.full((channels * multiplier, height, width, channels), zero_point, weights.dtype)
+    results = np.arange(channels * multiplier)
+    full[results, :, :, results // multiplier] = by_result
+    return Conv2DOp, full
 
 
 def _weights(op: Convolution, weights: NDArray[Any], emit: Emitter):
@@ -104,8 +120,8 @@ def _transposed_window(op: tosa.TransposeConv2DOp) -> Window:
     _, ifm_h, ifm_w, _ = shape_of(op.input)
     _, ofm_h, ofm_w, _ = shape_of(op.output)
     out_pad, stride = numbers(op.out_pad), numbers(op.stride)
-    # An axis of one row or column is the same under either stride, as nothing lies between its elements.
-    flat = (ifm_h == 1 and height == 1, ifm_w == 1 and width == 1)
+    # An axis of one row or column is the same under either stride: what follows its element is 0 in any case.
+    flat = (ifm_h == 1, ifm_w == 1)
     if all(s == 1 or f for s, f in zip(stride, flat, strict=True)):
         up = 1
     elif all(s == 2 or f for s, f in zip(stride, flat, strict=True)):

@@ -21,7 +21,7 @@ from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Element, OperandScales, Scale, Window
 from npuc.dialects.npu_schedule import DepthwiseConv2DOp
-from npuc.lowering.npu_kernels import IDENTITY, Emitter, feature_map_shape, shape_of, tensor
+from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, Emitter, feature_map_shape, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import (
     clamp_of,
     constant,
@@ -52,9 +52,14 @@ class Operand:
     """A narrow operand as a 32-bit value: `round(((source - zero_point) << left) * scale)`."""
 
     source: SSAValue
+    shape: tuple[int, ...]
     zero_point: int
-    left: int = 0
-    scale: Scale = IDENTITY
+    left: int
+    scale: Scale
+
+    def seen(self, emit: Emitter) -> SSAValue:
+        """The source in the shape of the operand."""
+        return emit.view(self.source, self.shape)
 
 
 def element(value: SSAValue) -> Element:
@@ -143,9 +148,11 @@ def fuse_rescale(op: tosa.RescaleOp, emit: Emitter) -> bool:
         return False
     match producer:
         case tosa.AddOp() | tosa.SubOp():
-            return _fuse_sum(producer, op, emit)
+            return _fuse_sum(producer, op, emit) or _fuse_shifted_sum(producer, op, emit)
         case tosa.MulOp():
             return _fuse_product(producer, op, emit)
+        case tosa.MinimumOp() | tosa.MaximumOp():
+            return _fuse_leaky_relu(producer, op, emit)
         case tosa.AbsOp():
             return _fuse_abs(producer, op, emit)
         case tosa.TableOp():
@@ -154,50 +161,66 @@ def fuse_rescale(op: tosa.RescaleOp, emit: Emitter) -> bool:
             return False
 
 
+def fuse_cast(op: tosa.CastOp, emit: Emitter) -> bool:
+    """Minimum and maximum, for which TOSA has nothing smaller than 32 bits, between casts; whether it was one."""
+    chosen = op.input.owner
+    if not isinstance(chosen, tosa.MinimumOp | tosa.MaximumOp):
+        return False
+    sources: list[SSAValue] = []
+    for value in (chosen.input1, chosen.input2):
+        cast = _behind_reshapes(value).owner
+        if not isinstance(cast, tosa.CastOp) or element(cast.input) != element(op.output):
+            return False
+        sources.append(emit.view(cast.input, shape_of(value)))
+    emit.replace([binary(emit, BINARY[type(chosen)], sources[0], sources[1], tensor(op.output))])
+    return True
+
+
 def _operand(value: SSAValue) -> Operand | None:
-    """`value` as a narrow operand brought to 32 bits, if that is what it is."""
-    scale = IDENTITY
-    owner = value.owner
-    if isinstance(owner, tosa.RescaleOp) and element(owner.input).bits == 32:
-        if zero_points(owner) != (0, 0):
+    """
+    `value` as a narrow operand brought to 32 bits, if that is what it is: a rescale by a power of two, then possibly
+    another by a fraction, seen under any shape.
+    """
+    shape = shape_of(value)
+    outer = _behind_reshapes(value).owner
+    if not isinstance(outer, tosa.RescaleOp):
+        return None
+    inner, scale = outer, IDENTITY
+    if element(outer.input).bits == 32:
+        inner, scale = _behind_reshapes(outer.input).owner, per_tensor_scale(outer)
+        if zero_points(outer) != (0, 0) or not isinstance(inner, tosa.RescaleOp):
             return None
-        scale = per_tensor_scale(owner)
-        owner = owner.input.owner
-    left = 0
-    if isinstance(owner, tosa.LogicalLeftShiftOp):
-        amount = tosa.constant_attribute(owner.input2)
-        if amount is None or prod(amount.get_shape()) != 1:
+    if element(inner.input).bits not in (8, 16) or element(inner.output).bits != 32:
+        return None
+    widening = per_tensor_scale(inner)
+    left = _log2(widening)
+    if left is None:
+        if inner is not outer:
             return None
-        left = scalar(owner.input2, "a shift")
-        owner = owner.input1.owner
-    if not isinstance(owner, tosa.RescaleOp) or element(owner.input).bits not in (8, 16):
-        return None
-    source_scale = per_tensor_scale(owner)
-    if zero_points(owner)[1] != 0:
-        return None
-    raised = _power_of_two(source_scale)
-    if raised is not None:
-        left += raised
-    elif left or scale != IDENTITY:
-        return None
-    else:
-        scale = source_scale
-    return Operand(owner.input, zero_points(owner)[0], left, scale)
+        left, scale = 0, widening
+    return Operand(inner.input, shape, zero_points(inner)[0], left, scale)
 
 
-def _power_of_two(scale: Scale) -> int | None:
-    """How far a scale shifts to the left and does nothing else; None where it does something else."""
+def _behind_reshapes(value: SSAValue) -> SSAValue:
+    while isinstance(value.owner, tosa.ReshapeOp):
+        value = value.owner.input1
+    return value
+
+
+def _log2(scale: Scale) -> int | None:
+    """n where the scale is exactly 2^n and shifts left or not at all; None otherwise."""
     multiplier, shift = scale.multiplier or 0, scale.shift or 0
-    bits = multiplier.bit_length() - 1 - shift
-    return bits if bits >= 0 and multiplier == 1 << (shift + bits) else None
+    exponent = multiplier.bit_length() - 1 - shift
+    return exponent if multiplier and multiplier & (multiplier - 1) == 0 and exponent >= 0 else None
 
 
 def _is_one(scale: Scale) -> bool:
-    return scale.multiplier == 1 << (scale.shift or 0)
+    return _log2(scale) == 0
 
 
 def _is_half(scale: Scale) -> bool:
-    return 2 * (scale.multiplier or 0) == 1 << (scale.shift or 0)
+    # TFLite's other 16-bit addition, which shifts an operand to the right, has greater shifts: see tfl_to_tosa.
+    return (scale.multiplier, scale.shift) == (1 << 30, 31)
 
 
 def _fuse_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
@@ -223,14 +246,73 @@ def _fuse_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitte
     result = binary(
         emit,
         BINARY[type(op)],
-        a.source,
-        b.source,
+        a.seen(emit),
+        b.seen(emit),
         tensor(rescale.output),
         zero_points=(a.zero_point, b.zero_point, zero_points(rescale)[1]),
         scale=per_tensor_scale(rescale),
         operand_scales=OperandScales(which, scaled.multiplier, shift=scaled.shift - left),
     )
     emit.replace([result])
+    return True
+
+
+def _fuse_shifted_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    """
+    TFLite's 16-bit addition of power-of-two scales: one operand is shifted to the right by a rescale of its own, and
+    the sum saturates.
+    """
+    a, b = _operand(op.input1), _operand(op.input2)
+    scale = per_tensor_scale(rescale)
+    if a is None or b is None or _log2(scale) != 0 or zero_points(rescale) != (0, 0):
+        return False
+    sources: list[SSAValue] = []
+    for operand in (a, b):
+        shift = (operand.scale.shift or 0) - operand.left
+        if element(operand.source).bits != 16 or operand.left != INPUT_SHIFT[16] or operand.zero_point or shift < 30:
+            return False
+        if operand.scale.multiplier != 1 << 30 or operand.scale.rounding != "double_round":
+            return False
+        value = operand.seen(emit)
+        if shift > 30:
+            ifm = emit.feature_map(value)
+            shifted = emit.pool("average", ifm, tensor(ifm), scale=Scale("double_round", 1 << 30, shift))
+            value = emit.view(shifted, operand.shape)
+        sources.append(value)
+    emit.replace(
+        [
+            binary(
+                emit,
+                BINARY[type(op)],
+                sources[0],
+                sources[1],
+                tensor(rescale.output),
+                scale=IDENTITY,
+                operand_scales=UNSCALED,
+            )
+        ]
+    )
+    return True
+
+
+def _fuse_leaky_relu(op: tosa.MinimumOp | tosa.MaximumOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
+    """
+    The greater (or lesser) of two rescales of one 16-bit value. Where one of them is by 1 it is the NPU's LRELU, which
+    scales negative values only; otherwise each is a kernel, and their results are compared.
+    """
+    a, b = _operand(op.input1), _operand(op.input2)
+    if a is None or b is None or a.source is not b.source or element(rescale.output).bits != 16:
+        return False
+    if not _is_one(per_tensor_scale(rescale)) or (a.zero_point, b.zero_point, a.left, b.left) != (0, 0, 0, 0):
+        return False
+    ifm = emit.feature_map(a.source)
+    if element(ifm).bits != 16 or zero_points(rescale) != (0, 0):
+        return False
+    if _is_one(a.scale):
+        emit.replace([emit.elementwise("lrelu", ifm, None, tensor(ifm), scale=b.scale)])
+        return True
+    branches = [emit.pool("average", ifm, tensor(ifm), scale=operand.scale) for operand in (a, b)]
+    emit.replace([binary(emit, BINARY[type(op)], branches[0], branches[1], tensor(ifm))])
     return True
 
 
@@ -242,7 +324,8 @@ def _fuse_product(op: tosa.MulOp, rescale: tosa.RescaleOp, emit: Emitter) -> boo
         return False
     points = (a.zero_point, b.zero_point, zero_points(rescale)[1])
     scale = per_tensor_scale(rescale)
-    emit.replace([binary(emit, "mul", a.source, b.source, tensor(rescale.output), zero_points=points, scale=scale)])
+    result_type = tensor(rescale.output)
+    emit.replace([binary(emit, "mul", a.seen(emit), b.seen(emit), result_type, zero_points=points, scale=scale)])
     return True
 
 

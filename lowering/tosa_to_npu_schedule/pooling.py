@@ -11,7 +11,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.dialects import tosa
 from npuc.dialects.npu import Scale, Window
 from npuc.lowering.npu_kernels import Emitter, shape_of, tensor
-from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar
+from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar, untrimmed
 
 MAX_DIVIDED = 8
 """Rows and columns of the largest window whose elements the NPU counts by itself."""
@@ -49,4 +49,10 @@ def lower_pool(op: tosa.AvgPool2DOp | tosa.MaxPool2DOp, emit: Emitter) -> None:
     ifm, ofm = shape_of(op.input), shape_of(op.output)
     if ifm[0] != 1:
         raise PassFailedException("a pool takes batch 1")
-    emit.replace([emit.windows(op.input, window, TensorType(tensor(op.output).element_type, list(ofm)), kernel)])
+    if not average and (height, width) == (1, 1):
+        # How a strided slice is said in TOSA.
+        emit.replace([emit.copy(emit.slice(op.input, (0, 0, 0), ofm[1:], (*stride, 1)))])
+        return
+    # Without padding at the end the last elements may be unread; with it TOSA has them all read.
+    value = op.input if bottom or right else untrimmed(op.input)
+    emit.replace([emit.windows(value, window, TensorType(tensor(op.output).element_type, list(ofm)), kernel)])

@@ -1,0 +1,89 @@
+"""
+`convert-tfl-to-npu-schedule`: NPU kernels for the operators that TOSA would shatter, and the end of quantised types.
+
+Assumes: NPU regions from which `convert-tosa-to-npu-schedule` has taken everything else; operands as the partition's
+legality predicate allows them.
+Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR and of LOGISTIC and TANH on 16 bits, each
+exact to LiteRT's reference kernel.
+Leaves: regions wholly in `npu_schedule`. Arguments and results have their storage types; the host's `npu.invoke` keeps
+the quantised ones.
+"""
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.dialects import tfl
+from npuc.dialects.quant import StorageCastOp, storage_tensor
+from npuc.lowering.npu_regions import erase_unused, own_results, regions
+from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
+from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
+from npuc.lowering.tfl_to_npu_schedule.mean import lower_mean
+from npuc.lowering.tfl_to_npu_schedule.resize import lower_resize_nearest
+from npuc.lowering.tfl_to_npu_schedule.softmax import lower_softmax
+
+
+@dataclass(frozen=True)
+class ConvertTflToNpuSchedulePass(ModulePass):
+    """Lower what is left of `tfl` to kernels and drop quantised types."""
+
+    name = "convert-tfl-to-npu-schedule"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in regions(op):
+            for inner in list(function.body.block.ops):
+                _lower(inner)
+            drop_quantisation(function)
+            erase_unused(function)
+            left = [i for i in function.body.block.ops if i.dialect_name() not in ("npu_schedule", "func")]
+            if left:
+                raise PassFailedException(f"the NPU has no kernel for {left[0].name}")
+            own_results(function)
+
+
+def _lower(op: Operation) -> None:
+    emit = QuantizedEmitter(op)
+    match op:
+        case tfl.SoftmaxOp():
+            lower_softmax(op, emit)
+        case tfl.MeanOp():
+            lower_mean(op, emit)
+        case tfl.HardSwishOp():
+            lower_hard_swish(op, emit)
+        case tfl.LogisticOp() | tfl.TanhOp():
+            lower_function(op, emit)
+        case tfl.ResizeNearestNeighborOp():
+            lower_resize_nearest(op, emit)
+        case _:
+            pass
+
+
+def drop_quantisation(function: FuncOp) -> None:
+    """Give arguments and results of a region their storage types; casts between the two kinds of type disappear."""
+    block = function.body.block
+    for op in list(block.ops):
+        if isinstance(op, StorageCastOp):
+            op.result.replace_all_uses_with(_stored(op.input, op))
+            Rewriter.erase_op(op)
+    for argument in block.args:
+        Rewriter.replace_value_with_new_type(argument, storage_tensor(argument.type))
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    for index, value in enumerate(end.operands):
+        end.operands[index] = _stored(value, end)
+    function.function_type = FunctionType.from_lists(
+        [arg.type for arg in block.args], [value.type for value in end.operands]
+    )
+
+
+def _stored(value: SSAValue, user: Operation) -> SSAValue:
+    """What a cast of `value` or a return yields: an argument as it will be, a constant's integers, a plain value."""
+    if tfl.constant_value(value) is not None:
+        return QuantizedEmitter(user).storage(value)
+    return value

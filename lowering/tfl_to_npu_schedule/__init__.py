@@ -1,0 +1,1 @@
+"""The lowerings of `convert-tfl-to-npu-schedule`, one file an operator or family."""

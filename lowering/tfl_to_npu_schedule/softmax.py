@@ -1,0 +1,135 @@
+"""
+SOFTMAX of 8 bits in 32-bit fixed point, step by step what TFLite's reference kernel does.
+
+With d = x - max(x), e = exp(beta * d) comes from a table of 256 words; the sum of all e / 4096 is brought to
+[1/2, 1), its reciprocal found by three Newton steps, and each e multiplied by it and shifted to 8 bits.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from xdsl.dialects.builtin import TensorType, i32
+from xdsl.ir import SSAValue
+
+from npuc.dialects import tfl
+from npuc.dialects.npu import Activation, Scale, Window
+from npuc.lowering.fixed_point import quantize_multiplier
+from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, shape_of, tensor
+from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INTEGER_BITS = 5
+"""Integer bits of the scaled difference."""
+ACCUMULATION_BITS = 12
+"""Integer bits of the sum."""
+
+
+def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
+    """Replace a softmax by its kernels; rows are all dimensions but the last."""
+    source, target = quantized(op.input), quantized(op.output)
+    shape = shape_of(op.input)
+    rows, classes = prod(shape[:-1]), shape[-1]
+    value = emit.storage(op.input)
+    element_type = tensor(value).element_type
+    column = TensorType(i32, [1, rows, 1, 1])
+    full = TensorType(i32, [1, rows, 1, classes])
+
+    def number(constant: int) -> SSAValue:
+        import numpy as np
+
+        return emit.constant(np.full((1, 1, 1, 1), constant, np.int32))
+
+    def compute(kind: str, a: SSAValue, b: SSAValue, shift: int = 0, *, is_reversed: bool = False) -> SSAValue:
+        type_ = tensor(a)
+        scale = Scale("double_round", 1, shift)
+        return emit.elementwise(kind, a, b, type_, scale=scale, is_reversed=is_reversed)
+
+    greatest = emit.pool(
+        "max",
+        emit.view(value, (1, rows, classes, 1)),
+        TensorType(element_type, [1, rows, 1, 1]),
+        window=Window(1, classes),
+    )
+    # The difference, from -255 to 0, is moved to the range of a signed index.
+    exponentials = emit.elementwise(
+        "sub",
+        emit.view(value, (1, rows, 1, classes)),
+        greatest,
+        full,
+        zero_points=(0, 0, 127),
+        scale=IDENTITY,
+        operand_scales=UNSCALED,
+        activation=Activation(-128, 127, "table"),
+        table=emit.constant(exp_table(source.scale, op.beta.value.data)),
+    )
+    narrowed = emit.elementwise("shr", exponentials, number(ACCUMULATION_BITS), full, scale=IDENTITY)
+    total = emit.pool("sum", narrowed, column, scale=IDENTITY)
+    headroom = emit.elementwise("clz", total, None, column)
+    final_shift = compute("sub", headroom, number(ACCUMULATION_BITS + 31 - 8), is_reversed=True)
+    # Half of the denominator brought to [1/2, 1).
+    half = emit.elementwise("shl", total, compute("sub", headroom, number(1)), column)
+    # x = 48/17 - 32/17 * half, then x += x * (1 - half * x), all with 2 integer bits.
+    x = compute("add", compute("mul", half, number(-1010580540), 31), number(1515870810))
+    for _ in range(3):
+        error = compute("sub", compute("mul", x, half, 31), number(1 << 29), is_reversed=True)
+        x = compute("add", x, compute("mul", compute("mul", x, error, 31), number(4)))
+    # 1.0 is one more than fits: the product saturates.
+    reciprocal = compute("mul", x, number(2))
+    product = compute("mul", exponentials, reciprocal, 31)
+    result = emit.elementwise(
+        "shr",
+        product,
+        final_shift,
+        TensorType(element_type, [1, rows, 1, classes]),
+        zero_points=(0, 0, target.zero_point),
+        scale=IDENTITY,
+    )
+    emit.replace([result])
+
+
+def exp_table(scale: float, beta: float) -> NDArray[Any]:
+    """exp(beta * scale * (i - 255)) for i = 0..255 as int32 fractions of 2^31, to the last bit TFLite's."""
+    import numpy as np
+
+    real = min(beta * scale * (1 << 31 - INTEGER_BITS), (1 << 31) - 1.0)
+    multiplier, shift = quantize_multiplier(real)
+    left = 31 - shift
+    least = -(((1 << INTEGER_BITS) - 1 << 31 - INTEGER_BITS) >> left)
+    return np.array([0 if d < least else exp_q5(high_mul(d << left, multiplier)) for d in range(-255, 1)], np.int32)
+
+
+def high_mul(a: int, b: int) -> int:
+    """round(a * b / 2^31), ties up; saturates."""
+    return min((a * b + (1 << 30)) >> 31, (1 << 31) - 1)
+
+
+def divide_by_power(a: int, exponent: int) -> int:
+    """a / 2^exponent to nearest, ties away from zero."""
+    half = (1 << exponent) >> 1
+    return (a + half) >> exponent if a >= 0 else -((-a + half) >> exponent)
+
+
+def exp_q5(a: int) -> int:
+    """
+    exp of a <= 0 in Q5.26 as a fraction of 2^31: a polynomial on [-1/4, 0) around -1/8, then a product with exp(-2^e)
+    for each bit of what is left.
+    """
+    if a == 0:
+        return (1 << 31) - 1
+    quarter = 1 << 24
+    inside = a % quarter - quarter
+    rest = inside - a
+    x = (inside << INTEGER_BITS) + (1 << 28)
+    x2 = high_mul(x, x)
+    x3, x4 = high_mul(x2, x), high_mul(x2, x2)
+    tail = divide_by_power(high_mul(divide_by_power(x4, 2) + x3, 715827883) + x2, 1)
+    result = 1895147668 + high_mul(1895147668, x + tail)
+    factors = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+    for exponent, factor in enumerate(factors, start=-2):
+        if rest >> 26 + exponent & 1:
+            result = high_mul(result, factor)
+    return result

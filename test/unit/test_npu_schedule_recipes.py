@@ -1,0 +1,288 @@
+"""
+Every recipe of the two conversions to `npu_schedule`, held against LiteRT's answers.
+
+The test models are brought down to kernels on tensors, which a NumPy model of the machine's rules then computes. It is
+written from the rules alone and shares nothing with the compiler or the simulator; what it does not know is an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from npuc.analysis.storage import Storage
+from npuc.dialects.constants import as_numpy, numpy_dtype
+from npuc.dialects.npu import Scale, Window
+from npuc.dialects.npu_schedule import (
+    ConcatOp,
+    ConstantOp,
+    ConvKernelOp,
+    CopyOp,
+    DepthwiseConv2DOp,
+    ElementwiseOp,
+    KernelOp,
+    PoolOp,
+    ReshapeOp,
+    ScalesOp,
+    SliceOp,
+)
+from npuc.lowering.import_tflite import import_tflite
+from npuc.registry import all_passes
+
+Array = NDArray[Any]
+
+
+# The machine's rules ------------------------------------------------------------------------------------------------
+
+
+def scaled(acc: Array, multiplier: Array, shift: Array, rounding: str) -> Array:
+    """round(acc * multiplier >> shift), exact in Python integers where 64 bits would not do."""
+    product = acc.astype(object) * multiplier.astype(object) if np.abs(acc).max(initial=0) >= 1 << 31 else None
+    if product is None:
+        product = acc.astype(np.int64) * multiplier.astype(np.int64)
+    shift = shift.astype(object if product.dtype == object else np.int64)
+    one = np.ones_like(shift)
+
+    def half_up(value: Array, by: Array) -> Array:
+        return (value + ((one << by) >> 1)) >> by
+
+    if rounding == "natural":
+        return half_up(product, shift)
+    assert rounding == "double_round"
+    first = half_up(product, np.minimum(shift, 31 * one))
+    rest = np.maximum(shift - 31, 0 * one)
+    half = (one << rest) >> 1
+    return np.where(first >= 0, (first + half) >> rest, -((-first + half) >> rest))
+
+
+def by_tensor(acc: Array, scale: Scale) -> Array:
+    assert scale.multiplier is not None
+    assert scale.shift is not None
+    return scaled(acc, np.array(scale.multiplier), np.array(scale.shift), scale.rounding)
+
+
+SIGMOID_PLUS_ONE = (
+    *(4, 8, 12, 14, 15, 16, 17, 19, 20, 21, 22, 25, 27, 28, 29, 30, 31, 33, 34, 35, 37, 39, 40, 41, 43, 44, 45, 46),
+    *(49, 50, 54, 62, 63, 64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255),
+)
+
+
+def built_in(x: Array, function: str) -> Array:
+    nodes = np.round(65536 / (1 + np.exp(-np.arange(257) / 24.0))).astype(np.int64)
+    nodes[list(SIGMOID_PLUS_ONE)] += 1
+    u = np.abs(x)
+    bits = 9 if function == "sigmoid" else 8
+    i, f = np.minimum(u >> bits, 255), u & (1 << bits) - 1
+    top = 0x7FFF << 10 if function == "sigmoid" else 0xFFFF << 8
+    r = np.where(u >> bits >= 255, top, (nodes[i] << bits) + f * (nodes[i + 1] - nodes[i]))
+    if function == "sigmoid":
+        return np.where(x >= 0, (r + 512) >> 10, ((1 << 25) - r + 511) >> 10)
+    return np.where(x >= 0, (r - (1 << 23) + 128) >> 8, ((1 << 23) - r + 127) >> 8)
+
+
+def finish(op: KernelOp, value: Array, table: Array | None) -> Array:
+    """From the scaled accumulator to the OFM: zero point, function, clamp, table."""
+    dtype = numpy_dtype(op.result.type.element_type)
+    activation = op.activation.data
+    if dtype.itemsize == 4 and table is None:
+        return np.clip(value, -(1 << 31), (1 << 31) - 1).astype(np.int64).astype(dtype)
+    value = value + op.zero_points.data[-1]
+    if activation.function in ("sigmoid", "tanh"):
+        value = built_in(value, activation.function)
+    value = np.clip(value, activation.low, activation.high).astype(np.int64)
+    if table is None:
+        limits = np.iinfo(dtype)
+        return np.clip(value, limits.min, limits.max).astype(dtype)
+    if table.size == 256:
+        signed = activation.low < 0
+        return table[value + 128 if signed else value].astype(dtype)
+    words = table.view(np.uint32).astype(np.int64)
+    index, fraction = (value + 32768) >> 7, value & 127
+    base, slope = (words[index] & 0xFFFF), words[index] >> 16
+    base, slope = ((part ^ 0x8000) - 0x8000 for part in (base, slope))
+    return (base + ((slope * fraction + 64) >> 7)).astype(dtype)
+
+
+def windows(ifm: Array, window: Window, shape: tuple[int, ...], fill: int) -> Array:
+    """(OFM rows, OFM columns, window rows, window columns, depth) of the upscaled, padded IFM."""
+    if window.upscale != "none":
+        up = np.zeros((ifm.shape[0] * 2, ifm.shape[1] * 2, ifm.shape[2]), ifm.dtype)
+        up[::2, ::2] = ifm
+        ifm = up if window.upscale == "zeros" else ifm.repeat(2, 0).repeat(2, 1)
+    padded = np.pad(
+        ifm, ((window.top, window.bottom), (window.left, window.right), (0, 0)), constant_values=fill
+    )  # fmt: skip
+    rows = np.arange(shape[1])[:, None] * window.stride_y + np.arange(window.height) * window.dilation_y
+    columns = np.arange(shape[2])[:, None] * window.stride_x + np.arange(window.width) * window.dilation_x
+    return padded[rows[:, None, :, None], columns[None, :, None, :]]
+
+
+def convolution(op: ConvKernelOp, ifm: Array, weights: Array, scales: ScalesOp) -> Array:
+    shape = op.result.type.get_shape()
+    seen = windows(ifm[0] - op.zero_points.data[0], op.window.data, shape, 0)
+    weights = weights.astype(np.int64) - (op.weight_zero_point.data[0] if op.weight_zero_point else 0)
+    form = "yxhwc,chw->yxc" if isinstance(op, DepthwiseConv2DOp) else "yxhwi,ohwi->yxo"
+    acc = np.einsum(form, seen, weights[..., 0] if isinstance(op, DepthwiseConv2DOp) else weights, optimize=True)
+    bias, multiplier, shift = (as_numpy(a).astype(np.int64) for a in (scales.bias, scales.multiplier, scales.shift))
+    assert np.abs(acc).max(initial=0) < 1 << (31 if op.ifm.type.element_type.bitwidth == 8 else 39)
+    return scaled(acc + bias, multiplier & 0xFFFFFFFF, shift, op.scale.data.rounding)[None]
+
+
+def pool(op: PoolOp, ifm: Array) -> Array:
+    shape, window, kind = op.result.type.get_shape(), op.window.data, op.kind.data
+    ifm = ifm[0] - op.zero_points.data[0]
+    if kind == "sum":
+        return by_tensor(ifm.sum(-1, keepdims=True), op.scale.data)[None]
+    if kind == "max":
+        return windows(ifm, window, shape, -(1 << 40)).max((2, 3))[None]
+    total = windows(ifm, window, shape, 0).sum((2, 3))
+    if not any((window.top, window.left, window.bottom, window.right)):
+        return by_tensor(total, op.scale.data)[None]
+    assert op.scale is None
+    assert max(window.height, window.width) <= 8
+    n = windows(np.ones_like(ifm), window, shape, 0).sum((2, 3))
+    return (np.sign(total) * ((np.abs(total) + n // 2) // n))[None]
+
+
+def elementwise(op: ElementwiseOp, a: Array, b: Array | None) -> Array:
+    kind, bits = op.kind.data, op.ifm.type.element_type.bitwidth
+    points = op.zero_points.data
+    if bits == 32:
+        assert points[:-1] == (0,) * (len(points) - 1)
+    a = a - points[0]
+    if b is not None:
+        b = b - points[1]
+    if kind in ("abs", "lrelu"):
+        if kind == "abs":
+            return by_tensor(np.abs(a), op.scale.data)
+        return np.where(a >= 0, a, by_tensor(a, op.scale.data))
+    if kind == "clz":
+        return np.where(a < 0, 0, 32 - np.ceil(np.log2(a + 1.0))).astype(np.int64)
+    assert b is not None
+    if kind in ("min", "max"):
+        assert bits < 32
+        assert op.scale is None
+        return np.minimum(a, b) if kind == "min" else np.maximum(a, b)
+    first, second = (b, a) if op.is_reversed is not None else (a, b)
+    if kind == "shl":
+        assert bits == 32
+        return first << second
+    if kind == "shr":
+        assert bits == 32
+        assert op.scale.data.rounding == "natural"
+        return (first + ((1 << second) >> 1)) >> second
+    scale = op.scale.data
+    if bits == 32:
+        assert scale.multiplier == 1
+        result = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[kind](first, second)
+        return by_tensor(result, scale)
+    if kind == "mul":
+        return by_tensor(a * b, scale)
+    operand = op.operand_scales.data
+    left = {8: 20, 16: 15}[bits]
+    if operand.which == "both":
+        # Other scales on 8 bits round in a way that is only inferred.
+        assert (operand.a, operand.b, scale.multiplier, scale.shift) == (1, 1, 1, 0)
+    else:
+        assert operand.shift >= 31 - left
+
+        def rounded(x: Array) -> Array:
+            x = (x * operand.a + (1 << 30 - left)) >> 31 - left
+            rest = operand.shift - (31 - left)
+            half = (1 << rest) >> 1
+            return np.where(x >= 0, (x + half) >> rest, -((-x + half) >> rest))
+
+        a, b = (rounded(a), b << left - 1) if operand.which == "ifm" else (a << left - 1, rounded(b))
+    first, second = (b, a) if op.is_reversed is not None else (a, b)
+    return by_tensor(first + second if kind == "add" else first - second, scale)
+
+
+def execute(function: FuncOp, inputs: list[Array]) -> list[Array]:
+    """Compute a region."""
+    values: dict[SSAValue, Any] = dict(zip(function.args, inputs, strict=True))
+
+    def wide(value: SSAValue) -> Array:
+        return values[value].astype(np.int64)
+
+    def table(op: Any) -> Array | None:
+        return values[op.table] if op.table is not None else None
+
+    for op in function.body.block.ops:
+        result: Any
+        match op:
+            case ReturnOp():
+                return [values[v] for v in op.operands]
+            case ConstantOp():
+                result = as_numpy(op.value)
+            case ScalesOp():
+                result = op
+            case ReshapeOp():
+                result = values[op.source].reshape(op.result.type.get_shape())
+            case SliceOp():
+                index = zip(op.offsets.data, op.strides.data, op.result.type.get_shape()[1:], strict=True)
+                result = values[op.source][(slice(None), *(slice(o, o + (n - 1) * s + 1, s) for o, s, n in index))]
+            case ConcatOp():
+                result = np.concatenate([values[v] for v in op.inputs], op.axis.data[0])
+            case CopyOp():
+                result = values[op.ifm]
+            case ConvKernelOp():
+                acc = convolution(op, wide(op.ifm), values[op.weights], values[op.scales])
+                result = finish(op, acc, table(op))
+            case PoolOp():
+                result = finish(op, pool(op, wide(op.ifm)), table(op))
+            case ElementwiseOp():
+                second = wide(op.ifm2) if op.ifm2 is not None else None
+                acc = np.broadcast_to(elementwise(op, wide(op.ifm), second), op.result.type.get_shape())
+                result = finish(op, acc, table(op))
+            case _:
+                raise AssertionError(f"no rule for {op.name}")
+        assert result is op or result.shape == op.results[0].type.get_shape()
+        values[op.results[0]] = result
+    raise AssertionError("a function ends in a return")
+
+
+# The tests ----------------------------------------------------------------------------------------------------------
+
+PIPELINE = ("convert-tfl-to-tosa", "convert-tosa-to-npu-schedule", "convert-tfl-to-npu-schedule")
+
+
+def lower(path: Path, passes: tuple[str, ...] = PIPELINE) -> FuncOp:
+    module = import_tflite(path.read_bytes())
+    for name in passes:
+        all_passes()[name]()().apply(Context(), module)
+        module.verify()
+    function = module.body.block.first_op
+    assert isinstance(function, FuncOp)
+    return function
+
+
+def compare(function: FuncOp, golden: Any) -> int:
+    """Number of outputs found equal to LiteRT's."""
+    count = 0
+    for inputs, outputs in golden:
+        found = execute(function, list(inputs.values()) if isinstance(inputs, dict) else list(inputs))
+        for got, expected in zip(found, outputs, strict=True):
+            np.testing.assert_array_equal(got, expected)
+            count += 1
+    return count
+
+
+OPTIMISED = (*PIPELINE, "npu-schedule-fuse-activations", "npu-schedule-fold-views")
+
+
+@pytest.mark.parametrize("passes", [PIPELINE, OPTIMISED], ids=["plain", "fused"])
+def test_every_model_of_npu_operators_alone(each_model: Any, passes: tuple[str, ...]) -> None:
+    model = each_model
+    if not model.comparisons or len(model.npu) != len(model.operators):
+        pytest.skip("not wholly for the NPU")
+    function = lower(model.path, passes)
+    storage = Storage(function)
+    assert all(storage.root(value) in storage.roots for value in function.body.block.last_op.operands)
+    assert compare(function, model.golden()) == model.comparisons
