@@ -31,13 +31,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import (
+    UNKNOWN_LOC,
     ArrayAttr,
     BoolAttr,
     DenseArrayBase,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
     FloatAttr,
+    FusedLoc,
     IntegerAttr,
+    LocationAttr,
+    NameLoc,
     NoneType,
     StringAttr,
     TensorType,
@@ -45,7 +49,8 @@ from xdsl.dialects.builtin import (
     f32,
     i32,
 )
-from xdsl.ir import Attribute, Data, Dialect, Operation, SSAValue, TypeAttribute
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, BlockArgument, Data, Dialect, Operation, OpResult, SSAValue, TypeAttribute
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
@@ -794,6 +799,36 @@ def tensor_infos(op: Operation) -> tuple[DictionaryAttr | None, ...]:
     if not isinstance(infos, ArrayAttr) or len(infos) != len(op.results):
         return (None,) * len(op.results)
     return tuple(info if isinstance(info, DictionaryAttr) and info.data else None for info in infos.data)
+
+
+def tensor_info(value: SSAValue) -> DictionaryAttr | None:
+    """What type and location do not say of one value: a result, or an argument of a function."""
+    if isinstance(value, OpResult):
+        return tensor_infos(value.op)[value.index]
+    if isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
+        if function.arg_attrs is not None:
+            info = function.arg_attrs.data[value.index].data.get(TENSOR)
+            return info if isinstance(info, DictionaryAttr) else None
+    return None
+
+
+def tensor_location(value: SSAValue) -> LocationAttr:
+    """The location of one value, which holds its TFLite name: `loc("name")` where it has one."""
+    if isinstance(value, BlockArgument):
+        return value.location
+    assert isinstance(value, OpResult)
+    location = value.op.location
+    if isinstance(location, FusedLoc) and isinstance(location.locations, ArrayAttr):
+        if value.index < len(location.locations.data):
+            inner = location.locations.data[value.index]
+            return inner if isinstance(inner, NameLoc) else UNKNOWN_LOC
+    return location
+
+
+def tensor_name(value: SSAValue) -> str:
+    """The TFLite name of a value; empty if it has none."""
+    location = tensor_location(value)
+    return location.desc.data if isinstance(location, NameLoc) else ""
 
 
 TFL = Dialect(

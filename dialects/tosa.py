@@ -4,10 +4,11 @@ TOSA 1.0: integer tensor arithmetic with every zero point, scale and rounding wr
 Names, operands, attributes and assembly are those of LLVM 24 (`tosa-opt` reads what is printed here and its text is
 read here): zero points, multipliers, shifts, pads and shapes are operands made by `tosa.const` and
 `tosa.const_shape`, and `tosa.rescale` names its rounding. Every operation is pure. docs/dialects/tosa.md gives the
-reasons and the three extensions of the accepted types:
+reasons and the extensions of the accepted types:
 
 * `ui8` wherever TOSA has `i8`, so that unsigned networks stay unsigned;
-* `tosa.rescale` from `i48` with a 32-bit multiplier, for TFLite's 16x8 convolutions with a 32-bit bias;
+* `tosa.minimum` and `tosa.maximum` of 8 and 16 bits;
+* `tosa.rescale` from `i48` with a 32-bit multiplier, as TFLite has it for FULLY_CONNECTED and 32-bit biases;
 * a dynamic dimension (`?`) agrees with any other.
 
 Verifiers check shapes as far as they are static and shape operands as far as they are constant.

@@ -45,7 +45,7 @@ UNSCALED = Scale("natural", 1, 0)
 """What stands in the scale registers of a kernel that does not scale."""
 
 CLIP_TO_INDEX = {True: 3, False: 2}
-"""Clip range of a table with 32-bit entries, whose index is 8 bits: by signedness of the index."""
+"""Clip range of a table with 32-bit entries: whether its 8-bit index is signed, which its clamp tells."""
 
 
 def average_scale(elements: int) -> Scale:
@@ -187,7 +187,7 @@ class RegionLowering:
         if table is not None:
             operands["table"] = [table]
             if ofm_map.element.bits == 32:
-                properties["clip_range"] = IntsAttr((CLIP_TO_INDEX[ifm_map.element.signed],))
+                properties["clip_range"] = IntsAttr((CLIP_TO_INDEX[op.activation.data.low < 0],))
         properties |= self._shram(machine_kernel(op), self.blocks[op])
         if isinstance(op, ConvKernelOp):
             assert part is not None

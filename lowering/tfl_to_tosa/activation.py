@@ -2,13 +2,15 @@
 RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1, LEAKY_RELU, LOGISTIC, TANH and QUANTIZE.
 
 The RELU family and QUANTIZE are one rescale, and a clamp. On 8 bit the others are a `tosa.table` of 256 entries,
-computed as LiteRT's reference kernel computes each; a 16-bit LEAKY_RELU is the greater (or the lesser) of two rescales.
+computed as LiteRT's reference kernel computes each. A 16-bit LEAKY_RELU is the greater of two values (the lesser for an
+alpha of more than 1): the operand rescaled from scale to scale, or itself where they are equal, and the operand
+rescaled by alpha too.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from xdsl.dialects.builtin import TensorType, i32
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
 from npuc.dialects import tfl, tosa
@@ -100,9 +102,11 @@ def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
     else:
         raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {alpha}")
     source = build.storage(op.input)
-    kept, leaked = (build.rescale(source, i32, _quantize(real) if real else (0, 31)) for real in (identity, slope))
-    chosen = build.insert(kind(kept, leaked, TensorType(i32, list(shape_of(op.output)))))
-    return [build.rescale(chosen, output.storage_type, fixed_point.UNIT)]
+    kept, leaked = (
+        source if real == 1 else build.rescale(source, output.storage_type, _quantize(real) if real else (0, 31))
+        for real in (identity, slope)
+    )
+    return [build.insert(kind(kept, leaked, storage_type(op.output)))]
 
 
 def is_16_bit(op: tfl.UnaryOp) -> bool:

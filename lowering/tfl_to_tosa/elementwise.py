@@ -20,7 +20,7 @@ shifted right. It is written in the same shape, but with sa = 31 + 14 for an ope
 no test for "sa == 31" mistakes it.
 
 MUL is `rescale` (zero point off, times 1) of both operands, `tosa.mul` and a rescale by the product of scales.
-MINIMUM and MAXIMUM compare stored values, as `i32` because TOSA has nothing smaller.
+MINIMUM and MAXIMUM compare stored values as they are.
 """
 
 import math
@@ -76,8 +76,8 @@ def add_sub(build: Builder, op: tfl.AddOp | tfl.SubOp) -> list[SSAValue]:
     rank = len(shape_of(op.output))
 
     def operand(value: SSAValue, type_: UniformQuantizedType, scale: tuple[int, int]) -> SSAValue:
-        shifted = build.widen(build.storage(value), type_.zero_point, left_shift)
-        return _broadcast(build, build.rescale(shifted, i32, scale), rank)
+        narrow = _broadcast(build, build.storage(value), rank)
+        return build.rescale(build.widen(narrow, type_.zero_point, left_shift), i32, scale)
 
     kind = tosa.AddOp if isinstance(op, tfl.AddOp) else tosa.SubOp
     total = build.insert(kind(operand(op.lhs, a, scales[0]), operand(op.rhs, b, scales[1]), _wide(op.output)))
@@ -108,7 +108,7 @@ def mul(build: Builder, op: tfl.MulOp) -> list[SSAValue]:
     a, b, output = per_tensor(op.lhs), per_tensor(op.rhs), per_tensor(op.output)
     rank = len(shape_of(op.output))
     lhs, rhs = (
-        _broadcast(build, build.widen(build.storage(value), type_.zero_point), rank)
+        build.widen(_broadcast(build, build.storage(value), rank), type_.zero_point)
         for value, type_ in ((op.lhs, a), (op.rhs, b))
     )
     product = build.insert(tosa.MulOp(lhs, rhs, build.number(0, tosa.i8), _wide(op.output)))
@@ -123,12 +123,9 @@ def minimum_maximum(build: Builder, op: tfl.MinimumOp | tfl.MaximumOp) -> list[S
     if len({(t.scale, t.zero_point) for t in (a, b, output)}) != 1:
         raise CannotConvert("operands and result are quantised differently")
     rank = len(shape_of(op.output))
-    lhs, rhs = (
-        _broadcast(build, build.insert(tosa.CastOp(build.storage(value), i32)), rank) for value in (op.lhs, op.rhs)
-    )
+    lhs, rhs = (_broadcast(build, build.storage(value), rank) for value in (op.lhs, op.rhs))
     kind = tosa.MinimumOp if isinstance(op, tfl.MinimumOp) else tosa.MaximumOp
-    chosen = build.insert(kind(lhs, rhs, _wide(op.output)))
-    return [build.insert(tosa.CastOp(chosen, storage_type(op.output).element_type))]
+    return [build.insert(kind(lhs, rhs, storage_type(op.output)))]
 
 
 def absolute(build: Builder, op: tfl.AbsOp) -> list[SSAValue]:

@@ -1,0 +1,464 @@
+"""
+What the NPU takes of a TFLite graph: one predicate, `cpu_reason`, which tfl-partition asks and nobody decides again.
+
+The rules are those of the Ethos-U55/U65 as vela's two cores state them (hardware limits) and of TFLite's kernels (which
+types go together), for the operators that the compiler lowers so far. After the partition an operator that cannot be
+lowered is a fault of the compiler, so a rule belongs here as soon as some lowering relies on it.
+
+A refusal is one line: the rule that is broken, then the tensor that breaks it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DenseArrayBase,
+    IntegerType,
+    Signedness,
+    TensorType,
+)
+from xdsl.ir import Operation, SSAValue
+
+from npuc.dialects import tfl
+from npuc.dialects.quant import UniformQuantizedType, quantization
+
+MAX_DIMENSION = 65535
+MAX_WEIGHT_SUM = 127 * 65536
+"""Greatest sum of the absolute weights of one output channel: beyond it the 32-bit accumulator could overflow."""
+
+
+class _Refused(Exception):
+    pass
+
+
+OpT = TypeVar("OpT", bound=tfl.TflOp)
+
+
+def cpu_reason(op: Operation) -> str | None:
+    """Why the NPU cannot take `op`, in one line; None if it can."""
+    rules = _RULES.get(type(op))
+    if rules is None:
+        return f"operator {operator_name(op)} is not supported"
+    try:
+        _check_tensors(op)
+        rules(op)
+    except _Refused as refusal:
+        return str(refusal)
+    return None
+
+
+def operator_name(op: Operation) -> str:
+    """The operator's name in the TFLite schema, for messages: `CONV_2D`, or the code of a custom operator."""
+    if isinstance(op, tfl.BuiltinOp):
+        return op.operator_name.data
+    if isinstance(op, tfl.CustomOp):
+        return op.custom_code.data
+    return op.name.removeprefix("tfl.").upper()
+
+
+# What the rules are made of
+
+
+def _refuse(rule: str, value: SSAValue) -> NoReturn:
+    shape = "x".join("?" if size == DYNAMIC_INDEX else str(size) for size in _shape(value))
+    raise _Refused(f"{rule}: tensor '{tfl.tensor_name(value)}' ({shape})")
+
+
+def _require(condition: bool, rule: str, value: SSAValue) -> None:
+    if not condition:
+        _refuse(rule, value)
+
+
+def _shape(value: SSAValue) -> tuple[int, ...]:
+    return value.type.get_shape() if isinstance(value.type, TensorType) else ()
+
+
+def _element(value: SSAValue) -> UniformQuantizedType:
+    element = quantization(value)
+    if element is None:
+        _refuse("tensors must be quantised to 8 or 16 bit integers", value)
+    return element
+
+
+def _shape_signature(value: SSAValue) -> Sequence[int]:
+    """The shape with -1 where the file leaves a dimension open; empty if it leaves none."""
+    info = tfl.tensor_info(value)
+    signature = None if info is None else info.data.get("shape_signature")
+    return tuple(signature.iter_values()) if isinstance(signature, DenseArrayBase) else ()
+
+
+def _constants(value: SSAValue, rule: str) -> list[int]:
+    """The integers of a constant operand, flat."""
+    array = tfl.constant_array(value)
+    if array is None:
+        _refuse(rule, value)
+    return [int(element) for element in array.reshape(-1)]
+
+
+def _is_feature_map(op: Operation, value: SSAValue) -> bool:
+    """Whether an operand is data rather than weights, biases or the shape-like arguments of an operator."""
+    if isinstance(op, tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnectedOp | tfl.TransposeConvOp):
+        return value is op.input
+    parameters: dict[type[Operation], tuple[str, ...]] = {
+        tfl.ExpandDimsOp: ("dim",),
+        tfl.MeanOp: ("axis",),
+        tfl.PadOp: ("padding",),
+        tfl.ReshapeOp: ("shape",),
+        tfl.ResizeNearestNeighborOp: ("size",),
+        tfl.SliceOp: ("begin", "size"),
+        tfl.SplitOp: ("axis",),
+        tfl.StridedSliceOp: ("begin", "end", "strides"),
+    }
+    return all(value is not getattr(op, name) for name in parameters.get(type(op), ()))
+
+
+_ANY_BATCH = (tfl.FullyConnectedOp, tfl.SoftmaxOp, tfl.ReshapeOp, tfl.SqueezeOp, tfl.ExpandDimsOp, tfl.SplitOp)
+_SCALAR_OPERANDS = (tfl.AddOp, tfl.SubOp, tfl.MulOp, tfl.MinimumOp, tfl.MaximumOp)
+
+
+def _check_tensors(op: Operation) -> None:
+    """What holds for the feature maps of every operator."""
+    feature_maps = [value for value in op.operands if _is_feature_map(op, value)]
+    if all(tfl.constant_value(value) is not None for value in feature_maps):
+        raise _Refused(f"operators must have an input that is not constant: {operator_name(op)}")
+    for value in (*feature_maps, *op.results):
+        element, shape = _element(value), _shape(value)
+        _require(not element.is_per_axis, "feature maps must be quantised per tensor", value)
+        _require(element.data.storage_width in (8, 16), "feature maps must be of 8 or 16 bit integers", value)
+        _require(element.data.signed or element.data.storage_width == 8, "16 bit integers must be signed", value)
+        if element.data.storage_width == 16:
+            _require(element.zero_point == 0, "16 bit tensors must have the zero point 0", value)
+        _require(DYNAMIC_INDEX not in shape, "shapes must be constant", value)
+        _require(-1 not in _shape_signature(value)[1:], "only the first dimension may be open", value)
+        _require(len(shape) <= 4, "tensors must have at most 4 dimensions", value)
+        _require(all(1 <= size <= MAX_DIMENSION for size in shape), f"dimensions must be 1 to {MAX_DIMENSION}", value)
+        if not shape and not (isinstance(op, _SCALAR_OPERANDS) and value not in op.results):
+            _refuse("only operands of element-wise operators may be scalars", value)
+        if len(shape) == 4 and not isinstance(op, _ANY_BATCH):
+            _require(shape[0] == 1, "the batch must be 1", value)
+        _require(not isinstance(value.owner, tfl.PseudoTensorOp), "tensors must not be variable", value)
+
+
+def _same_storage(op: Operation, values: Sequence[SSAValue], result: SSAValue) -> None:
+    for value in values:
+        if _element(value).storage_type != _element(result).storage_type:
+            _refuse(f"{operator_name(op)} must have operands of its result's type", value)
+
+
+def _same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAValue) -> None:
+    """For operators that move values or compare them as they are."""
+    for value in values:
+        _require(
+            quantization(value) == quantization(result),
+            f"{operator_name(op)} must have operands of its result's quantisation",
+            value,
+        )
+
+
+def _check_activation(op: tfl.TflOp) -> None:
+    chosen = op.properties.get("fused_activation_function")
+    allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+    if chosen is not None and getattr(chosen, "data", "") not in allowed:
+        _refuse(f"the fused activation must be one of {', '.join(allowed)}", op.results[0])
+
+
+# One rule an operator
+
+
+def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnectedOp | tfl.TransposeConvOp) -> None:
+    """Weights and biases, and the types that go together in TFLite's kernels."""
+    _check_activation(op)
+    _same_storage(op, [op.input], op.output)
+    input_, element = _element(op.input), quantization(op.filter)
+    axis = len(_shape(op.filter)) - 1 if isinstance(op, tfl.DepthwiseConv2DOp) else 0
+    weights = tfl.constant_value(op.filter)
+    if weights is None or element is None:
+        _refuse("weights must be constant and quantised", op.filter)
+    unsigned = not input_.data.signed
+    _require(element.data.storage_width == 8, "weights must be of 8 bits", op.filter)
+    _require(element.data.signed != unsigned, "weights must be signed or unsigned as the input is", op.filter)
+    if element.is_per_axis:
+        _require(element.axis == axis, "weights must be quantised per output channel", op.filter)
+    least, greatest = element.storage_limits
+    largest = max(max(abs(least - z), abs(greatest - z)) for z in set(element.zero_points))
+    channel_size = math.prod(_shape(op.filter)) // _shape(op.filter)[axis]
+    if channel_size * largest > MAX_WEIGHT_SUM:
+        _require(
+            _greatest_weight_sum(op.filter, element, axis) <= MAX_WEIGHT_SUM,
+            f"the absolute weights of a channel must sum to at most {MAX_WEIGHT_SUM}",
+            op.filter,
+        )
+    if op.bias is not None:
+        _check_bias(op.bias, input_)
+
+
+def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis: int) -> int:
+    import numpy as np
+
+    weights = tfl.constant_array(filter_)
+    assert weights is not None
+    rows = np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1).astype(np.int32)
+    zero_points = np.array(element.zero_points, np.int32).reshape(-1, 1)
+    return int(np.abs(rows - zero_points).sum(axis=1, dtype=np.int64).max())
+
+
+def _check_bias(bias: SSAValue, input_: UniformQuantizedType) -> None:
+    constant = tfl.constant_value(bias)
+    if constant is None:
+        _refuse("biases must be constant", bias)
+    _require(len(_shape(bias)) == 1, "biases must have one dimension", bias)
+    type_ = constant.type.element_type
+    widths = (32, 64) if input_.data.storage_width == 16 else (32,)
+    signed = isinstance(type_, IntegerType) and type_.signedness.data != Signedness.UNSIGNED
+    if not (isinstance(type_, IntegerType) and signed and type_.bitwidth in widths):
+        _refuse(f"biases must be integers of {' or '.join(map(str, widths))} bits", bias)
+    if type_.bitwidth == 64:
+        values = tfl.constant_array(bias)
+        assert values is not None
+        limit = 1 << 39
+        within = values.size == 0 or (int(values.min()) >= -limit and int(values.max()) < limit)
+        _require(within, "biases must fit 40 bits", bias)
+
+
+def _strides(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.TransposeConvOp | tfl.PoolOp) -> tuple[int, int]:
+    return op.stride_h.value.data, op.stride_w.value.data
+
+
+def _check_window(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp) -> None:
+    _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
+    _require(len(_shape(op.filter)) == 4, "weights must have 4 dimensions", op.filter)
+    stride_h, stride_w = _strides(op)
+    dilation_h, dilation_w = op.dilation_h_factor.value.data, op.dilation_w_factor.value.data
+    _require(min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "strides and dilations must be positive", op.output)
+    if max(stride_h, stride_w) > 3:
+        _refuse(f"the stride must be at most 3, not {stride_h}x{stride_w}", op.output)
+    _, height, width, _ = _shape(op.filter)
+    height, width = (height - 1) * dilation_h + 1, (width - 1) * dilation_w + 1
+    _require(height <= 64, f"the dilated kernel must be at most 64 high, not {height}", op.filter)
+    _require(
+        height * width <= 4096, f"the dilated kernel must have at most 4096 elements, not {height}x{width}", op.filter
+    )
+
+
+def _check_conv_2d(op: tfl.Conv2DOp) -> None:
+    _check_weights(op)
+    _check_window(op)
+    _require(_shape(op.filter)[3] == _shape(op.input)[3], "convolutions must not be grouped", op.filter)
+
+
+def _check_depthwise_conv_2d(op: tfl.DepthwiseConv2DOp) -> None:
+    _check_weights(op)
+    _check_window(op)
+    channels, depth = _shape(op.input)[3], _shape(op.filter)[3]
+    multiplied = depth == channels or channels == 1
+    _require(multiplied, "the depth multiplier must be 1 unless the input has one channel", op.filter)
+
+
+def _check_transpose_conv(op: tfl.TransposeConvOp) -> None:
+    _check_weights(op)
+    _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
+    _require(len(_shape(op.filter)) == 4, "weights must have 4 dimensions", op.filter)
+    _, height, width, channels = _shape(op.input)
+    _, kernel_h, kernel_w, depth = _shape(op.filter)
+    stride_h, stride_w = _strides(op)
+    _require(depth == channels, "convolutions must not be grouped", op.filter)
+    _require(
+        kernel_h <= 64 and kernel_h * kernel_w <= 4096, "the kernel must be at most 64 high, 4096 in all", op.filter
+    )
+    flat_h, flat_w = height == kernel_h == 1, width == kernel_w == 1
+    allowed = [(1, 1), (2, 2)] + [(1, 2)] * flat_h + [(2, 1)] * flat_w
+    if (stride_h, stride_w) not in allowed:
+        _refuse(f"the stride must be 1x1 or 2x2 (or 2 along the only axis), not {stride_h}x{stride_w}", op.input)
+    expected = (height * stride_h, width * stride_w)
+    if op.padding.data == "VALID":
+        expected = (expected[0] + max(kernel_h - stride_h, 0), expected[1] + max(kernel_w - stride_w, 0))
+    if _shape(op.output)[1:3] != expected:
+        _refuse(f"the output must be {expected[0]}x{expected[1]} large", op.output)
+
+
+def _check_fully_connected(op: tfl.FullyConnectedOp) -> None:
+    _check_weights(op)
+    _require(len(_shape(op.filter)) == 2, "weights must have 2 dimensions", op.filter)
+    _require(op.weights_format.data == "DEFAULT", "weights must not be shuffled", op.filter)
+
+
+def _check_pool(op: tfl.PoolOp) -> None:
+    _check_activation(op)
+    _same_quantization(op, [op.input], op.output)
+    _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
+    stride_h, stride_w = _strides(op)
+    height, width = op.filter_height.value.data, op.filter_width.value.data
+    _require(min(stride_h, stride_w, height, width) >= 1, "strides and windows must be positive", op.input)
+    if max(stride_h, stride_w) > 3 and _shape(op.output)[1:3] != (1, 1):
+        _refuse(f"the stride must be at most 3, not {stride_h}x{stride_w}", op.output)
+    if isinstance(op, tfl.AveragePool2DOp) and op.padding.data == "SAME":
+        if max(height, width) > 8:
+            _refuse(f"the window must be at most 8x8 with padding SAME, not {height}x{width}", op.input)
+    elif height > 256 or height * width > 65536:
+        _refuse(f"the window must be at most 256 high and 65536 in all, not {height}x{width}", op.input)
+
+
+def _check_binary(op: tfl.BinaryOp) -> None:
+    _check_activation(op)
+    _same_storage(op, [op.lhs, op.rhs], op.output)
+    shape = _shape(op.output)
+    if _shape(op.lhs) != shape and _shape(op.rhs) != shape:
+        _refuse("only one operand may be broadcast", op.lhs)
+
+
+def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
+    _check_binary(op)
+    _same_quantization(op, [op.lhs, op.rhs], op.output)
+
+
+def _check_unary(op: tfl.UnaryOp) -> None:
+    _same_storage(op, [op.input], op.output)
+
+
+def _check_hard_swish(op: tfl.HardSwishOp) -> None:
+    _check_unary(op)
+    _require(_element(op.input).data.storage_width == 8, "HARD_SWISH must be of 8 bits", op.input)
+
+
+def _check_softmax(op: tfl.SoftmaxOp) -> None:
+    _check_unary(op)
+    _require(_element(op.input).data.storage_width == 8, "SOFTMAX must be of 8 bits", op.input)
+    _require(op.beta.value.data > 0, "beta must be positive", op.input)
+    rows = math.prod(_shape(op.input)[:-1])
+    _require(rows < 65536, f"SOFTMAX must have fewer than 65536 rows, not {rows}", op.input)
+
+
+def _check_quantize(op: tfl.QuantizeOp) -> None:
+    """From integers to integers; other element types are refused as for all operators."""
+
+
+def _check_concatenation(op: tfl.ConcatenationOp) -> None:
+    _require(op.fused_activation_function.data == "NONE", "CONCATENATION must have no fused activation", op.output)
+    _same_quantization(op, op.values, op.output)
+
+
+def _check_split(op: tfl.SplitOp) -> None:
+    _constants(op.axis, "the axis must be constant")
+    for output in op.outputs:
+        _same_quantization(op, [op.input], output)
+
+
+def _check_slice(op: tfl.SliceOp) -> None:
+    _constants(op.begin, "begin and size must be constant")
+    _constants(op.size, "begin and size must be constant")
+    _same_quantization(op, [op.input], op.output)
+
+
+def _check_strided_slice(op: tfl.StridedSliceOp) -> None:
+    for operand in (op.begin, op.end):
+        _constants(operand, "begin, end and strides must be constant")
+    strides = _constants(op.strides, "begin, end and strides must be constant")
+    _same_quantization(op, [op.input], op.output)
+    _require(op.ellipsis_mask.value.data == 0, "STRIDED_SLICE must have no ellipsis", op.input)
+    new, shrunk = op.new_axis_mask.value.data, op.shrink_axis_mask.value.data
+    _require(not (new and shrunk), "STRIDED_SLICE must not both add and drop dimensions", op.input)
+    _require(all(stride > 0 for stride in strides), "strides must be positive", op.input)
+    rank = len(_shape(op.input))
+    fixed = [stride for axis, stride in enumerate(strides) if axis + 4 - rank not in (1, 2)]
+    _require(all(stride == 1 for stride in fixed), "only height and width may have strides above 1", op.input)
+
+
+def _check_reshape(op: tfl.ReshapeOp) -> None:
+    if op.shape is not None:
+        _constants(op.shape, "the new shape must be constant")
+    _same_quantization(op, [op.input], op.output)
+
+
+def _check_squeeze(op: tfl.SqueezeOp) -> None:
+    _same_quantization(op, [op.input], op.output)
+
+
+def _check_expand_dims(op: tfl.ExpandDimsOp) -> None:
+    _constants(op.dim, "the axis must be constant")
+    _same_quantization(op, [op.input], op.output)
+
+
+def _check_pad(op: tfl.PadOp) -> None:
+    amounts = _constants(op.padding, "the amounts of padding must be constant")
+    _require(all(amount >= 0 for amount in amounts), "the amounts of padding must not be negative", op.input)
+    if len(_shape(op.input)) == 4:
+        _require(amounts[:2] == [0, 0], "the batch must not be padded", op.input)
+    _same_quantization(op, [op.input], op.output)
+
+
+def _check_mean(op: tfl.MeanOp) -> None:
+    shape = _shape(op.input)
+    axes = {axis % len(shape) for axis in _constants(op.axis, "the axes must be constant")}
+    _same_storage(op, [op.input], op.output)
+    _require(bool(axes), "MEAN must be over at least one axis", op.input)
+    height, width, depth = ((1, 1, 1, *shape))[-3:]
+    if len(shape) - 1 in axes:
+        _require(1 in (height, width, depth), "MEAN over the depth needs a height, width or depth of 1", op.input)
+    sizes = [shape[axis] for axis in axes]
+    _require(max(sizes) < 4096, "an axis that is averaged must be below 4096", op.input)
+    element = _element(op.input).data
+    limit = 1 << (16 if element.storage_width == 16 else 24 if element.signed else 23)
+    _require(math.prod(sizes) <= limit, f"MEAN must be over at most {limit} elements", op.input)
+
+
+def _check_resize_nearest_neighbor(op: tfl.ResizeNearestNeighborOp) -> None:
+    _constants(op.size, "the size must be constant")
+    _same_quantization(op, [op.input], op.output)
+    source, target = _shape(op.input)[1:3], _shape(op.output)[1:3]
+    if source in ((1, 1), target):
+        return
+    less = 1 if op.align_corners else 0
+    factors = {
+        (large - less) / (small - less) if small > less else 0.0
+        for small, large in zip(source, target, strict=True)
+        if not (small == 1 and large == 1)
+    }
+    if len(factors) != 1 or not factors <= {2.0, 4.0, 8.0}:
+        _refuse("height and width must grow by the same factor of 2, 4 or 8", op.output)
+
+
+def _typed(op_type: type[OpT], rule: Callable[[OpT], None]) -> tuple[type[OpT], Callable[[Operation], None]]:
+    def check(op: Operation) -> None:
+        assert isinstance(op, op_type)
+        rule(op)
+
+    return op_type, check
+
+
+_RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
+    [
+        _typed(tfl.AbsOp, _check_unary),
+        _typed(tfl.AddOp, _check_binary),
+        _typed(tfl.AveragePool2DOp, _check_pool),
+        _typed(tfl.ConcatenationOp, _check_concatenation),
+        _typed(tfl.Conv2DOp, _check_conv_2d),
+        _typed(tfl.DepthwiseConv2DOp, _check_depthwise_conv_2d),
+        _typed(tfl.ExpandDimsOp, _check_expand_dims),
+        _typed(tfl.FullyConnectedOp, _check_fully_connected),
+        _typed(tfl.HardSwishOp, _check_hard_swish),
+        _typed(tfl.LeakyReluOp, _check_unary),
+        _typed(tfl.LogisticOp, _check_unary),
+        _typed(tfl.MaxPool2DOp, _check_pool),
+        _typed(tfl.MaximumOp, _check_minimum_maximum),
+        _typed(tfl.MeanOp, _check_mean),
+        _typed(tfl.MinimumOp, _check_minimum_maximum),
+        _typed(tfl.MulOp, _check_binary),
+        _typed(tfl.PadOp, _check_pad),
+        _typed(tfl.QuantizeOp, _check_quantize),
+        _typed(tfl.Relu6Op, _check_unary),
+        _typed(tfl.ReluN1To1Op, _check_unary),
+        _typed(tfl.ReluOp, _check_unary),
+        _typed(tfl.ReshapeOp, _check_reshape),
+        _typed(tfl.ResizeNearestNeighborOp, _check_resize_nearest_neighbor),
+        _typed(tfl.SliceOp, _check_slice),
+        _typed(tfl.SoftmaxOp, _check_softmax),
+        _typed(tfl.SplitOp, _check_split),
+        _typed(tfl.SqueezeOp, _check_squeeze),
+        _typed(tfl.StridedSliceOp, _check_strided_slice),
+        _typed(tfl.SubOp, _check_binary),
+        _typed(tfl.TanhOp, _check_unary),
+        _typed(tfl.TransposeConvOp, _check_transpose_conv),
+    ]
+)

@@ -1,0 +1,197 @@
+"""
+Decide what the NPU takes and outline it.
+
+Assumes a `tfl` module as the import leaves it; works on its first function, the main subgraph. Decides operator by
+operator with one predicate (npuc.analysis.legality); an operator that already carries `npu.cpu_reason` stays on the
+CPU, whoever wrote that, and one that the predicate refuses is given it. All operators that the NPU takes then go into
+as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them allow, each called
+by an `npu.invoke`:
+
+    %2 = tfl.conv_2d %0, %1 {...}                          func.func private @npu_0(%0) attributes {npu.region} {
+    %3 = tfl.builtin %2 {operator = "GATHER"}       ->       %1 = ..., %2 = tfl.conv_2d %0, %1 ...
+    return %3                                              func.func @main(%0) {
+                                                             %2 = npu.invoke @npu_0(%0)
+                                                             %3 = tfl.builtin %2 {..., npu.cpu_reason = "..."}
+
+Regions are numbered in the order in which they run. Constants are copied into each region that uses them. Operators
+that the NPU would take but whose results nothing uses are dropped. CPU operators keep their order where they have
+state. What names, shape signatures and the like the region's results have, the invoke carries.
+
+Leaves everything else as it is; the operators within the regions are lowered by others, and must be.
+"""
+
+from dataclasses import dataclass
+
+from xdsl.builder import Builder
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FusedLoc, ModuleOp, NoneAttr, StringAttr, UnitAttr, i32
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint
+from xdsl.traits import Pure
+
+from npuc.analysis.legality import cpu_reason
+from npuc.dialects import tfl
+from npuc.dialects.constants import from_numpy
+from npuc.dialects.npu import REGION_ATTR, InvokeOp, is_region
+
+_STATEFUL = frozenset(
+    """
+    ASSIGN_VARIABLE CALL CALL_ONCE HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE IF MULTINOMIAL
+    RANDOM_STANDARD_NORMAL RANDOM_UNIFORM READ_VARIABLE STABLEHLO_CASE STABLEHLO_COMPOSITE STABLEHLO_CUSTOM_CALL
+    STABLEHLO_RNG_BIT_GENERATOR STABLEHLO_WHILE VAR_HANDLE WHILE
+    """.split()
+)
+"""Builtin operators that read or write what is not among their operands, or may."""
+
+
+@dataclass(frozen=True)
+class TflPartitionPass(ModulePass):
+    """Decide what the NPU takes and outline it into functions that the host invokes."""
+
+    name = "tfl-partition"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = [f for f in op.body.block.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
+        for number, function in enumerate(functions):
+            for operator in list(function.body.block.ops):
+                if _is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
+                    reason = cpu_reason(operator) if number == 0 else "only the main subgraph is taken"
+                    if reason is not None:
+                        operator.attributes[tfl.CPU_REASON] = StringAttr(reason)
+        if functions:
+            _outline(op, functions[0])
+
+
+def _is_operator(op: Operation) -> bool:
+    return isinstance(op, tfl.TflOp) and not isinstance(op, tfl.ConstantOp | tfl.PseudoTensorOp | tfl.NoValueOp)
+
+
+def _on_npu(op: Operation) -> bool:
+    return _is_operator(op) and tfl.CPU_REASON not in op.attributes
+
+
+def _is_stateful(op: Operation) -> bool:
+    if isinstance(op, tfl.BuiltinOp):
+        has_state = op.operator_name.data in _STATEFUL
+    else:
+        has_state = not op.has_trait(Pure)
+    return has_state or any(isinstance(value.owner, tfl.PseudoTensorOp) for value in op.operands)
+
+
+def _outline(module: ModuleOp, function: FuncOp) -> None:
+    block = function.body.block
+    for op in reversed(list(block.ops)):
+        if _on_npu(op) and not any(result.uses for result in op.results):
+            op.detach()
+            op.erase()
+        elif isinstance(op, tfl.TransposeConvOp) and _on_npu(op):
+            _make_output_shape_constant(op)
+    stages = _stages(block)
+    count = max((stage for op, stage in stages.items() if _on_npu(op)), default=-1) + 1
+    members: list[list[Operation]] = [[] for _ in range(count)]
+    for op, stage in stages.items():
+        if _on_npu(op):
+            members[stage].append(op)
+    _order(block, stages)
+    for number, ops in enumerate(members):
+        _outline_region(module, f"npu_{number}", ops)
+    for op in reversed(list(block.ops)):
+        if isinstance(op, tfl.ConstantOp) and not op.output.uses:
+            op.detach()
+            op.erase()
+
+
+def _make_output_shape_constant(op: tfl.TransposeConvOp) -> None:
+    """The result's type says the shape; an operand that is computed, or an input, would tie the region to it."""
+    import numpy as np
+
+    if tfl.constant_value(op.output_shape) is None:
+        constant = tfl.PseudoConstOp(from_numpy(np.array(op.output.type.get_shape(), np.int32), i32))
+        constant.location = tfl.tensor_location(op.output_shape)
+        Builder(InsertPoint.before(op)).insert(constant)
+        op.operands[0] = constant.output
+
+
+def _stages(block: Block) -> dict[Operation, int]:
+    """
+    For each operator the number of its region, if it is on the NPU, else of the last region that must run before it (-1
+    for none).
+
+    Along every path the number grows exactly where the path returns from the CPU to the NPU. So no path leaves a region
+    and comes back (regions are convex), and there are no more regions than some path needs.
+    """
+    stages: dict[Operation, int] = {}
+    last_stateful = -1
+    for op in block.ops:
+        if not _is_operator(op):
+            continue
+        before = [value.owner for value in op.operands if isinstance(value.owner, Operation)]
+        if _on_npu(op):
+            stages[op] = max((stages[o] + (not _on_npu(o)) for o in before if o in stages), default=0)
+        else:
+            stages[op] = max((stages[o] for o in before if o in stages), default=-1)
+            if _is_stateful(op):
+                stages[op] = last_stateful = max(stages[op], last_stateful)
+    return stages
+
+
+def _order(block: Block, stages: dict[Operation, int]) -> None:
+    """Sorts the block by stage, each region before the CPU operators that may follow it; constants first."""
+    terminator = block.last_op
+    first = [op for op in block.ops if op not in stages and op is not terminator]
+    in_order = sorted(stages, key=lambda op: (stages[op], not _on_npu(op)))
+    for op in (*first, *in_order):
+        op.detach()
+    for op in (*first, *in_order):
+        if terminator is None:
+            block.add_op(op)
+        else:
+            block.insert_op_before(op, terminator)
+
+
+def _outline_region(module: ModuleOp, name: str, ops: list[Operation]) -> None:
+    inside = set(ops)
+    invoke_before = ops[0]
+    outside = list(dict.fromkeys(v for op in ops for v in op.operands if v.owner not in inside))
+    inputs = [value for value in outside if not isinstance(value.owner, tfl.ConstantOp | tfl.NoValueOp)]
+    outputs: list[SSAValue] = [
+        result for op in ops for result in op.results if any(use.operation not in inside for use in result.uses)
+    ]
+    body = Block(arg_types=[value.type for value in inputs])
+    invoke = InvokeOp(name, inputs, [value.type for value in outputs])
+    Builder(InsertPoint.before(invoke_before)).insert(invoke)
+    _describe_results(invoke, outputs)
+    copies: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args, strict=True))
+    for value, argument in zip(inputs, body.args, strict=True):
+        argument.location = tfl.tensor_location(value)
+    for old, new in zip(outputs, invoke.results, strict=True):
+        old.replace_uses_with_if(new, lambda use: use.operation not in inside)
+    for op in ops:
+        op.detach()
+        for index, value in enumerate(op.operands):
+            if value.owner in inside:
+                continue
+            if value not in copies:
+                assert isinstance(value, OpResult)
+                constant = value.op.clone()
+                constant.location = value.op.location
+                body.add_op(constant)
+                copies[value] = constant.results[0]
+            op.operands[index] = copies[value]
+        body.add_op(op)
+    body.add_op(ReturnOp(*outputs))
+    region = FuncOp(name, ([v.type for v in inputs], [v.type for v in outputs]), Region(body), "private")
+    region.attributes[REGION_ATTR] = UnitAttr()
+    module.body.block.add_op(region)
+
+
+def _describe_results(invoke: InvokeOp, values: list[SSAValue]) -> None:
+    """Gives the invoke the names of its results, and what else is known of them."""
+    locations = [tfl.tensor_location(value) for value in values]
+    if locations:
+        invoke.location = locations[0] if len(locations) == 1 else FusedLoc(ArrayAttr(locations), NoneAttr())
+    infos = [tfl.tensor_info(value) or DictionaryAttr({}) for value in values]
+    if any(info.data for info in infos):
+        invoke.attributes[tfl.TENSORS] = ArrayAttr(infos)

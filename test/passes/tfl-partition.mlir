@@ -1,0 +1,86 @@
+// RUN: npu-opt %s -p tfl-partition --split-input-file | filecheck %s
+
+// The NPU takes a chain whole; the constant goes inside, the names of inputs and results stay at the border.
+
+// CHECK-LABEL: func.func @chain
+// CHECK-SAME:    %[[X:.*]]: tensor<1x4x4x8x!quant
+// CHECK-NEXT:    %[[Y:.*]] = npu.invoke @npu_0(%[[X]])
+// CHECK-NEXT:    return %[[Y]]
+// CHECK:       func.func private @npu_0
+// CHECK-SAME:    attributes {npu.region}
+// CHECK-NEXT:    tfl.relu
+// CHECK-NEXT:    %[[C:.*]] = tfl.pseudo_qconst
+// CHECK-NEXT:    tfl.add %{{.*}}, %[[C]]
+// CHECK-NEXT:    func.return
+!t = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>
+func.func @chain(%x: !t) -> !t {
+  %c = tfl.pseudo_qconst dense<3> : tensor<1x4x4x8xi8> -> !t
+  %0 = tfl.relu %x : (!t) -> !t
+  %1 = tfl.add %0, %c : (!t, !t) -> !t
+  return %1 : !t
+}
+
+// -----
+
+// A CPU operator in one arm of a diamond: the add must wait for it, so it cannot be in the first region. The relu of the
+// other arm can, and is: two regions, not three.
+
+// CHECK-LABEL: func.func @diamond
+// CHECK-NEXT:    %[[A:.*]], %[[B:.*]] = npu.invoke @npu_0
+// CHECK-NEXT:    %[[C:.*]] = tfl.builtin %[[A]] {operator = "ELU", npu.cpu_reason = "operator ELU is not supported"}
+// CHECK-NEXT:    %[[D:.*]] = npu.invoke @npu_1(%[[C]], %[[B]])
+// CHECK-NEXT:    return %[[D]]
+// CHECK:       func.func private @npu_0
+// CHECK-NEXT:    tfl.tanh
+// CHECK-NEXT:    tfl.relu
+// CHECK-NEXT:    func.return
+// CHECK:       func.func private @npu_1
+// CHECK-NEXT:    tfl.add
+!t = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>
+func.func @diamond(%x: !t) -> !t {
+  %0 = tfl.tanh %x : (!t) -> !t
+  %1 = tfl.builtin %0 {operator = "ELU"} : (!t) -> !t
+  %2 = tfl.relu %0 : (!t) -> !t
+  %3 = tfl.add %1, %2 : (!t, !t) -> !t
+  return %3 : !t
+}
+
+// -----
+
+// A reason that is already there is a decision: the operator stays on the CPU. What is dead is dropped.
+
+// CHECK-LABEL: func.func @pinned
+// CHECK-NEXT:    tfl.relu %{{.*}} {npu.cpu_reason = "because I say so"}
+// CHECK-NEXT:    return
+// CHECK-NOT:     func.func
+!t = tensor<4x!quant.uniform<i8:f32, 0.5>>
+func.func @pinned(%x: !t) -> !t {
+  %0 = tfl.relu %x {npu.cpu_reason = "because I say so"} : (!t) -> !t
+  %1 = tfl.tanh %0 : (!t) -> !t
+  return %0 : !t
+}
+
+// -----
+
+// Every refusal names the rule and the tensor.
+
+// CHECK-LABEL: func.func @refused
+// CHECK:         tfl.relu %{{.*}} {npu.cpu_reason = "tensors must be quantised to 8 or 16 bit integers: tensor 'image' (1x8)"}
+// CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "the batch must be 1: tensor 'batched' (2x4x4x8)"
+// CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "the stride must be at most 3, not 4x4: tensor 'pooled' (1x2x2x8)"
+// CHECK:         tfl.concatenation {{.*}}npu.cpu_reason = "CONCATENATION must have operands of its result's quantisation: tensor 'right' (1x8)"
+!q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+!r = tensor<1x8x!quant.uniform<i8:f32, 0.25>>
+!b = tensor<2x4x4x8x!quant.uniform<i8:f32, 0.5>>
+!l = tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5>>
+!s = tensor<1x2x2x8x!quant.uniform<i8:f32, 0.5>>
+!c = tensor<1x16x!quant.uniform<i8:f32, 0.5>>
+func.func @refused(
+    %f: tensor<1x8xf32> loc("image"), %b: !b loc("batched"), %l: !l, %q: !q, %r: !r loc("right")
+  ) -> (tensor<1x8xf32>, !b, !s, !c) {
+  %0 = tfl.relu %f : (tensor<1x8xf32>) -> tensor<1x8xf32>
+  %1 = tfl.max_pool_2d %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!b) -> !b
+  %2 = tfl.max_pool_2d %l {padding = "SAME", stride_h = 4 : i32, stride_w = 4 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!l) -> !s loc("pooled")
+  %3 = tfl.concatenation %q, %r {axis = 1 : i32} : (!q, !r) -> !c
+  return %0, %1, %2, %3 : tensor<1x8xf32>, !b, !s, !c
+}
