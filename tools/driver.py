@@ -170,6 +170,20 @@ def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = Non
         raise UserError(f"{name}: {error}") from None
 
 
+def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
+    """Turns `ethos-u` operators, which a compiled file has, into NPU programs; raises UserError."""
+    from npuc.dialects.tfl import CustomOp
+
+    if not any(isinstance(op, CustomOp) for op in module.walk()):
+        return
+    from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
+
+    try:
+        ConvertTflToNpuCmdPass().apply(ctx, module)
+    except DiagnosticException as error:
+        raise UserError(f"{name}: {error}") from None
+
+
 def read_file(path: str | None) -> bytes:
     """The bytes of a file, or of standard input where `path` is None; raises UserError."""
     if path is None:

@@ -1,5 +1,5 @@
 """
-`npu-opt [FILE.mlir|FILE.tflite] -p 'PIPELINE' [-t mlir|tflite]`: run passes on a module and print it.
+`npu-opt [FILE.mlir|FILE.tflite] -p 'PIPELINE' [-t mlir|tflite|asm]`: run passes on a module and print it.
 
 xDSL's driver with the dialects and passes of npuc. What is added: TFLite models as input and output (files or streams),
 errors of one line that say where, `--dump-ir`, `--load-pass`, `--list-passes`, a reproducer when a pass fails, and
@@ -63,8 +63,15 @@ class NpuOptMain(xDSLOptMain):
         self.pipeline = PassPipeline(driver.parse_passes(self.args.passes, self.available_passes))
 
     def load(self, io: IO[bytes]) -> ModuleOp:
-        """The module of the whole input, by its content where `-f` does not say."""
-        return driver.load_module(self.ctx, io.read(), self.get_input_name(), self.args.frontend)
+        """
+        The module of the whole input, by its content where `-f` does not say; command streams in it are decoded.
+
+        `-t asm` alone shows streams as they stand, word by word.
+        """
+        module = driver.load_module(self.ctx, io.read(), self.get_input_name(), self.args.frontend)
+        if self.args.target != "asm" or self.pipeline.passes:
+            driver.decode_streams(self.ctx, module, self.get_input_name())
+        return module
 
     def get_input_name(self) -> str:
         return self.args.input_file or "<stdin>"

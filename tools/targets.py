@@ -15,6 +15,7 @@ from typing import IO
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.targets.mlir import MLIRTarget
+from xdsl.utils.exceptions import DiagnosticException
 from xdsl.utils.target import Target
 
 from npuc.tools.driver import UserError
@@ -22,24 +23,41 @@ from npuc.tools.driver import UserError
 
 @dataclass(frozen=True)
 class TfliteTarget(Target):
-    """A TFLite file; the module must hold nothing but `tfl`."""
+    """A TFLite file; beside `tfl` the module may hold NPU programs, which become `ethos-u` operators."""
 
     name = "tflite"
     encoding = "latin-1"
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
+        from npuc.lowering.convert_npu_cmd_to_tfl import ConvertNpuCmdToTflPass
         from npuc.lowering.export_tflite import export_tflite
         from npuc.lowering.tflite_schema import TFLiteError
 
         try:
+            ConvertNpuCmdToTflPass().apply(ctx, module)
             output.write(export_tflite(module).decode(self.encoding))
-        except TFLiteError as error:
+        except (TFLiteError, DiagnosticException) as error:
+            raise UserError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class AsmTarget(Target):
+    """The words of all command streams, annotated."""
+
+    name = "asm"
+
+    def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
+        from npuc.lowering.print_asm import asm
+
+        try:
+            output.write(asm(module))
+        except DiagnosticException as error:
             raise UserError(str(error)) from None
 
 
 def all_targets() -> dict[str, Callable[[], type[Target]]]:
     """Target name -> factory."""
-    return {"mlir": lambda: MLIRTarget, "tflite": lambda: TfliteTarget}
+    return {"mlir": lambda: MLIRTarget, "tflite": lambda: TfliteTarget, "asm": lambda: AsmTarget}
 
 
 def render(target: Target, ctx: Context, module: ModuleOp) -> bytes:

@@ -1,0 +1,165 @@
+"""
+Compiled files become readable: each `ethos-u` operator of a `tfl` module becomes an `npu_cmd.program` and an invoke.
+
+Takes files of any compiler. The stream is decoded, the operator's tensors give the sizes of the memories, the file's
+offline plan the arena offsets of what the region reads and writes, and the payload the accelerator. A region speaks of
+whole memories; the operands and results stand beside them, for their addresses alone. Read-only memory is printed
+once, by the first program that reads it. `convert-npu-cmd-to-tfl` is the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import TypeGuard
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl.traits import SymbolOpInterface
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.dialects.constants import as_numpy
+from npuc.dialects.locations import describe
+from npuc.dialects.npu import TARGET_ATTR, BufferType, IntsAttr, InvokeOp, Space, TargetAttr
+from npuc.dialects.npu_cmd import InputOp, MemoryOp, OutputOp, ProgramOp
+from npuc.dialects.quant import storage_tensor
+from npuc.dialects.tfl import TENSOR, CustomOp, PseudoTensorOp, constant_value, tensor_infos
+from npuc.hardware.accelerators import Accelerator
+from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS, OFFSET
+from npuc.lowering.decode import Memory, decode
+from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
+from npuc.lowering.payload import unwrap
+
+SHRAM_BYTES = 48 * 1024
+FIRST_TENSOR = 4
+"""Operands of the operator before those that the region reads: payload, read-only memory, arena, fast memory."""
+
+
+@dataclass(frozen=True)
+class ConvertTflToNpuCmdPass(ModulePass):
+    """Decode `ethos-u` operators into NPU programs."""
+
+    name = "convert-tfl-to-npu-cmd"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        custom_ops = [inner for inner in op.walk() if is_ethos_u(inner)]
+        names = _free_names(op)
+        machine: Accelerator | None = None
+        shown: set[SSAValue] = set()
+        sizes: dict[Space, int] = {}
+        for custom in custom_ops:
+            acc, program = _decode(custom, next(names), shown, sizes)
+            if machine is not None and acc is not machine:
+                raise PassFailedException(f"{describe(custom)} is made for {acc.name}, others for {machine.name}")
+            machine = acc
+            _replace(custom, program)
+            op.body.block.add_op(program)
+        if machine is not None:
+            op.attributes[TARGET_ATTR] = TargetAttr(machine.name)
+            op.attributes[ARENA_SIZE] = IntegerAttr(sizes["arena"], i64)
+            if "fast" in sizes:
+                op.attributes[FAST_SIZE] = IntegerAttr(sizes["fast"], i64)
+
+
+def is_ethos_u(op: Operation) -> TypeGuard[CustomOp]:
+    """Whether `op` is an operator that Arm's driver runs."""
+    return isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE
+
+
+def _free_names(module: ModuleOp) -> Iterator[str]:
+    taken = {
+        name.data
+        for op in module.ops
+        if (trait := op.get_trait(SymbolOpInterface)) is not None and (name := trait.get_sym_attr_name(op)) is not None
+    }
+    number = 0
+    while True:
+        if (name := f"npu_{number}") not in taken:
+            yield name
+        number += 1
+
+
+def _decode(
+    custom: CustomOp, name: str, shown: set[SSAValue], sizes: dict[Space, int]
+) -> tuple[Accelerator, ProgramOp]:
+    """The program of one operator; `shown` are the read-only tensors that a program holds already."""
+    what = describe(custom)
+    if custom.custom_option is None or custom.custom_option.data != CUSTOM_OPTIONS:
+        raise PassFailedException(f"{what}: its options are not those of an Ethos-U payload")
+    if len(custom.inputs) < FIRST_TENSOR:
+        raise PassFailedException(f"{what} has {len(custom.inputs)} inputs; the first {FIRST_TENSOR} are its memories")
+    stream, read_only, arena, fast = custom.inputs[:FIRST_TENSOR]
+    payload = constant_value(stream)
+    if payload is None:
+        raise PassFailedException(f"{what}: its command stream is no constant")
+    data = constant_value(read_only)
+    memories: dict[Space, Memory] = {
+        "read_only": Memory(_bytes(read_only), None if read_only in shown else data),
+        "arena": Memory(_bytes(arena)),
+        "fast": Memory(_bytes(fast)),
+        "shram": Memory(SHRAM_BYTES),
+    }
+    try:
+        acc, words = unwrap(as_numpy(payload).tobytes())
+        program = decode(words, acc, name, memories)
+    except (ValueError, PassFailedException) as error:
+        raise PassFailedException(f"{what}: {error}") from error
+    spaces = {op.buffer.space for op in program.body.block.ops if isinstance(op, MemoryOp)}
+    if "read_only" in spaces:
+        shown.add(read_only)
+    sizes["arena"] = max(sizes.get("arena", 0), _bytes(arena))
+    if "fast" in spaces:
+        sizes["fast"] = max(sizes.get("fast", 0), _bytes(fast))
+    return acc, program
+
+
+def _bytes(value: SSAValue) -> int:
+    type_ = storage_tensor(value.type)
+    if not isinstance(type_, TensorType) or min(type_.get_shape(), default=1) < 0:
+        raise PassFailedException(f"an operand of an ethos-u operator is {type_}: its size is not known")
+    return type_.element_type.compile_time_size * prod(type_.get_shape())
+
+
+def _replace(custom: CustomOp, program: ProgramOp) -> None:
+    """Puts an invoke in the operator's place, and what it reads and writes at the head of the program."""
+    inputs = list(custom.inputs[FIRST_TENSOR:])
+    edges: list[Operation] = []
+    for kind, values in ((InputOp, inputs), (OutputOp, custom.outputs)):
+        for index, value in enumerate(values):
+            properties: dict[str, Attribute] = {"index": IntsAttr((index,))}
+            offset = arena_offset(value)
+            if offset is not None:
+                properties["address"] = IntsAttr((offset,))
+            edges.append(kind.create(result_types=[BufferType(_bytes(value), "arena")], properties=properties))
+    first = program.body.block.first_op
+    assert first is not None
+    program.body.block.insert_ops_before(edges, first)
+    program.location = custom.location
+    invoke = InvokeOp(program.sym_name.data, inputs, [value.type for value in custom.outputs])
+    invoke.attributes |= custom.attributes
+    invoke.location = custom.location
+    memories = custom.inputs[:FIRST_TENSOR]
+    Rewriter.replace_op(custom, invoke)
+    for owner in dict.fromkeys(value.owner for value in memories):
+        if isinstance(owner, Operation) and not any(value.uses for value in owner.results):
+            if isinstance(owner, PseudoTensorOp) or constant_value(owner.results[0]) is not None:
+                Rewriter.erase_op(owner)
+
+
+def arena_offset(value: SSAValue) -> int | None:
+    """The arena offset that the file's offline plan gives a tensor."""
+    owner = value.owner
+    info: Attribute | None = None
+    if isinstance(owner, Operation):
+        info = tensor_infos(owner)[owner.results.index(value)]
+    elif isinstance(value, BlockArgument):
+        function = owner.parent_op()
+        if isinstance(function, FuncOp) and function.arg_attrs is not None:
+            info = function.arg_attrs.data[value.index].data.get(TENSOR)
+    offset = info.data.get(OFFSET) if isinstance(info, DictionaryAttr) else None
+    return offset.value.data if isinstance(offset, IntegerAttr) else None
