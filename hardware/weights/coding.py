@@ -261,14 +261,19 @@ def _uncompressed_chunks(values: np.ndarray, counts: np.ndarray, width: int, *, 
     """Chunks without a unary part; where runs do not show its extent, a chunk is whatever fits a word."""
     capacity = 12 if width <= 5 else 8
     if not interleaved:
-        capacity = 64 // width
+        capacity = min(capacity, 64 // width)
     chunks = -(-counts // capacity)
-    completed = np.full(int(chunks.sum()), capacity)
-    completed[np.cumsum(chunks) - 1] -= chunks * capacity - counts
-    chunk = np.repeat(np.arange(len(completed)), completed)
+    completed = _full_chunks(chunks, chunks * capacity - counts, capacity)
     none = np.zeros(len(completed), np.uint64)
-    remainder = _pack_remainders(values, chunk, completed, width)
+    remainder = _pack_remainders(values, completed, width, capacity)
     return _Chunks(chunks, completed, none, none, none.astype(np.int64), remainder)
+
+
+def _full_chunks(chunks: np.ndarray, left: np.ndarray, capacity: int) -> np.ndarray:
+    """Symbols in each chunk if all chunks of a slice are full but for what is left over in the last."""
+    completed = np.full(int(chunks.sum()), capacity)
+    completed[np.cumsum(chunks) - 1] -= left
+    return completed
 
 
 def _weight_chunks(indices: np.ndarray, counts: np.ndarray, div: int, *, truncated: bool) -> _Chunks:
@@ -279,28 +284,32 @@ def _weight_chunks(indices: np.ndarray, counts: np.ndarray, div: int, *, truncat
     """
     quotient = (indices >> div).astype(np.uint8)
     if truncated:
-        layout = _lay_out(np.ones(len(indices), np.uint8), counts, UNARY_POSITIONS)
+        chunks = -(-counts // UNARY_POSITIONS)
+        completed = _full_chunks(chunks, chunks * UNARY_POSITIONS - counts, UNARY_POSITIONS)
+        added = _by_chunk(quotient, completed, UNARY_POSITIONS)
     else:
         layout = _lay_out((quotient >> 1) + np.uint8(1), counts, UNARY_POSITIONS)
-        quotient &= 1
-    added = np.full(int(layout.chunks.sum()) * UNARY_POSITIONS, 2, np.uint8)
-    added[layout.last_position] = quotient
-    added[layout.tail] = 0
-
-    # Four positions at a time through a table of 3^4 entries; the product collects the base-3 digits in the top byte.
-    four = (added.view("<u4") * np.uint32(27 | 9 << 8 | 3 << 16 | 1 << 24)) >> np.uint32(24)
-    some, twos, ones = (table[four].reshape(-1, 3) for table in (_SOME, _TWOS, _SOME_COUNT))
+        chunks = layout.chunks
+        added = np.full((int(chunks.sum()), UNARY_POSITIONS), 2, np.uint8)
+        added.reshape(-1)[layout.last_position] = quotient & 1
+        added.reshape(-1)[layout.tail] = 0
+        completed = _ENDED_COUNT[_fours(added)].sum(axis=1)
+        completed[np.cumsum(chunks) - 1] -= layout.left
+    some, twos, ones = (table[_fours(added)] for table in (_SOME, _TWOS, _SOME_COUNT))
     ones_before = np.cumsum(ones, axis=1)
     unary = some[:, 0] | some[:, 1] << np.uint64(4) | some[:, 2] << np.uint64(8)
     extra = twos[:, 0] | twos[:, 1] << ones_before[:, 0] | twos[:, 2] << ones_before[:, 1]
-    if truncated:
-        completed = np.full(len(unary), UNARY_POSITIONS)
-    else:
-        completed = _ENDED_COUNT[four].reshape(-1, 3).sum(1)
-    completed[np.cumsum(layout.chunks) - 1] -= layout.left
-    chunk = layout.last_position // UNARY_POSITIONS
-    remainder = _pack_remainders(indices & ((1 << div) - 1), chunk, completed, div)
-    return _Chunks(layout.chunks, completed, unary, extra, ones_before[:, 2].astype(np.int64), remainder)
+    remainder = _pack_remainders(indices, completed, div, UNARY_POSITIONS)
+    return _Chunks(chunks, completed, unary, extra, ones_before[:, 2].astype(np.int64), remainder)
+
+
+def _fours(added: np.ndarray) -> np.ndarray:
+    """
+    Twelve unary positions, each 0, 1 or 2, as three numbers of four base-3 digits, which the tables below take.
+
+    The product gathers the digits of four bytes, with their weights 1, 3, 9 and 27, in the top byte.
+    """
+    return (added.view("<u4") * np.uint32(27 | 9 << 8 | 3 << 16 | 1 << 24)) >> np.uint32(24)
 
 
 def _run_chunks(runs: np.ndarray, counts: np.ndarray, zdiv: int) -> _Chunks:
@@ -312,9 +321,8 @@ def _run_chunks(runs: np.ndarray, counts: np.ndarray, zdiv: int) -> _Chunks:
     bits[layout.tail] = 0
     bits = bits.reshape(-1, positions)
     unary = (bits << np.arange(positions, dtype=np.uint64)).sum(axis=1)
-    chunk = layout.last_position // positions
-    completed = np.bincount(chunk, minlength=len(unary))
-    remainder = _pack_remainders(runs & ((1 << zdiv) - 1), chunk, completed, zdiv)
+    completed = np.bincount(layout.last_position // positions, minlength=len(unary))
+    remainder = _pack_remainders(runs, completed, zdiv, positions)
     none = np.zeros(len(unary), np.uint64)
     return _Chunks(layout.chunks, completed, unary, none, none.astype(np.int64), remainder)
 
@@ -347,15 +355,20 @@ def _lay_out(extents: np.ndarray, counts: np.ndarray, positions: int) -> _Layout
     return _Layout(ends, chunks, left, tail)
 
 
-def _pack_remainders(values: np.ndarray, chunk: np.ndarray, completed: np.ndarray, width: int) -> np.ndarray:
+def _by_chunk(values: np.ndarray, completed: np.ndarray, capacity: int) -> np.ndarray:
+    """A row for each chunk with its symbols, then zeros."""
+    rows = np.zeros((len(completed), capacity), values.dtype)
+    rows[np.arange(capacity) < completed[:, None]] = values
+    return rows
+
+
+def _pack_remainders(values: np.ndarray, completed: np.ndarray, width: int, capacity: int) -> np.ndarray:
     """The low `width` bits of the symbols of each chunk side by side in one word."""
     packed = np.zeros(len(completed), np.uint64)
     if width:
-        first = np.cumsum(completed) - completed
-        rank = np.arange(len(values)) - first[chunk]
-        shifted = values.astype(np.uint64) << (rank * width).astype(np.uint64)
-        filled = np.flatnonzero(completed)
-        packed[filled] = np.add.reduceat(shifted, first[filled])
+        rows = _by_chunk(values & ((1 << width) - 1), completed, capacity)
+        for place in range(capacity):
+            packed |= rows[:, place].astype(np.uint64) << np.uint64(place * width)
     return packed
 
 

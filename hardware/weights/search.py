@@ -46,7 +46,7 @@ SECTION_OVERHEAD = 150
 """Bits of a further section: header and palette, ..."""
 SECTION_OVERHEAD_PER_CODE = 1.5
 """... of which a section with fewer different codes needs less."""
-ZERO_RUN_SHARE = 0.08
+ZERO_RUN_SHARE = 0.15
 """Zero runs are not tried below this share of zeros: every coded weight costs a bit for its run."""
 COUNT_AT_ONCE = 1 << 17
 
@@ -80,7 +80,8 @@ class ZeroRuns:
         coded = np.flatnonzero(symbols)
         if not len(coded):
             coded = np.zeros(1, np.int64)
-        lengths = np.diff(coded, prepend=-1, append=len(symbols)) - 1
+        lengths = np.concatenate([coded, [len(symbols)]])
+        lengths[1:] -= coded + 1
         return ZeroRuns(coded, lengths, int(np.argmin([_rice_bits(lengths, zdiv) for zdiv in range(4)])))
 
     @property
@@ -156,7 +157,7 @@ def plan(batch: Batch) -> Plan:
             counts[section_first[section], 0] = 1
 
     index_of = _index_tables(sections, batch.codes)
-    words, positions = _block_bits(counts, sections, section_of_block, index_of)
+    words, positions = _block_bits(counts, sections, section_first, index_of)
     part_first = partition(words, section_of_block, lambda nodes: nodes.min(axis=1) + SLICE_OVERHEAD)
     states = np.repeat(np.add.reduceat(words, part_first).argmin(axis=1), np.diff(part_first, append=len(counts)))
 
@@ -239,21 +240,26 @@ def partition(values: np.ndarray, group: np.ndarray, cost: Callable[[np.ndarray]
     its two children.
     """
     begins = np.ones(len(values), bool)
+    undecided = np.flatnonzero(np.bincount(group)[group] > 1)
+    values, group = values[undecided], group[undecided]
     start = np.arange(len(values))
+    begins_among = np.ones(len(values), bool)
     best = cost(values)
-    while True:
+    while len(group):
         first_of_group = np.flatnonzero(np.diff(group, prepend=-1))
         number = np.arange(len(group)) - np.repeat(first_of_group, np.diff(first_of_group, append=len(group)))
         left = np.flatnonzero(number % 2 == 0)
         if len(left) == len(group):
-            return np.flatnonzero(begins)
+            break
         values = np.add.reduceat(values, left, axis=0)
         group, start = group[left], start[left]
         split, joined = np.add.reduceat(best, left), cost(values)
-        inside = np.repeat(joined <= split, np.diff(start, append=len(begins)))
+        inside = np.repeat(joined <= split, np.diff(start, append=len(undecided)))
         inside[start] = False
-        begins[inside] = False
+        begins_among[inside] = False
         best = np.minimum(split, joined)
+    begins[undecided] = begins_among
+    return np.flatnonzero(begins)
 
 
 class _Palettes:
@@ -370,31 +376,30 @@ def _index_tables(sections: Sections, codes: np.ndarray) -> np.ndarray:
     return np.take_along_axis(index, codes[sections.stream], axis=1)
 
 
-_WORD_TABLES = np.concatenate([WORD_BITS, WORD_POSITIONS], axis=1)
+_WORD_TABLE = np.zeros((CODES, 2 * STATES), np.float32)
+"""Bits of an index in each coding, then unary positions."""
+_WORD_TABLE[:, :RICE_CODINGS] = WORD_BITS
+_WORD_TABLE[:, STATES : STATES + RICE_CODINGS] = WORD_POSITIONS
 
 
 def _block_bits(
-    counts: np.ndarray, sections: Sections, section_of_block: np.ndarray, index_of: np.ndarray
+    counts: np.ndarray, sections: Sections, section_first: np.ndarray, index_of: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bits of the code words of each block in each coding, and unary positions of these."""
-    words = np.empty((len(counts), STATES))
-    positions = np.zeros((len(counts), STATES))
-    size = sections.palette_size[section_of_block]
-    width = np.where(size, _INDEX_BITS[size], sections.entry_bits[section_of_block])
-    # With runs in between, the remainders of a chunk of 8 must fit a word.
-    barred = (sections.zdiv[section_of_block] != NO_ZERO_RUNS) & (width > 8)
-    step = COUNT_AT_ONCE // BLOCK
-    for first in range(0, len(counts), step):
-        some = slice(first, first + step)
-        key = index_of[section_of_block[some]] + np.arange(0, len(counts[some]) * CODES, CODES)[:, None]
-        by_index = np.bincount(key.reshape(-1), counts[some].reshape(-1), len(key) * CODES).reshape(-1, CODES)
-        product = by_index @ _WORD_TABLES
-        words[some, :RICE_CODINGS], positions[some, :RICE_CODINGS] = np.split(product, 2, axis=1)
-        in_palette = np.arange(CODES) < np.where(size[some], size[some], CODES)[:, None]
-        barred[some] |= (by_index * ~in_palette).any(axis=1)
-        words[some, UNCOMPRESSED] = by_index.sum(axis=1) * width[some]
-    words[barred, UNCOMPRESSED] += IMPOSSIBLE
-    return words, positions
+    product = np.empty((len(counts), 2 * STATES), np.float32)
+    bounds = np.append(section_first, len(counts)).tolist()
+    for section in range(len(section_first)):
+        index, palette = index_of[section], sections.palette(section)
+        table = _WORD_TABLE.take(index, axis=0)
+        width = palette.uncompressed_bits
+        table[:, UNCOMPRESSED] = width
+        if len(palette.codes):
+            table[index >= len(palette.codes), UNCOMPRESSED] = IMPOSSIBLE
+        if width > 8 and section in sections.runs:
+            table[:, UNCOMPRESSED] = IMPOSSIBLE  # with runs in between, the remainders of a chunk of 8 must fit a word
+        mine = slice(bounds[section], bounds[section + 1])
+        np.matmul(counts[mine], table, out=product[mine])
+    return product[:, :STATES].astype(np.float64), product[:, STATES:]
 
 
 def _cut_at_changes(section_of_block: np.ndarray, states: np.ndarray) -> np.ndarray:
