@@ -48,6 +48,8 @@ def unpack_weights(stream: NDArray[np.int16], layout: WeightLayout) -> NDArray[n
 
     Raises WeightStreamError if the stream does not hold exactly as many as the traversal needs.
     """
+    if layout.channels * layout.height * layout.width * layout.depth > stream.size:
+        raise WeightStreamError(f"weight stream holds {stream.size} weights, the operation needs more")
     part = layout.part_kernel_first and not layout.depthwise
     ib_depth = 16 if part or layout.wide_ifm else 32
     ou = layout.ofm_ublock
@@ -78,9 +80,7 @@ def unpack_weights(stream: NDArray[np.int16], layout: WeightLayout) -> NDArray[n
         padded = _round_up(used, ou)
         length = padded * elements * sum(count * depth for _, count, depth in ifm_groups)
         if position + blocks * length > stream.size:
-            raise WeightStreamError(
-                f"weight stream holds {stream.size} weights, the operation needs more: {position + blocks * length}"
-            )
+            raise WeightStreamError(f"weight stream holds {stream.size} weights, the operation needs more")
         chunk = stream[position : position + blocks * length].reshape(blocks, length)
         position += blocks * length
         start = 0
@@ -225,21 +225,24 @@ def convolve_depthwise(
         yield first, end, total.astype(np.int64).reshape(-1, depth)
 
 
-def pool(padded: NDArray, window: Window, largest: bool) -> NDArray[np.int64]:
-    """Maxima or sums over the window: (rows, columns, depth). The kernel is separated into its two directions."""
-    reduce = np.max if largest else np.sum
-    data = np.ascontiguousarray(padded, np.int64)
-    sy, sx, sc = data.strides
-    across = as_strided(
-        data,
-        (data.shape[0], window.output[1], window.kernel[1], data.shape[2]),
-        (sy, sx * window.stride[1], sx * window.dilation[1], sc),
-    )
-    data = np.ascontiguousarray(reduce(across, axis=2))
-    sy, sx, sc = data.strides
-    down = as_strided(
-        data,
-        (window.output[0], window.kernel[0], window.output[1], data.shape[2]),
-        (sy * window.stride[0], sy * window.dilation[0], sx, sc),
-    )
-    return reduce(down, axis=1)
+def _slide(data: NDArray[np.int64], size: int, step: int, count: int, largest: bool) -> NDArray[np.int64]:
+    """Maxima or sums of `count` windows of `size` rows of the first axis, `step` apart."""
+    if not largest:
+        sums = np.zeros((len(data) + 1, *data.shape[1:]), np.int64)
+        np.cumsum(data, axis=0, out=sums[1:])
+        starts = np.arange(count) * step
+        return sums[starts + size] - sums[starts]
+    # Windows of powers of two by doubling; two of them cover the size.
+    covered = 1
+    while 2 * covered <= size:
+        data = np.maximum(data[:-covered], data[covered:])
+        covered *= 2
+    starts = np.arange(count) * step
+    return np.maximum(data[starts], data[starts + size - covered])
+
+
+def pool(padded: NDArray[np.int64], window: Window, largest: bool) -> NDArray[np.int64]:
+    """Maxima or sums over an undilated window: (rows, columns, depth), one direction after the other."""
+    rows = _slide(padded, window.kernel[0], window.stride[0], window.output[0], largest)
+    columns = _slide(rows.transpose(1, 0, 2), window.kernel[1], window.stride[1], window.output[1], largest)
+    return columns.transpose(1, 0, 2)

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from npuc.hardware import registers
 from npuc.simulator.stream import Op, StreamError
 
+# Tiles may show a byte more than once (edge replication), but no map is many times its memory.
+_LARGEST = 4
+
 
 class ExecutionError(StreamError):
     """An operation that cannot be executed, because a rule forbids it or none is known: one line naming the word."""
@@ -290,13 +293,16 @@ def sign_extend(op: Op, register: str, bits40: bool) -> int:
 
 
 def feature_map(
-    op: Op, prefix: str, region: Region, bits40: bool, precision_field_dtype: np.dtype, size: tuple[int, int, int]
+    op: Op, prefix: str, region: Region, bits40: bool, dtype: np.dtype, size: tuple[int, int, int]
 ) -> FeatureMap:
     """The feature map that the registers `prefix`_* of an operation describe, for a box of `size` (h, w, c)."""
     state = op.state
     height, width, depth = size
     if height < 1 or width < 1:
         raise ExecutionError(f"{op} has an {prefix} of {height} x {width}: its padding covers all of its input")
+    element = dtype.itemsize
+    if height * width * depth * element > _LARGEST * region.size + (1 << 20):
+        raise ExecutionError(f"{op} has an {prefix} of {height} x {width} x {depth}, far beyond {region}")
     brick = bool(registers.field(prefix + "_PRECISION", "format", state[prefix + "_PRECISION"]))
     width0 = state[prefix + "_WIDTH0_M1"] + 1
     height0 = state[prefix + "_HEIGHT0_M1"] + 1
@@ -311,13 +317,10 @@ def feature_map(
     stride_y = sign_extend(op, prefix + "_STRIDE_Y", bits40)
     stride_x = sign_extend(op, prefix + "_STRIDE_X", bits40)
     stride_c = sign_extend(op, prefix + "_STRIDE_C", bits40)
-    element = precision_field_dtype.itemsize
     if brick:
         wrong = [base for base, _, _ in tiles if base % 16]
         if wrong or stride_y % 16 or stride_c % 16:
             raise ExecutionError(f"{op} has an NHCWB16 {prefix} whose addresses are no multiples of 16")
     elif any(base % element for base, _, _ in tiles) or stride_y % element or stride_x % element:
         raise ExecutionError(f"{op} has an NHWC {prefix} whose addresses are no multiples of its element size")
-    return FeatureMap(
-        prefix, region, op, precision_field_dtype, brick, height, width, depth, stride_y, stride_x, stride_c, tiles
-    )
+    return FeatureMap(prefix, region, op, dtype, brick, height, width, depth, stride_y, stride_x, stride_c, tiles)

@@ -13,8 +13,8 @@ class Product(NamedTuple):
     """
     What the config word of a payload tells, and what follows from it for SHRAM.
 
-    `banks` and the granules are per core, in banks of 1 KiB; granules for 8, 16 and 32-bit IFM and for 32 and 40-bit
-    accumulators. `ublock` is OFM (height, width, depth); the IFM ublock is equal but 8 deep everywhere.
+    `macs` counts both cores; `banks` and the granules are per core, in banks of 1 KiB: granules for 8, 16 and 32-bit
+    IFM and for 32 and 40-bit accumulators. `ublock` is OFM (height, width, depth); the IFM's is as high and wide.
     """
 
     name: str

@@ -69,13 +69,13 @@ class Program:
 
 def _words(data: bytes, what: str) -> tuple[int, ...]:
     if len(data) % 4:
-        raise StreamError(f"{what} of {len(data)} bytes is no multiple of 4")
+        raise StreamError(f"{what} word {len(data) // 4}: cut short, {len(data)} bytes are no multiple of 4")
     return struct.unpack(f"<{len(data) // 4}I", data)
 
 
 def parse_payload(data: bytes) -> Program:
     """Reads a driver payload ("COP1") as the driver does, and the command stream in it."""
-    words = _words(bytes(data), "driver payload")
+    words = _words(bytes(data), "payload")
     if not words or words[0] != registers.PAYLOAD_FOURCC:
         found = f"{words[0]:#010x}" if words else "nothing"
         raise StreamError(f"payload word 0: {found} is not 'COP1' ({registers.PAYLOAD_FOURCC:#010x})")
