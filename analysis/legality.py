@@ -157,6 +157,17 @@ def _same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAVal
         )
 
 
+def _require_shape(result: SSAValue, expected: Sequence[int]) -> None:
+    """The shape that the file gives a result must be the one that its operator makes: runtimes go by the latter."""
+    if _shape(result) != tuple(expected):
+        _refuse(f"the shape must be the one that the operator makes, {'x'.join(map(str, expected))}", result)
+
+
+def _window_extent(size: int, window: int, stride: int, padding: str) -> int:
+    """Rows or columns that a (dilated) window makes of `size`."""
+    return -(-size // stride) if padding == "SAME" else (size - window) // stride + 1
+
+
 def _check_activation(op: tfl.TflOp) -> None:
     chosen = op.properties.get("fused_activation_function")
     allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
@@ -172,7 +183,9 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
     _check_activation(op)
     _same_storage(op, [op.input], op.output)
     input_, element = _element(op.input), quantization(op.filter)
-    axis = len(_shape(op.filter)) - 1 if isinstance(op, tfl.DepthwiseConv2DOp) else 0
+    rank = 2 if isinstance(op, tfl.FullyConnectedOp) else 4
+    _require(len(_shape(op.filter)) == rank, f"weights must have {rank} dimensions", op.filter)
+    axis = 3 if isinstance(op, tfl.DepthwiseConv2DOp) else 0
     weights = tfl.constant_value(op.filter)
     if weights is None or element is None:
         _refuse("weights must be constant and quantised", op.filter)
@@ -180,7 +193,9 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
     _require(element.data.storage_width == 8, "weights must be of 8 bits", op.filter)
     _require(element.data.signed != unsigned, "weights must be signed or unsigned as the input is", op.filter)
     if element.is_per_axis:
-        _require(element.axis == axis, "weights must be quantised per output channel", op.filter)
+        per_channel = element.axis == axis and len(element.scales) == _shape(op.filter)[axis]
+        _require(per_channel, "weights must be quantised per output channel", op.filter)
+    _require(min(_shape(op.filter), default=0) >= 1, "weights must not be empty", op.filter)
     least, greatest = element.storage_limits
     largest = max(max(abs(least - z), abs(greatest - z)) for z in set(element.zero_points))
     channel_size = math.prod(_shape(op.filter)) // _shape(op.filter)[axis]
@@ -191,7 +206,7 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
             op.filter,
         )
     if op.bias is not None:
-        _check_bias(op.bias, input_)
+        _check_bias(op.bias, input_, _shape(op.filter)[axis])
 
 
 def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis: int) -> int:
@@ -204,11 +219,11 @@ def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis:
     return int(np.abs(rows - zero_points).sum(axis=1, dtype=np.int64).max())
 
 
-def _check_bias(bias: SSAValue, input_: UniformQuantizedType) -> None:
+def _check_bias(bias: SSAValue, input_: UniformQuantizedType, channels: int) -> None:
     constant = tfl.constant_value(bias)
     if constant is None:
         _refuse("biases must be constant", bias)
-    _require(len(_shape(bias)) == 1, "biases must have one dimension", bias)
+    _require(_shape(bias) == (channels,), f"there must be one bias for each of {channels} channels", bias)
     type_ = constant.type.element_type
     widths = (32, 64) if input_.data.storage_width == 16 else (32,)
     signed = isinstance(type_, IntegerType) and type_.signedness.data != Signedness.UNSIGNED
@@ -228,7 +243,6 @@ def _strides(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.TransposeConvOp | tf
 
 def _check_window(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp) -> None:
     _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
-    _require(len(_shape(op.filter)) == 4, "weights must have 4 dimensions", op.filter)
     stride_h, stride_w = _strides(op)
     dilation_h, dilation_w = op.dilation_h_factor.value.data, op.dilation_w_factor.value.data
     _require(min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "strides and dilations must be positive", op.output)
@@ -254,12 +268,12 @@ def _check_depthwise_conv_2d(op: tfl.DepthwiseConv2DOp) -> None:
     channels, depth = _shape(op.input)[3], _shape(op.filter)[3]
     multiplied = depth == channels or channels == 1
     _require(multiplied, "the depth multiplier must be 1 unless the input has one channel", op.filter)
+    _require(_shape(op.filter)[0] == 1, "depthwise weights must begin with a dimension of 1", op.filter)
 
 
 def _check_transpose_conv(op: tfl.TransposeConvOp) -> None:
     _check_weights(op)
     _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
-    _require(len(_shape(op.filter)) == 4, "weights must have 4 dimensions", op.filter)
     _, height, width, channels = _shape(op.input)
     _, kernel_h, kernel_w, depth = _shape(op.filter)
     stride_h, stride_w = _strides(op)
@@ -267,21 +281,31 @@ def _check_transpose_conv(op: tfl.TransposeConvOp) -> None:
     _require(
         kernel_h <= 64 and kernel_h * kernel_w <= 4096, "the kernel must be at most 64 high, 4096 in all", op.filter
     )
-    flat_h, flat_w = height == kernel_h == 1, width == kernel_w == 1
-    allowed = [(1, 1), (2, 2)] + [(1, 2)] * flat_h + [(2, 1)] * flat_w
+    # A single row is the same under either stride, and so is a single column.
+    allowed = [(1, 1), (2, 2)] + [(1, 2)] * (height == 1) + [(2, 1)] * (width == 1)
     if (stride_h, stride_w) not in allowed:
         _refuse(f"the stride must be 1x1 or 2x2 (or 2 along the only axis), not {stride_h}x{stride_w}", op.input)
-    expected = (height * stride_h, width * stride_w)
+    extent = (height * stride_h, width * stride_w)
     if op.padding.data == "VALID":
-        expected = (expected[0] + max(kernel_h - stride_h, 0), expected[1] + max(kernel_w - stride_w, 0))
-    if _shape(op.output)[1:3] != expected:
-        _refuse(f"the output must be {expected[0]}x{expected[1]} large", op.output)
+        extent = (extent[0] + max(kernel_h - stride_h, 0), extent[1] + max(kernel_w - stride_w, 0))
+    expected = (1, *extent, _shape(op.filter)[0])
+    _require_shape(op.output, expected)
+    if tfl.constant_value(op.output_shape) is not None:
+        given = tuple(_constants(op.output_shape, "the output's shape must be constant"))
+        _require(given == expected, "the operand output_shape must agree with the result's shape", op.output_shape)
 
 
 def _check_fully_connected(op: tfl.FullyConnectedOp) -> None:
     _check_weights(op)
-    _require(len(_shape(op.filter)) == 2, "weights must have 2 dimensions", op.filter)
     _require(op.weights_format.data == "DEFAULT", "weights must not be shuffled", op.filter)
+    channels, depth = _shape(op.filter)
+    size = math.prod(_shape(op.input))
+    _require(size % depth == 0, f"the input must be rows of {depth}", op.input)
+    rows: tuple[int, ...] = (size // depth,)
+    if op.keep_num_dims:
+        rows = _shape(op.input)[:-1]
+        _require(_shape(op.input)[-1] == depth, f"the input must be rows of {depth}", op.input)
+    _require_shape(op.output, (*rows, channels))
 
 
 def _check_pool(op: tfl.PoolOp) -> None:
@@ -298,13 +322,25 @@ def _check_pool(op: tfl.PoolOp) -> None:
             _refuse(f"the window must be at most 8x8 with padding SAME, not {height}x{width}", op.input)
     elif height > 256 or height * width > 65536:
         _refuse(f"the window must be at most 256 high and 65536 in all, not {height}x{width}", op.input)
+    batch, rows, columns, depth = _shape(op.input)
+    extent = (
+        _window_extent(rows, height, stride_h, op.padding.data),
+        _window_extent(columns, width, stride_w, op.padding.data),
+    )
+    _require_shape(op.output, (batch, *extent, depth))
 
 
 def _check_binary(op: tfl.BinaryOp) -> None:
     _check_activation(op)
     _same_storage(op, [op.lhs, op.rhs], op.output)
-    shape = _shape(op.output)
-    if _shape(op.lhs) != shape and _shape(op.rhs) != shape:
+    shapes = [_shape(op.lhs), _shape(op.rhs)]
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    for one, other in zip(*padded, strict=True):
+        _require(one == other or 1 in (one, other), "operands must be equal in size, or 1, along each axis", op.rhs)
+    expected = tuple(max(sizes) for sizes in zip(*padded, strict=True))
+    _require_shape(op.output, expected)
+    if expected not in padded:
         _refuse("only one operand may be broadcast", op.lhs)
 
 
@@ -315,6 +351,7 @@ def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
 
 def _check_unary(op: tfl.UnaryOp) -> None:
     _same_storage(op, [op.input], op.output)
+    _require_shape(op.output, _shape(op.input))
 
 
 def _check_hard_swish(op: tfl.HardSwishOp) -> None:
@@ -332,29 +369,59 @@ def _check_softmax(op: tfl.SoftmaxOp) -> None:
 
 def _check_quantize(op: tfl.QuantizeOp) -> None:
     """From integers to integers; other element types are refused as for all operators."""
+    _require_shape(op.output, _shape(op.input))
 
 
 def _check_concatenation(op: tfl.ConcatenationOp) -> None:
     _require(op.fused_activation_function.data == "NONE", "CONCATENATION must have no fused activation", op.output)
     _same_quantization(op, op.values, op.output)
+    shape = _shape(op.values[0])
+    axis = _axis(op.axis.value.data, len(shape), op.output)
+    for value in op.values:
+        same = len(_shape(value)) == len(shape) and _without(_shape(value), axis) == _without(shape, axis)
+        _require(same, "operands must be equal in size but along the axis", value)
+    total = sum(_shape(value)[axis] for value in op.values)
+    _require_shape(op.output, (*shape[:axis], total, *shape[axis + 1 :]))
+
+
+def _axis(axis: int, rank: int, value: SSAValue) -> int:
+    """An axis counted from the front."""
+    _require(-rank <= axis < rank, f"axis {axis} must be one of the {rank} dimensions", value)
+    return axis % rank
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
 
 
 def _check_split(op: tfl.SplitOp) -> None:
-    _constants(op.axis, "the axis must be constant")
+    axes = _constants(op.axis, "the axis must be constant")
+    _require(len(axes) == 1, "SPLIT must be along one axis", op.axis)
+    shape, parts = _shape(op.input), len(op.outputs)
+    _require(op.num_splits.value.data == parts >= 1, "SPLIT must have as many results as it says", op.input)
+    axis = _axis(axes[0], len(shape), op.input)
+    _require(shape[axis] % parts == 0, f"the axis must divide into {parts} equal parts", op.input)
     for output in op.outputs:
         _same_quantization(op, [op.input], output)
+        _require_shape(output, (*shape[:axis], shape[axis] // parts, *shape[axis + 1 :]))
 
 
 def _check_slice(op: tfl.SliceOp) -> None:
-    _constants(op.begin, "begin and size must be constant")
-    _constants(op.size, "begin and size must be constant")
+    begin = _constants(op.begin, "begin and size must be constant")
+    size = _constants(op.size, "begin and size must be constant")
     _same_quantization(op, [op.input], op.output)
+    shape = _shape(op.input)
+    _require(len(begin) == len(size) == len(shape), "begin and size must have one element a dimension", op.begin)
+    sizes = [whole - b if s == -1 else s for b, s, whole in zip(begin, size, shape, strict=True)]
+    inside = all(0 <= b and s >= 0 and b + s <= whole for b, s, whole in zip(begin, sizes, shape, strict=True))
+    _require(inside, "the slice must lie within the input", op.begin)
+    _require_shape(op.output, sizes)
 
 
 def _check_strided_slice(op: tfl.StridedSliceOp) -> None:
-    for operand in (op.begin, op.end):
-        _constants(operand, "begin, end and strides must be constant")
-    strides = _constants(op.strides, "begin, end and strides must be constant")
+    begin, end, strides = (
+        _constants(operand, "begin, end and strides must be constant") for operand in (op.begin, op.end, op.strides)
+    )
     _same_quantization(op, [op.input], op.output)
     _require(op.ellipsis_mask.value.data == 0, "STRIDED_SLICE must have no ellipsis", op.input)
     new, shrunk = op.new_axis_mask.value.data, op.shrink_axis_mask.value.data
@@ -363,34 +430,60 @@ def _check_strided_slice(op: tfl.StridedSliceOp) -> None:
     rank = len(_shape(op.input))
     fixed = [stride for axis, stride in enumerate(strides) if axis + 4 - rank not in (1, 2)]
     _require(all(stride == 1 for stride in fixed), "only height and width may have strides above 1", op.input)
+    _require(new == 0, "STRIDED_SLICE must not add dimensions", op.input)
+    _require(not op.offset, "the end must not be counted from the beginning", op.input)
+    shape = _shape(op.input)
+    _require(
+        len(begin) == len(end) == len(strides) == rank, "begin and end must have one element a dimension", op.begin
+    )
+    sizes: list[int] = []
+    for axis, whole in enumerate(shape):
+        first = 0 if op.begin_mask.value.data >> axis & 1 else begin[axis]
+        last = whole if op.end_mask.value.data >> axis & 1 else end[axis]
+        if shrunk >> axis & 1:
+            first += whole if first < 0 else 0
+            _require(0 <= first < whole, "an index must lie within the input", op.begin)
+        else:
+            sizes.append(len(range(*slice(first, last, strides[axis]).indices(whole))))
+    _require_shape(op.output, sizes)
+
+
+def _check_moved_whole(op: tfl.TflOp, source: SSAValue, result: SSAValue) -> None:
+    _same_quantization(op, [source], result)
+    size = math.prod(_shape(source))
+    _require(math.prod(_shape(result)) == size, f"{operator_name(op)} must keep all {size} elements", result)
 
 
 def _check_reshape(op: tfl.ReshapeOp) -> None:
     if op.shape is not None:
         _constants(op.shape, "the new shape must be constant")
-    _same_quantization(op, [op.input], op.output)
+    _check_moved_whole(op, op.input, op.output)
 
 
 def _check_squeeze(op: tfl.SqueezeOp) -> None:
-    _same_quantization(op, [op.input], op.output)
+    _check_moved_whole(op, op.input, op.output)
 
 
 def _check_expand_dims(op: tfl.ExpandDimsOp) -> None:
     _constants(op.dim, "the axis must be constant")
-    _same_quantization(op, [op.input], op.output)
+    _check_moved_whole(op, op.input, op.output)
 
 
 def _check_pad(op: tfl.PadOp) -> None:
     amounts = _constants(op.padding, "the amounts of padding must be constant")
     _require(all(amount >= 0 for amount in amounts), "the amounts of padding must not be negative", op.input)
-    if len(_shape(op.input)) == 4:
+    shape = _shape(op.input)
+    _require(len(amounts) == 2 * len(shape), "there must be two amounts a dimension", op.padding)
+    if len(shape) == 4:
         _require(amounts[:2] == [0, 0], "the batch must not be padded", op.input)
     _same_quantization(op, [op.input], op.output)
+    pairs = zip(amounts[::2], amounts[1::2], strict=True)
+    _require_shape(op.output, [before + size + after for size, (before, after) in zip(shape, pairs, strict=True)])
 
 
 def _check_mean(op: tfl.MeanOp) -> None:
     shape = _shape(op.input)
-    axes = {axis % len(shape) for axis in _constants(op.axis, "the axes must be constant")}
+    axes = {_axis(axis, len(shape), op.axis) for axis in _constants(op.axis, "the axes must be constant")}
     _same_storage(op, [op.input], op.output)
     _require(bool(axes), "MEAN must be over at least one axis", op.input)
     height, width, depth = ((1, 1, 1, *shape))[-3:]
@@ -401,11 +494,15 @@ def _check_mean(op: tfl.MeanOp) -> None:
     element = _element(op.input).data
     limit = 1 << (16 if element.storage_width == 16 else 24 if element.signed else 23)
     _require(math.prod(sizes) <= limit, f"MEAN must be over at most {limit} elements", op.input)
+    kept = [1 if axis in axes else size for axis, size in enumerate(shape) if axis not in axes or op.keep_dims]
+    _require_shape(op.output, kept)
 
 
 def _check_resize_nearest_neighbor(op: tfl.ResizeNearestNeighborOp) -> None:
-    _constants(op.size, "the size must be constant")
+    size = _constants(op.size, "the size must be constant")
     _same_quantization(op, [op.input], op.output)
+    _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
+    _require_shape(op.output, (1, *size, _shape(op.input)[3]))
     source, target = _shape(op.input)[1:3], _shape(op.output)[1:3]
     if source in ((1, 1), target):
         return
