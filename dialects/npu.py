@@ -29,6 +29,7 @@ from xdsl.dialects.builtin import (
     SymbolRefAttr,
     UnitAttr,
 )
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Data, Dialect, Operation, ParametrizedAttribute, SSAValue, TypeAttribute
 from xdsl.irdl import (
     IRDLOperation,
@@ -59,6 +60,8 @@ Upscale = Literal["none", "nearest", "zeros"]
 Function = Literal["none", "tanh", "sigmoid", "table"]
 
 REGION_ATTR = "npu.region"
+PARTITIONED_ATTR = "npu.partitioned"
+"""On a module in which the functions without `npu.region` are the host's, even if there is no other."""
 TARGET_ATTR = "npu.target"
 
 
@@ -500,6 +503,16 @@ class InvokeOp(IRDLOperation):
 def is_region(op: Operation) -> bool:
     """Whether `op` is a function that runs on the NPU."""
     return isinstance(op.attributes.get(REGION_ATTR), UnitAttr)
+
+
+def regions_of(module: ModuleOp) -> list[FuncOp]:
+    """
+    The functions that are to be lowered for the NPU: those marked `npu.region`, or all of a module that nobody has
+    partitioned, so that every pass works on hand-written functions.
+    """
+    functions = [op for op in module.body.block.ops if isinstance(op, FuncOp)]
+    marked = [op for op in functions if is_region(op)]
+    return marked if marked or PARTITIONED_ATTR in module.attributes else functions
 
 
 def target_of(op: Operation) -> TargetAttr:

@@ -20,8 +20,9 @@ from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
+from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
-from npuc.lowering.npu_regions import erase_unused, own_results, regions
+from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
 from npuc.lowering.tfl_to_npu_schedule.mean import lower_mean
@@ -36,7 +37,7 @@ class ConvertTflToNpuSchedulePass(ModulePass):
     name = "convert-tfl-to-npu-schedule"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in regions(op):
+        for function in regions_of(op):
             for inner in list(function.body.block.ops):
                 _lower(inner)
             drop_quantisation(function)

@@ -20,7 +20,6 @@ from typing import Any
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -28,7 +27,7 @@ from xdsl.traits import is_side_effect_free
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
-from npuc.dialects.npu import is_region
+from npuc.dialects.npu import is_region, regions_of
 from npuc.dialects.quant import StorageCastOp
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
@@ -89,11 +88,9 @@ class ConvertTflToTosaPass(ModulePass):
     name = "convert-tfl-to-tosa"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = [f for f in op.walk() if isinstance(f, FuncOp)]
-        regions = [f for f in functions if is_region(f)]
-        for function in regions or functions:
+        for function in regions_of(op):
             for block in function.body.blocks:
-                _convert(block, in_region=bool(regions))
+                _convert(block, in_region=is_region(function))
 
 
 def _convert(block: Block, in_region: bool) -> None:

@@ -20,9 +20,10 @@ from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tosa
+from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import quantization
 from npuc.lowering.npu_kernels import Emitter
-from npuc.lowering.npu_regions import erase_unused, own_results, regions
+from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import lower_concat, lower_pad, lower_reshape, lower_slice, lower_tile
 from npuc.lowering.tosa_to_npu_schedule.elementwise import (
@@ -46,7 +47,7 @@ class ConvertTosaToNpuSchedulePass(ModulePass):
     name = "convert-tosa-to-npu-schedule"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in regions(op):
+        for function in regions_of(op):
             convert(function)
 
 

@@ -4,24 +4,13 @@ The boundary of an NPU region: what both conversions to `npu_schedule` leave in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.storage import base_of, makes_bytes, reshapes_of
-from npuc.dialects.npu import is_region
 from npuc.dialects.npu_schedule import ConcatOp
 from npuc.lowering.npu_kernels import Emitter, shape_of
-
-
-def regions(module: ModuleOp) -> Iterator[FuncOp]:
-    """The functions that run on the NPU: those marked `npu.region`, or all where none is."""
-    functions = [op for op in module.body.block.ops if isinstance(op, FuncOp)]
-    marked = [op for op in functions if is_region(op)]
-    yield from marked or functions
 
 
 def erase_unused(function: FuncOp) -> None:

@@ -34,7 +34,7 @@ from xdsl.traits import Pure
 from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
-from npuc.dialects.npu import REGION_ATTR, InvokeOp, is_region
+from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
 
 _STATEFUL = frozenset(
     """
@@ -62,6 +62,7 @@ class TflPartitionPass(ModulePass):
                         operator.attributes[tfl.CPU_REASON] = StringAttr(reason)
         if functions:
             _outline(op, functions[0])
+        op.attributes[PARTITIONED_ATTR] = UnitAttr()
 
 
 def _is_operator(op: Operation) -> bool:

@@ -109,6 +109,7 @@ def compile_tflite(
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
     chain = driver.parse_passes(passes or pipeline(target), driver.available_passes())
+    module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
     files = driver.IrDump(dump) if dump is not None else None
     summary = Summary(target.accelerator)
 

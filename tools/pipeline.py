@@ -11,14 +11,12 @@ from dataclasses import dataclass
 LOWERING = (
     "tfl-partition",
     "convert-tfl-to-tosa",
-    "tosa-fold-pad",
     "convert-tosa-to-npu-schedule",
     "convert-tfl-to-npu-schedule",
 )
 SCHEDULE = (
+    "npu-schedule-fuse-activations",
     "npu-schedule-fold-views",
-    "npu-schedule-select-formats",
-    "npu-schedule-select-blocks",
 )
 COMMANDS = (
     "convert-npu-schedule-to-npu-cmd",
@@ -31,10 +29,7 @@ EMIT = "convert-npu-cmd-to-tfl"
 
 OPTIONAL = frozenset(
     {
-        "tosa-fold-pad",
         "npu-schedule-fold-views",
-        "npu-schedule-select-formats",
-        "npu-schedule-select-blocks",
         "npu-cmd-set-blockdep",
     }
 )
