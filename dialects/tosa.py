@@ -193,17 +193,19 @@ def _agree(found: int, wanted: int) -> bool:
     return found == wanted or found == -1 or wanted == -1
 
 
-def _tensor(value: SSAValue) -> Tensor:
+def tensor_type(value: SSAValue) -> Tensor:
+    """The type of a tensor operand or result."""
     assert isinstance(value.type, TensorType)  # by the operand's or result's constraint
     return value.type
 
 
-def _shape(value: SSAValue) -> tuple[int, ...]:
-    return _tensor(value).get_shape()
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """The shape of a tensor, -1 where a dimension is dynamic."""
+    return tensor_type(value).get_shape()
 
 
 def _element(value: SSAValue) -> Attribute:
-    return _tensor(value).element_type
+    return tensor_type(value).element_type
 
 
 def constant_attribute(value: SSAValue) -> DenseIntOrFPElementsAttr[Any] | None:
@@ -289,7 +291,7 @@ class TosaOp(IRDLOperation, ABC):
             raise self._fail(message)
 
     def _check_rank(self, value: SSAValue, rank: int, what: str) -> None:
-        self._check(len(_shape(value)) == rank, f"{what} must have rank {rank}, not {len(_shape(value))}")
+        self._check(len(shape_of(value)) == rank, f"{what} must have rank {rank}, not {len(shape_of(value))}")
 
     def _check_shape(self, found: Sequence[int], wanted: Sequence[int], what: str) -> None:
         if len(found) != len(wanted) or not all(map(_agree, found, wanted)):
@@ -304,7 +306,7 @@ class TosaOp(IRDLOperation, ABC):
         One element of `of`'s type; other than 0 only where TOSA has zero points: at 8 bit, and unsigned 16. A signless
         one for an unsigned type has the same bits (Arm's converter writes so).
         """
-        self._check_shape(_shape(zero_point), (1,), what)
+        self._check_shape(shape_of(zero_point), (1,), what)
         element_type = _element(of)
         if not (is_unsigned(element_type) and _element(zero_point) == IntegerType(width_of(element_type))):
             self._check_element(zero_point, element_type, what)
@@ -393,13 +395,13 @@ class ElementwiseOp(TosaOp, ABC):
     """Operands of one rank, each dimension equal to the result's or 1."""
 
     def _check_broadcast(self, inputs: Sequence[SSAValue]) -> None:
-        out = _shape(self.results[0])
+        out = shape_of(self.results[0])
         for value in inputs:
-            found = _shape(value)
+            found = shape_of(value)
             fits = len(found) == len(out) and all(_agree(f, o) or f == 1 for f, o in zip(found, out, strict=True))
             self._check(fits, f"an operand of shape {_text(found)} does not broadcast to {_text(out)}")
         for axis, size in enumerate(out):
-            largest = [_shape(value)[axis] for value in inputs]
+            largest = [shape_of(value)[axis] for value in inputs]
             self._check(size in (-1, 1) or any(_agree(d, size) for d in largest), f"no operand has {size} at {axis}")
 
 
@@ -479,7 +481,7 @@ class MulOp(ElementwiseOp):
     def verify_(self) -> None:
         self._check_broadcast((self.input1, self.input2))
         self._check_element(self.input2, _element(self.input1), "input2")
-        self._check_shape(_shape(self.shift), (1,), "shift")
+        self._check_shape(shape_of(self.shift), (1,), "shift")
         self._check_element(self.shift, IntegerType(8), "shift")
         element_type = _element(self.input1)
         if isinstance(element_type, IntegerType):
@@ -631,7 +633,7 @@ class UnaryOp(TosaOp, ABC):
         super().__init__(operands=[input1], result_types=[result_type or input1.type])
 
     def verify_(self) -> None:
-        self._check_shape(_shape(self.output), _shape(self.input1), "the result")
+        self._check_shape(shape_of(self.output), shape_of(self.input1), "the result")
         self._check_element(self.output, _element(self.input1), "the result")
         element_type = _element(self.input1)
         takes = {
@@ -757,7 +759,7 @@ class NegateOp(TosaOp):
     output = result_def(TensorType)
 
     def verify_(self) -> None:
-        self._check_shape(_shape(self.output), _shape(self.input1), "the result")
+        self._check_shape(shape_of(self.output), shape_of(self.input1), "the result")
         self._check_element(self.output, _element(self.input1), "the result")
         self._check_zero_point(self.input1_zp, self.input1, "input1_zp")
         self._check_zero_point(self.output_zp, self.output, "output_zp")
@@ -788,7 +790,7 @@ class ClampOp(TosaOp):
         )
 
     def verify_(self) -> None:
-        self._check_shape(_shape(self.output), _shape(self.input), "the result")
+        self._check_shape(shape_of(self.output), shape_of(self.input), "the result")
         element_type = _element(self.input)
         self._check_element(self.output, element_type, "the result")
         low, high = self.min_val, self.max_val
@@ -837,15 +839,15 @@ class TableOp(TosaOp):
         super().__init__(operands=[value, table], result_types=[result_type])
 
     def verify_(self) -> None:
-        self._check_shape(_shape(self.output), _shape(self.input1), "the result")
+        self._check_shape(shape_of(self.output), shape_of(self.input1), "the result")
         element_type = _element(self.input1)
         if width_of(element_type) == 8:
-            self._check_shape(_shape(self.table), (256,), "the table")
+            self._check_shape(shape_of(self.table), (256,), "the table")
             self._check(width_of(_element(self.table)) == 8, "the table of 8-bit values must hold 8-bit values")
             self._check_element(self.output, _element(self.table), "the result")
         else:
             self._check(element_type == IntegerType(16), f"no table for {element_type}")
-            self._check_shape(_shape(self.table), (513,), "the table")
+            self._check_shape(shape_of(self.table), (513,), "the table")
             self._check_element(self.table, IntegerType(16), "the table")
             self._check_element(self.output, i32, "the result")
 
@@ -859,10 +861,10 @@ class CastOp(TosaOp):
     output = result_def(TensorType)
 
     def __init__(self, value: SSAValue, element_type: Attribute):
-        super().__init__(operands=[value], result_types=[TensorType(element_type, list(_shape(value)))])
+        super().__init__(operands=[value], result_types=[TensorType(element_type, list(shape_of(value)))])
 
     def verify_(self) -> None:
-        self._check_shape(_shape(self.output), _shape(self.input), "the result")
+        self._check_shape(shape_of(self.output), shape_of(self.input), "the result")
 
 
 @irdl_op_definition
@@ -915,8 +917,8 @@ class RescaleOp(TosaOp):
         )
 
     def verify_(self) -> None:
-        shape = _shape(self.input)
-        self._check_shape(_shape(self.output), shape, "the result")
+        shape = shape_of(self.input)
+        self._check_shape(shape_of(self.output), shape, "the result")
         for value, unsigned, what in (
             (self.input, self.input_unsigned, "input"),
             (self.output, self.output_unsigned, "output"),
@@ -928,8 +930,8 @@ class RescaleOp(TosaOp):
             self._check(not unsigned or width_of(element_type) <= 16, f"{what}_unsigned is for 8 and 16 bit only")
         channels = shape[-1] if shape else 1
         count = (channels,) if self.per_channel else (1,)
-        self._check_shape(_shape(self.multiplier), count, "multiplier")
-        self._check_shape(_shape(self.shift), count, "shift")
+        self._check_shape(shape_of(self.multiplier), count, "multiplier")
+        self._check_shape(shape_of(self.shift), count, "shift")
         self._check_element(self.multiplier, i32 if self.scale32 else IntegerType(16), "multiplier")
         self._check_element(self.shift, IntegerType(8), "shift")
         self._check(
@@ -940,7 +942,7 @@ class RescaleOp(TosaOp):
             (self.output_zp, self.output, self.output_unsigned, "output_zp"),
         ):
             if unsigned and width_of(_element(value)) == 16:
-                self._check_shape(_shape(zero_point), (1,), what)
+                self._check_shape(shape_of(zero_point), (1,), what)
                 self._check_element(zero_point, _element(value), what)
             else:
                 self._check_zero_point(zero_point, value, what)
@@ -967,7 +969,7 @@ class WindowOp(TosaOp, ABC):
         self._check(min(pad) >= 0, "pad must not be negative")
         self._check(min(stride) >= 1, "stride must be at least 1")
         self._check(min(dilation) >= 1, "dilation must be at least 1")
-        shape = _shape(self.operands[0])
+        shape = shape_of(self.operands[0])
         sizes: list[int] = []
         for size, pads, k, s, d in zip(shape[1:3], (top + bottom, left + right), kernel, stride, dilation, strict=True):
             if size == -1 or k == -1:
@@ -977,7 +979,7 @@ class WindowOp(TosaOp, ABC):
             self._check(steps >= 0, f"the window of {(k - 1) * d + 1} does not fit in {size} + {pads}")
             self._check(steps % s == 0, f"the window does not end at the edge: {steps} is not a multiple of stride {s}")
             sizes.append(steps // s + 1)
-        self._check_shape(_shape(self.results[0]), (shape[0], *sizes, channels), "the result")
+        self._check_shape(shape_of(self.results[0]), (shape[0], *sizes, channels), "the result")
 
 
 class ConvolutionOp(WindowOp, ABC):
@@ -1032,7 +1034,7 @@ class ConvolutionOp(WindowOp, ABC):
         if isinstance(wanted, IntegerType):
             self._check(self.acc_type == wanted, f"acc_type must be {wanted} for {_element(self.input)}")
             self._check_element(self.output, wanted, "the result")
-        bias = _shape(self.bias)
+        bias = shape_of(self.bias)
         self._check(len(bias) == 1 and (_agree(bias[0], channels) or bias[0] == 1), f"bias must have {channels} values")
         self._check_element(self.bias, _element(self.output), "bias")
         self._check_zero_point(self.input_zp, self.input, "input_zp")
@@ -1041,7 +1043,7 @@ class ConvolutionOp(WindowOp, ABC):
     @property
     def kernel_size(self) -> tuple[int, int]:
         """Height and width of the window."""
-        shape = _shape(self.weight)
+        shape = shape_of(self.weight)
         return shape[1], shape[2]
 
 
@@ -1054,8 +1056,8 @@ class Conv2DOp(ConvolutionOp):
     def verify_(self) -> None:
         self._check_rank(self.input, 4, "input")
         self._check_rank(self.weight, 4, "weight")
-        channels = _shape(self.weight)
-        self._check_shape(_shape(self.input)[3:], channels[3:], "the depth of input")
+        channels = shape_of(self.weight)
+        self._check_shape(shape_of(self.input)[3:], channels[3:], "the depth of input")
         self._check_convolution(channels[0])
 
 
@@ -1067,14 +1069,14 @@ class DepthwiseConv2DOp(ConvolutionOp):
 
     @property
     def kernel_size(self) -> tuple[int, int]:
-        shape = _shape(self.weight)
+        shape = shape_of(self.weight)
         return shape[0], shape[1]
 
     def verify_(self) -> None:
         self._check_rank(self.input, 4, "input")
         self._check_rank(self.weight, 4, "weight")
-        channels, multiplier = _shape(self.weight)[2:]
-        self._check_shape(_shape(self.input)[3:], (channels,), "the depth of input")
+        channels, multiplier = shape_of(self.weight)[2:]
+        self._check_shape(shape_of(self.input)[3:], (channels,), "the depth of input")
         self._check_convolution(-1 if -1 in (channels, multiplier) else channels * multiplier)
 
 
@@ -1122,8 +1124,8 @@ class TransposeConv2DOp(TosaOp):
     def verify_(self) -> None:
         self._check_rank(self.input, 4, "input")
         self._check_rank(self.weight, 4, "weight")
-        batch, height, width, depth = _shape(self.input)
-        channels, kernel_h, kernel_w, weight_depth = _shape(self.weight)
+        batch, height, width, depth = shape_of(self.input)
+        channels, kernel_h, kernel_w, weight_depth = shape_of(self.weight)
         self._check(_agree(depth, weight_depth), f"the depth of input is {depth} but must be {weight_depth}")
         pad = integers(self.out_pad)
         stride = integers(self.stride)
@@ -1139,13 +1141,13 @@ class TransposeConv2DOp(TosaOp):
                 (width, kernel_w, stride[1], pad[2], pad[3]),
             )
         ]
-        self._check_shape(_shape(self.output), (batch, *sizes, channels), "the result")
+        self._check_shape(shape_of(self.output), (batch, *sizes, channels), "the result")
         wanted = accumulator_type(_element(self.input))
         if isinstance(wanted, IntegerType):
             self._check(self.acc_type == wanted, f"acc_type must be {wanted} for {_element(self.input)}")
             self._check_element(self.output, wanted, "the result")
         self._check_element(self.bias, _element(self.output), "bias")
-        bias = _shape(self.bias)
+        bias = shape_of(self.bias)
         self._check(len(bias) == 1 and (_agree(bias[0], channels) or bias[0] == 1), f"bias must have {channels} values")
         self._check_zero_point(self.input_zp, self.input, "input_zp")
         self._check_zero_point(self.weight_zp, self.weight, "weight_zp")
@@ -1164,7 +1166,7 @@ class PoolOp(WindowOp, ABC):
         self._check(min(kernel) >= 1, "kernel must be at least 1")
         top, bottom, left, right = self._window("pad", 4)
         self._check(max(top, bottom) < kernel[0] and max(left, right) < kernel[1], "pad must be less than the kernel")
-        self._check_window((kernel[0], kernel[1]), (1, 1), _shape(value)[3])
+        self._check_window((kernel[0], kernel[1]), (1, 1), shape_of(value)[3])
         self._check_element(self.output, _element(value), "the result")
 
 
@@ -1251,9 +1253,9 @@ class MatMulOp(TosaOp):
     def verify_(self) -> None:
         for value, what in ((self.a, "a"), (self.b, "b"), (self.output, "the result")):
             self._check_rank(value, 3, what)
-        a, b = _shape(self.a), _shape(self.b)
+        a, b = shape_of(self.a), shape_of(self.b)
         self._check(_agree(a[0], b[0]) and _agree(a[2], b[1]), f"cannot multiply {_text(a)} by {_text(b)}")
-        self._check_shape(_shape(self.output), (a[0], a[1], b[2]), "the result")
+        self._check_shape(shape_of(self.output), (a[0], a[1], b[2]), "the result")
         self._check_element(self.b, _element(self.a), "b")
         wanted = accumulator_type(_element(self.a))
         if isinstance(wanted, IntegerType):
@@ -1283,7 +1285,7 @@ class ReduceOp(AxisOp, ABC):
     output = result_def(TensorType)
 
     def __init__(self, value: SSAValue, axis: int):
-        shape = list(_shape(value))
+        shape = list(shape_of(value))
         shape[axis] = 1
         super().__init__(
             operands=[value],
@@ -1292,9 +1294,9 @@ class ReduceOp(AxisOp, ABC):
         )
 
     def verify_(self) -> None:
-        shape = list(_shape(self.input))
+        shape = list(shape_of(self.input))
         shape[self._axis(len(shape))] = 1
-        self._check_shape(_shape(self.output), shape, "the result")
+        self._check_shape(shape_of(self.output), shape, "the result")
         self._check_element(self.output, _element(self.input), "the result")
 
 
@@ -1352,9 +1354,9 @@ class ArgMaxOp(AxisOp):
     output = result_def(TensorType)
 
     def verify_(self) -> None:
-        shape = list(_shape(self.input))
+        shape = list(shape_of(self.input))
         shape.pop(self._axis(len(shape)))
-        self._check_shape(_shape(self.output), shape, "the result")
+        self._check_shape(shape_of(self.output), shape, "the result")
         self._check(_element(self.output) in (i32, i64), "the result must hold i32 or i64")
 
 
@@ -1375,14 +1377,14 @@ class ConcatOp(AxisOp):
         )
 
     def verify_(self) -> None:
-        out = _shape(self.output)
+        out = shape_of(self.output)
         axis = self._axis(len(out))
         self._check(len(self.input1) > 0, "needs an operand")
         for value in self.input1:
             wanted = (*out[:axis], -1, *out[axis + 1 :])
-            self._check_shape(_shape(value), wanted, "an operand")
+            self._check_shape(shape_of(value), wanted, "an operand")
             self._check_element(value, _element(self.output), "an operand")
-        sizes = [_shape(value)[axis] for value in self.input1]
+        sizes = [shape_of(value)[axis] for value in self.input1]
         if -1 not in sizes:
             self._check(_agree(out[axis], sum(sizes)), f"the result has {out[axis]} but must have {sum(sizes)}")
 
@@ -1410,11 +1412,11 @@ class ReshapeOp(ShapedOp):
 
     def verify_(self) -> None:
         self._check_element(self.output, _element(self.input1), "the result")
-        out = _shape(self.output)
+        out = shape_of(self.output)
         wanted = self._check_numbers(self.shape, len(out), "shape")
         if wanted is not None:
             self._check_shape(out, wanted, "the result")
-        before, after = _tensor(self.input1), _tensor(self.output)
+        before, after = tensor_type(self.input1), tensor_type(self.output)
         if before.has_static_shape() and after.has_static_shape():
             self._check(
                 _count(before.get_shape()) == _count(out), f"{_text(before.get_shape())} cannot become {_text(out)}"
@@ -1443,7 +1445,7 @@ class SliceOp(ShapedOp):
 
     def verify_(self) -> None:
         self._check_element(self.output, _element(self.input1), "the result")
-        shape, out = _shape(self.input1), _shape(self.output)
+        shape, out = shape_of(self.input1), shape_of(self.output)
         self._check(len(shape) == len(out), "the result must have the operand's rank")
         start = self._check_numbers(self.start, len(shape), "start")
         size = self._check_numbers(self.size, len(shape), "size")
@@ -1471,15 +1473,15 @@ class PadOp(ShapedOp):
     def verify_(self) -> None:
         self._check_element(self.output, _element(self.input1), "the result")
         self._check_element(self.pad_const, _element(self.input1), "pad_const")
-        self._check_shape(_shape(self.pad_const), (1,), "pad_const")
-        shape = _shape(self.input1)
+        self._check_shape(shape_of(self.pad_const), (1,), "pad_const")
+        shape = shape_of(self.input1)
         counts = self._check_numbers(self.padding, 2 * len(shape), "padding")
         if counts is not None:
             self._check(all(count >= 0 for count in counts), "padding must not be negative")
             wanted = [
                 -1 if size == -1 else size + counts[2 * axis] + counts[2 * axis + 1] for axis, size in enumerate(shape)
             ]
-            self._check_shape(_shape(self.output), wanted, "the result")
+            self._check_shape(shape_of(self.output), wanted, "the result")
 
 
 @irdl_op_definition
@@ -1493,11 +1495,11 @@ class TileOp(ShapedOp):
 
     def verify_(self) -> None:
         self._check_element(self.output, _element(self.input1), "the result")
-        shape = _shape(self.input1)
+        shape = shape_of(self.input1)
         counts = self._check_numbers(self.multiples, len(shape), "multiples")
         if counts is not None:
             wanted = [-1 if -1 in (size, count) else size * count for size, count in zip(shape, counts, strict=True)]
-            self._check_shape(_shape(self.output), wanted, "the result")
+            self._check_shape(shape_of(self.output), wanted, "the result")
 
 
 @irdl_op_definition
@@ -1509,8 +1511,8 @@ class ReverseOp(AxisOp):
     output = result_def(TensorType)
 
     def verify_(self) -> None:
-        self._axis(len(_shape(self.input1)))
-        self._check_shape(_shape(self.output), _shape(self.input1), "the result")
+        self._axis(len(shape_of(self.input1)))
+        self._check_shape(shape_of(self.output), shape_of(self.input1), "the result")
         self._check_element(self.output, _element(self.input1), "the result")
 
 
@@ -1531,10 +1533,10 @@ class TransposeOp(TosaOp):
         )
 
     def verify_(self) -> None:
-        shape = _shape(self.input1)
+        shape = shape_of(self.input1)
         perms = integers(self.perms)
         self._check(sorted(perms) == list(range(len(shape))), f"perms must be a permutation of rank {len(shape)}")
-        self._check_shape(_shape(self.output), [shape[axis] for axis in perms], "the result")
+        self._check_shape(shape_of(self.output), [shape[axis] for axis in perms], "the result")
         self._check_element(self.output, _element(self.input1), "the result")
 
 
@@ -1550,10 +1552,10 @@ class GatherOp(TosaOp):
     def verify_(self) -> None:
         self._check_rank(self.values, 3, "values")
         self._check_rank(self.indices, 2, "indices")
-        values, indices = _shape(self.values), _shape(self.indices)
+        values, indices = shape_of(self.values), shape_of(self.indices)
         self._check(_agree(values[0], indices[0]), "values and indices must have one batch")
         self._check(_element(self.indices) in (i32, i64), "indices must hold i32 or i64")
-        self._check_shape(_shape(self.output), (values[0], indices[1], values[2]), "the result")
+        self._check_shape(shape_of(self.output), (values[0], indices[1], values[2]), "the result")
         self._check_element(self.output, _element(self.values), "the result")
 
 
@@ -1570,9 +1572,9 @@ class ScatterOp(TosaOp):
     def verify_(self) -> None:
         self._check_rank(self.values_in, 3, "values_in")
         self._check_rank(self.indices, 2, "indices")
-        values, indices = _shape(self.values_in), _shape(self.indices)
-        self._check_shape(_shape(self.input), (values[0], indices[1], values[2]), "input")
-        self._check_shape(_shape(self.values_out), values, "the result")
+        values, indices = shape_of(self.values_in), shape_of(self.indices)
+        self._check_shape(shape_of(self.input), (values[0], indices[1], values[2]), "input")
+        self._check_shape(shape_of(self.values_out), values, "the result")
         self._check_element(self.input, _element(self.values_in), "input")
         self._check_element(self.values_out, _element(self.values_in), "the result")
 
@@ -1595,7 +1597,7 @@ class ResizeOp(TosaOp):
     def verify_(self) -> None:
         self._check_rank(self.input, 4, "input")
         scale, offset, border = (shape_values(v) for v in (self.scale, self.offset, self.border))
-        batch, height, width, depth = _shape(self.input)
+        batch, height, width, depth = shape_of(self.input)
         element_type = _element(self.input)
         if self.mode.data == ResizeMode.NEAREST_NEIGHBOR:
             self._check_element(self.output, element_type, "the result")
@@ -1611,7 +1613,7 @@ class ResizeOp(TosaOp):
                 steps = (size - 1) * scale[2 * i] - offset[i] + border[i]
                 self._check(steps % scale[2 * i + 1] == 0, f"{steps} is not a multiple of {scale[2 * i + 1]}")
                 sizes[i] = steps // scale[2 * i + 1] + 1
-        self._check_shape(_shape(self.output), (batch, *sizes, depth), "the result")
+        self._check_shape(shape_of(self.output), (batch, *sizes, depth), "the result")
 
 
 TOSA = Dialect(
