@@ -78,6 +78,8 @@ def decode(words: Sequence[int], acc: Accelerator, name: str, memories: Mapping[
         if ops and isinstance(ops[-1], StopOp):
             raise PassFailedException(f"word {position} of the command stream comes after NPU_OP_STOP")
         if isinstance(target, Register):
+            if problem := _problem(target, operand, acc):
+                raise PassFailedException(f"{target.mnemonic} at word {position}: {problem}")
             state[target.name] = operand
             continue
         try:
@@ -93,6 +95,18 @@ def decode(words: Sequence[int], acc: Accelerator, name: str, memories: Mapping[
         raise PassFailedException("the command stream ends without NPU_OP_STOP")
     block.add_ops([*made.values(), *ops])
     return ProgramOp(name, Region(block))
+
+
+def _problem(register: Register, operand: int, acc: Accelerator) -> str | None:
+    """Why no word may set a register so; None if one may."""
+    if register.u65_only and acc.product != "U65":
+        return f"{acc.name} has no such register"
+    if operand & ~register.bits:
+        return f"{operand:#x} has bits that the register has not"
+    for field in register.fields:
+        if field.values and field.get(operand) not in dict(field.values):
+            return f"{field.name} cannot be {field.get(operand)}"
+    return None
 
 
 def _operation(

@@ -388,18 +388,30 @@ class _SubgraphImporter:
         return function
 
     def find_producers(self) -> None:
-        """Checks that every tensor comes from one place, so that it can be an SSA value."""
+        """
+        Checks that every tensor comes from one place, so that it can be an SSA value.
+
+        Compiled files let several `ethos-u` operators write parts of one tensor. Such a tensor lies where the offline
+        plan says, and so does the value that each of these operators makes.
+        """
         origin: dict[int, str] = {}
         for tensor in self.subgraph["inputs"] or ():
             self.check(tensor, "an input of the subgraph")
             if tensor in origin:
                 raise TFLiteError(f"{self.describe(tensor)} is an input twice")
             origin[tensor] = "an input of the subgraph"
+        in_parts: set[int] = set()
         for number, operator in enumerate(self.operators):
+            code = operator["opcode_index"]
+            is_custom = code < len(self.model.codes) and self.model.codes[code][0] == "CUSTOM"
             for tensor in operator["outputs"] or ():
                 if tensor == -1:
                     continue
                 self.check(tensor, f"an output of operator {number}")
+                if is_custom and (self.index, tensor) in self.model.arena_offsets:
+                    if tensor in in_parts:
+                        continue
+                    in_parts.add(tensor)
                 if tensor in origin:
                     raise TFLiteError(f"{self.describe(tensor)} is {origin[tensor]} and an output of operator {number}")
                 origin[tensor] = f"an output of operator {number}"

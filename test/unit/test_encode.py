@@ -1,19 +1,31 @@
 """npu_cmd -> words and back, on programs small enough to check by eye."""
 
+import random
+import shutil
+import struct
+import subprocess
+
+import numpy as np
 import pytest
+from tiny_writer import Model, Op, Subgraph, Tensor, constant
 from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin
 from xdsl.parser import Parser
-from xdsl.utils.exceptions import PassFailedException
+from xdsl.utils.exceptions import DiagnosticException, PassFailedException
 
 from npuc.dialects.npu import NPU
 from npuc.dialects.npu_cmd import NPU_CMD, ConvOp, ElementwiseOp, PoolOp, ProgramOp
 from npuc.hardware import registers
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.registers import Register, set_words
+from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
 from npuc.lowering.decode import Memory, decode, read_commands
 from npuc.lowering.encode import encode
+from npuc.lowering.import_tflite import import_tflite
 from npuc.lowering.payload import unwrap, wrap
+from npuc.lowering.print_asm import annotate
+from npuc.lowering.tflite_schema import TFLiteError
+from npuc.tools.driver import make_context
 
 U55 = accelerator("ethos-u55-128")
 U65 = accelerator("ethos-u65-512")
@@ -215,6 +227,9 @@ def test_what_cannot_be_encoded_is_one_line(change, message):
         ([0x0000_4000], "cut short in NPU_SET_IFM_BASE0, word 0"),
         ([0x0000_0002], "NPU_OP_CONV at word 0 reads NPU_SET_OFM_HEIGHT_M1, which no word sets"),
         ([0x0000_0001], "no such operation"),
+        ([0x0003_0107], "NPU_SET_IFM_UPSCALE at word 0: mode cannot be 3"),
+        ([0x0100_0100], "NPU_SET_IFM_PAD_TOP at word 0: 0x100 has bits that the register has not"),
+        ([0x0000_0123], "ethos-u55-128 has no such register"),
         ([], "without NPU_OP_STOP"),
         ([0xFFFF_0000, 0xFFFF_0000], "word 1 of the command stream comes after"),
     ],
@@ -237,3 +252,115 @@ def test_payload():
     for bad in (b"", b"COP", b"COP2" + payload[4:], payload[:-4], payload[:8], payload[:28]):
         with pytest.raises(ValueError, match=r"payload|stream"):
             unwrap(bad)
+
+
+def payloads(file: bytes) -> list[bytes]:
+    """The driver payloads in a TFLite file: byte vectors, each with its length before it."""
+    found, at = [], file.find(b"COP1")
+    while at >= 0:
+        (length,) = struct.unpack_from("<I", file, at - 4)
+        found.append(file[at : at + length])
+        at = file.find(b"COP1", at + length)
+    return found
+
+
+def check_machine_states(file: bytes) -> int:
+    """Decodes and encodes all streams of a file; how many operations stand on the same state, which is all."""
+    compared = 0
+    for payload in payloads(file):
+        acc, words = unwrap(payload)
+        huge = {space: Memory(1 << 40) for space in MEMORIES}
+        program = decode(words, acc, "p", huge)
+        program.verify()
+        wanted, found = states(words, acc), states(encode(program, acc), acc)
+        for _, _, state in [*wanted, *found]:
+            if state.get("IFM2_BROADCAST", 0) & 1 << 7:
+                state["IFM2_PRECISION"] &= ~registers.pack("IFM2_PRECISION", format=1)  # a scalar has no layout
+        assert wanted == found
+        compared += len(wanted)
+        assert len(list(annotate(words))) == len(list(read_commands(words)))
+    return compared
+
+
+def test_machine_states_of_a_stream_by_vela(shared_models):
+    if shared_models is None:
+        pytest.skip("the shared models are not here")
+    assert check_machine_states((shared_models / "vela" / "tflm_person_detect_vela.tflite").read_bytes()) > 100
+
+
+@pytest.mark.parametrize("accelerator_config", ["ethos-u55-32", "ethos-u65-512"])
+@pytest.mark.parametrize("core", ["regor", "legacy"])
+def test_machine_states_of_streams_that_vela_makes(models, tmp_path, accelerator_config, core):
+    vela = shutil.which("vela")
+    if vela is None:
+        pytest.skip("vela is not installed")
+    names = ("residual_net", "int16x8_net", "uint8_net", "op_softmax", "op_transpose_conv")
+    legacy = ["--debug-force-legacy-core"] if core == "legacy" else []
+    compared = 0
+    for name in names:
+        command = [vela, str(models[name].path), "--accelerator-config", accelerator_config, "--output-dir", tmp_path]
+        subprocess.run([*command, *legacy], check=True, capture_output=True)
+        compared += check_machine_states((tmp_path / f"{name}_vela.tflite").read_bytes())
+    assert compared > 50
+
+
+def compiled(payload: bytes, options: bytes = b"\x01\x04\x01", parts: int = 1, is_constant: bool = True) -> bytes:
+    """A compiled file: `parts` operators, all of them writing one tensor."""
+    x, y = Tensor("x", (1, 8, 8, 16), "uint8"), Tensor("y", (1, 1, 1, 16), "uint8")
+    data = np.frombuffer(payload, np.uint8)
+    stream = constant("stream", data) if is_constant else Tensor("stream", data.shape, "uint8")
+    read_only = constant("read_only", np.zeros(16, np.uint8))
+    scratch = Tensor("scratch", (2048,), "uint8")
+    inputs = [stream, read_only, scratch, scratch, x]
+    ops = [Op("CUSTOM", inputs, [y], custom="ethos-u", custom_options=options) for _ in range(parts)]
+    plan = {"x": 0, "y": 1024, "scratch": 0}
+    subgraph = Subgraph([x], [y], ops)
+    offsets = [plan.get(tensor.name, -1) for tensor in subgraph.tensors()]
+    allocation = struct.pack(f"<{3 + len(offsets)}i", 0, 1, len(offsets), *offsets)
+    return Model(subgraph, metadata={"OfflineMemoryAllocation": allocation}).to_bytes()
+
+
+def decoded(file: bytes) -> str:
+    module = import_tflite(file)
+    ConvertTflToNpuCmdPass().apply(make_context(), module)
+    module.verify()
+    return str(module)
+
+
+def test_several_operators_may_write_parts_of_one_tensor():
+    text = decoded(compiled(wrap(encode(parse(POOL), U55), U55), parts=2))
+    assert text.count("npu.invoke") == 2
+    assert text.count("npu_cmd.output index <0> address <1024>") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"options": b"\x02\x04\x01"}, "its options are not those of an Ethos-U payload"),
+        ({"is_constant": False}, "its command stream is no constant"),
+        ({"payload": b"COP2"}, "a driver payload starts with COP1"),
+        ({"payload": b"COP1"}, "a driver payload without command stream"),
+        ({"payload": wrap([0x3FF], U55)}, "word 0 of the command stream, 0x000003ff, is no command"),
+    ],
+)
+def test_a_compiled_file_that_cannot_be_decoded(change, message):
+    with pytest.raises(PassFailedException, match=r"tfl.custom \(y\): .*" + message):
+        decoded(compiled(**({"payload": wrap(encode(parse(POOL), U55), U55)} | change)))
+
+
+def test_damaged_payloads_are_decoded_or_refused_in_one_line():
+    rng = random.Random(1)
+    sound = wrap(encode(parse(TABLE_AND_SCALAR), U55), U55)
+    refused: list[str] = []
+    for _ in range(300):
+        damaged = bytearray(sound)
+        for _ in range(rng.randint(1, 3)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        if rng.random() < 0.2:
+            del damaged[rng.randrange(len(damaged)) :]
+        try:
+            decoded(compiled(bytes(damaged)))
+        except (DiagnosticException, TFLiteError) as error:
+            refused.append(str(error))
+    assert len(refused) > 50
+    assert not any("\n" in message for message in refused)
