@@ -3,8 +3,8 @@ The first and last pieces of work of a kernel, as BLOCKDEP counts them.
 
 A kernel makes its OFM block by block: depth first, then along the width, then down. BLOCKDEP n lets the first block of
 a kernel start while up to n blocks of the kernel before it are unfinished. So it is found by asking whether the input
-of the first few jobs of a kernel overlaps the output of the last few jobs of its predecessor. A job reads what one OFM
-block needs of the IFM, one IFM block of depth at a time.
+of the first few jobs of a kernel, or their output, overlaps the output of the last few jobs of its predecessor. A job
+reads what one OFM block needs of the IFM, one IFM block of depth at a time.
 """
 
 from __future__ import annotations
@@ -51,12 +51,20 @@ def job_count(op: LaunchOp) -> int:
     return rows * columns * slabs
 
 
+def _output(op: LaunchOp, index: int) -> list[Span]:
+    """What OFM block `index` of a launch writes."""
+    return box_spans(op.ofm, op.ofm_map.data, _box(op, index))
+
+
 def last_outputs(op: LaunchOp) -> list[list[Span]]:
     """What the last three OFM blocks of a launch write, the very last first."""
     count = job_count(op)
-    return [
-        box_spans(op.ofm, op.ofm_map.data, _box(op, index)) for index in range(count - 1, max(-1, count - 1 - MOST), -1)
-    ]
+    return [_output(op, index) for index in range(count - 1, max(-1, count - 1 - MOST), -1)]
+
+
+def first_outputs(op: LaunchOp) -> list[list[Span]]:
+    """What the first three OFM blocks of a launch write."""
+    return [_output(op, index) for index in range(min(job_count(op), MOST))]
 
 
 def _input_box(op: LaunchOp, box: tuple[int, int, int, int, int, int]) -> tuple[int, int, int, int]:
@@ -113,11 +121,14 @@ def _input_jobs(op: LaunchOp, machine: Accelerator) -> Iterator[list[Span]]:
 
 
 def block_dependency(previous: LaunchOp, op: LaunchOp, machine: Accelerator) -> int:
-    """The largest BLOCKDEP with which no job of `op` reads what an unfinished block of `previous` writes."""
+    """
+    The largest BLOCKDEP with which no job of `op` reads or overwrites what an unfinished block of `previous` writes.
+    """
     outputs = last_outputs(previous)
     found = MOST
-    for i, reads in enumerate(islice(_input_jobs(op, machine), MOST)):
-        for j, writes in enumerate(outputs):
-            if i + j < found and overlap(writes, reads):
-                found = i + j
+    for touched in (islice(_input_jobs(op, machine), MOST), first_outputs(op)):
+        for i, spans in enumerate(touched):
+            for j, writes in enumerate(outputs):
+                if i + j < found and overlap(writes, spans):
+                    found = i + j
     return found

@@ -1,103 +1,69 @@
 """
-What the model of the machine (`npuc.hardware`) must know of a kernel of `npu_schedule`.
+The machine as planners see it: what a kernel costs, given the target of its module.
 
-One place where an operation becomes plain data, so that verifiers, planners and the lowering ask about the same launch.
+`machine_kernel` and `copy_kernel` make plain data of an operation, `setup_of` says what the memories of the target
+are, `places_of` which of them each operand lies in. With these three every planner asks `npuc.hardware.cycles` about
+the same launch.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from functools import lru_cache
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
+from xdsl.utils.exceptions import PassFailedException
 
-from npuc.dialects.npu import Window
-from npuc.dialects.npu_schedule import (
-    ConstantOp,
-    ConvKernelOp,
-    DepthwiseConv2DOp,
-    ElementwiseOp,
-    KernelOp,
-    PoolOp,
-    element_of,
-    is_brick,
-    nhwc,
-)
-from npuc.hardware.shram import Dims, Format, Kernel, Kind, Operation
+from npuc.analysis.storage import base_of
+from npuc.dialects.launch import copy_kernel, is_scalar, machine_kernel, padding, part_kernel
+from npuc.dialects.npu import TargetAttr, target_of
+from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
+from npuc.hardware.accelerators import Accelerator, accelerator
+from npuc.hardware.cycles import Places
+from npuc.hardware.memory import Area, MemorySetup, memory_setup
 
-POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
-
-
-def padding(window: Window, ifm: tuple[int, int], ofm: tuple[int, int]) -> tuple[int, int, int, int]:
-    """
-    Rows and columns of padding (top, left, bottom, right) that a window really reads, for extents (height, width).
-
-    The machine derives the extent of the IFM from that of the OFM, so padding which no window reaches must not be
-    programmed.
-    """
-    up = 1 if window.upscale == "none" else 2
-    bottom = (ofm[0] - 1) * window.stride_y + window.dilated_height - window.top - ifm[0] * up
-    right = (ofm[1] - 1) * window.stride_x + window.dilated_width - window.left - ifm[1] * up
-    return window.top, window.left, max(0, bottom), max(0, right)
+__all__ = [
+    "copy_kernel",
+    "is_scalar",
+    "machine_kernel",
+    "machine_of",
+    "padding",
+    "part_kernel",
+    "places_of",
+    "setup_of",
+]
 
 
-def is_scalar(value: SSAValue) -> bool:
-    """Whether a feature map is one constant element that fits the scalar register of IFM2."""
-    return isinstance(value.owner, ConstantOp) and nhwc(value) == (1, 1, 1) and element_of(value).bits <= 16
+def machine_of(op: Operation) -> Accelerator:
+    """The accelerator that the module around `op` is compiled for."""
+    return accelerator(target_of(op).accelerator.data)
 
 
-def part_kernel(op: ConvKernelOp) -> bool:
-    """Whether the weights are ordered kernel element first. Fully connected kernels gain nothing from it."""
-    window = op.sliding
-    if isinstance(op, DepthwiseConv2DOp):
-        return False
-    if (window.height, window.width) == (1, 1) and nhwc(op.result)[:2] == (1, 1):
-        return False
-    from npuc.hardware.weights.order import prefers_part_kernel  # brings NumPy
-
-    return prefers_part_kernel(nhwc(op.ifm)[2], (window.height, window.width), element_of(op.ifm).bits)
-
-
-def _format(value: SSAValue) -> Format:
-    return "nhcwb16" if is_brick(value) else "nhwc"
-
-
-def machine_kernel(op: KernelOp, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-    """The launch that computes `op` whole, or one stripe of it: `ofm_rows` from `ifm_rows` of the IFM."""
-    window = op.sliding
-    ifm, ofm = op.feature_maps[0], op.result
-    ifm_dims, ofm_dims = Dims(*nhwc(ifm)), Dims(*nhwc(ofm))
-    top, left, bottom, right = padding(window, ifm_dims[:2], ofm_dims[:2])
-    kind: Kind = "conv"
-    operation: Operation = ""
-    ifm2: Dims | None = None
-    scalar = False
-    if isinstance(op, DepthwiseConv2DOp):
-        kind = "depthwise"
-    elif isinstance(op, PoolOp):
-        kind = POOL_KINDS[op.kind.data]
-    elif isinstance(op, ElementwiseOp):
-        kind = "elementwise"
-        operation = cast(Operation, op.kind.data)
-        if op.ifm2 is not None:
-            scalar = is_scalar(op.ifm2)
-            ifm2 = Dims(*nhwc(op.ifm2))
-    return Kernel(
-        kind=kind,
-        ifm=ifm_dims if ifm_rows is None else ifm_dims._replace(height=ifm_rows),
-        ofm=ofm_dims if ofm_rows is None else ofm_dims._replace(height=ofm_rows),
-        kernel=(window.height, window.width),
-        stride=(window.stride_y, window.stride_x),
-        dilation=(window.dilation_y, window.dilation_x),
-        pad=(top, bottom, left, right),
-        operation=operation,
-        ifm_bits=element_of(ifm).bits,
-        ofm_bits=element_of(ofm).bits,
-        upscale=window.upscale,
-        ifm2=ifm2,
-        ifm2_scalar=scalar,
-        lut=op.table_value is not None,
-        part_kernel=isinstance(op, ConvKernelOp) and part_kernel(op),
-        ifm_format=_format(ifm),
-        ifm2_format=_format(op.feature_maps[1]) if len(op.feature_maps) > 1 else "nhwc",
-        ofm_format=_format(ofm),
+@lru_cache(maxsize=16)
+def _setup(target: TargetAttr) -> MemorySetup:
+    files = (target.config.data,) if target.config.data else ()
+    return memory_setup(
+        accelerator(target.accelerator.data), files, target.system.data or None, target.memory.data or None
     )
+
+
+def setup_of(op: Operation) -> MemorySetup:
+    """The memories of the target; PassFailedException, one line, where its names or its file are not to be had."""
+    try:
+        return _setup(target_of(op))
+    except ValueError as error:
+        raise PassFailedException(str(error)) from error
+
+
+def _area(value: SSAValue) -> Area:
+    base = base_of(value)
+    while isinstance(base.owner, SliceOp):
+        base = base_of(base.owner.source)
+    return "constants" if isinstance(base.owner, ConstantOp) else "arena"
+
+
+def places_of(op: KernelOp | CopyOp) -> Places:
+    """Which memory each operand of a kernel lies in."""
+    if isinstance(op, CopyOp):
+        return Places(_area(op.ifm), "arena", "arena", "constants")
+    inputs: list[Area] = [_area(value) for value in op.feature_maps]
+    return Places(inputs[0], inputs[-1], "arena", "constants")

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from npuc.hardware.weights import WeightOrder, encode, prefers_part_kernel
+from npuc.hardware.shram import prefers_part_kernel
+from npuc.hardware.weights import WeightOrder, encode
 
 CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, TRANSPOSE_CONV = 3, 4, 9, 67
 WEIGHT_TYPES = {3: np.uint8, 9: np.int8}

@@ -432,7 +432,9 @@ class CopyOp(IRDLOperation):
     name = "npu_schedule.copy"
     ifm = operand_def(TensorType)
     result = result_def(TensorType)
+    block = opt_prop_def(BlockAttr)
     traits = traits_def(Pure())
+    irdl_options = (ParsePropInAttrDict(),)
     assembly_format = "$ifm attr-dict `:` type($ifm) `->` type($result)"
 
     def __init__(self, ifm: SSAValue, result_type: Attribute | None = None):

@@ -342,7 +342,8 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
     depth = _stored_depth(ifm.depth, kernel.ifm_format) * (1 if kernel.by_channel else deep)
     ifm_bytes = rows * columns * depth * ifm_element
     at_once = model.ifm_depth or block.depth
-    run = _run(at_once, model.columns.at_once(block.width) // model.upscale, ifm, kernel.ifm_format, ifm_element)
+    at_once_wide = -(-model.columns.at_once(block.width) // model.upscale)
+    run = _run(at_once, at_once_wide, ifm, kernel.ifm_format, ifm_element)
     ports[model.ifm.port] += model.ifm.cycles(ifm_bytes, run)
 
     ifm2_bytes = 0

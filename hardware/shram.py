@@ -112,6 +112,23 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
+def prefers_part_kernel(ifm_depth: int, kernel: tuple[int, int], ifm_bits: int) -> bool:
+    """
+    Whether a convolution with this (undilated) kernel (height, width) wastes less of the MAC array part-kernel-first.
+
+    Depthwise and fully connected kernels are always walked depth-first. Any answer is exact as long as the kernel
+    register says the same as the stream.
+    """
+    if ifm_depth <= 8:
+        return True
+    elements = kernel[0] * kernel[1]
+    elements_rounded = round_up(elements, 2 if ifm_bits == 16 else 4)
+    depth_part_kernel = round_up(ifm_depth, 8)
+    depth_first = round_up(ifm_depth, 16 if ifm_bits == 16 else 32)
+    # Used share of the array, part-kernel-first against depth-first, kept in integers.
+    return ifm_depth * elements * depth_first >= ifm_depth * depth_part_kernel * elements_rounded
+
+
 def acc_bits(kernel: Kernel) -> int:
     """Width of the accumulators: 40 if 16-bit elements are summed up with weights or over an area, else 32."""
     return 40 if kernel.ifm_bits == 16 and kernel.kind not in POOLS else 32

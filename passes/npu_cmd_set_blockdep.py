@@ -1,10 +1,10 @@
 """
 Let each kernel start while the last blocks of its predecessor are still being made, where their bytes allow it.
 
-Assumes an allocated program. Decides BLOCKDEP of every launch that has none: 3 where the kernel reads nothing that its
-predecessor writes, else as many blocks as the first jobs of the one are away from the last jobs of the other
+Assumes an allocated program. Decides BLOCKDEP of every launch that has none: 3 where the kernel touches nothing that
+its predecessor writes, else as many blocks as the first jobs of the one are away from the last jobs of the other
 (`npuc.analysis.block_jobs`). 0, that is waiting for the predecessor altogether, where a broadcast input or a table in
-shared SHRAM is concerned, and where the kernel reads what an even earlier kernel may not have finished because its
+shared SHRAM is concerned, and where the kernel touches what an even earlier kernel may not have finished because its
 predecessor is so short. Without this pass every kernel waits for the one before: slower, and just as right.
 """
 
@@ -16,7 +16,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.accesses import accesses, map_spans, overlap
+from npuc.analysis.accesses import Span, accesses, map_spans, overlap
 from npuc.analysis.block_jobs import MOST, block_dependency, job_count
 from npuc.dialects.npu import IntsAttr, target_of
 from npuc.dialects.npu_cmd import ElementwiseOp, LaunchOp, ProgramOp
@@ -43,7 +43,9 @@ class NpuCmdSetBlockdepPass(ModulePass):
         """BLOCKDEP of `op` after the launches `earlier`."""
         if not earlier:
             return 0
-        reads = [span for span in accesses(op, machine).reads if span.space != "shram"]
+        touched = accesses(op, machine)
+        reads = [span for span in touched.reads if span.space != "shram"]
+        own = [span for span in touched.writes if span.space != "shram"]
         previous = earlier[-1]
         if not machine.reserved_end_banks and previous.values_of("table") and not op.values_of("table"):
             return 0
@@ -52,11 +54,11 @@ class NpuCmdSetBlockdepPass(ModulePass):
         for before in reversed(earlier[-3:-1]):
             if blocks >= MOST:
                 break
-            if overlap([s for s in accesses(before, machine).writes if s.space != "shram"], reads):
+            if overlap(_written(before, machine), [*reads, *own]):
                 return 0
             blocks += job_count(before)
-        writes = [span for span in accesses(previous, machine).writes if span.space != "shram"]
-        if not overlap(writes, reads):
+        writes = _written(previous, machine)
+        if not overlap(writes, [*reads, *own]):
             return MOST
         if isinstance(op, ElementwiseOp) and op.ifm2 is not None and op.ifm2_map is not None:
             first = overlap(writes, map_spans(op.ifm, op.ifm_map.data))
@@ -64,3 +66,8 @@ class NpuCmdSetBlockdepPass(ModulePass):
             if (first and second) or (second and op.broadcast is not None):
                 return 0
         return block_dependency(previous, op, machine)
+
+
+def _written(op: LaunchOp, machine: Accelerator) -> list[Span]:
+    """What a launch writes, but for its working memory."""
+    return [span for span in accesses(op, machine).writes if span.space != "shram"]

@@ -5,7 +5,7 @@ NumPy only. docs/weights.md explains the format and how the search decides.
 """
 
 from npuc.hardware.weights.encoder import encode, encoded_sizes
-from npuc.hardware.weights.order import WeightOrder, prefers_part_kernel
+from npuc.hardware.weights.order import WeightOrder
 from npuc.hardware.weights.scales import encode_scales
 
-__all__ = ["WeightOrder", "encode", "encode_scales", "encoded_sizes", "prefers_part_kernel"]
+__all__ = ["WeightOrder", "encode", "encode_scales", "encoded_sizes"]

@@ -55,23 +55,6 @@ class WeightOrder:
         return (self.block_depth + self.cores - 1 - core) // self.cores
 
 
-def prefers_part_kernel(ifm_depth: int, kernel: tuple[int, int], ifm_bits: int) -> bool:
-    """
-    Whether a convolution with this (undilated) kernel (height, width) wastes less of the MAC array part-kernel-first.
-
-    Depthwise and fully connected kernels are always walked depth-first. Any answer is exact as long as the kernel
-    register says the same as the stream.
-    """
-    if ifm_depth <= 8:
-        return True
-    elements = kernel[0] * kernel[1]
-    elements_rounded = _round_up(elements, _kernel_step("conv", True, ifm_bits))
-    depth_part_kernel = _round_up(ifm_depth, 8)
-    depth_first = _round_up(ifm_depth, 16 if ifm_bits == 16 else 32)
-    # Used share of the array, part-kernel-first against depth-first, kept in integers.
-    return ifm_depth * elements * depth_first >= ifm_depth * depth_part_kernel * elements_rounded
-
-
 def traverse(weights: np.ndarray, order: WeightOrder, core: int) -> np.ndarray:
     """
     The elements of an O,H,W,I volume in the order of `core`'s stream, padding zeros included, as one dimension.

@@ -12,10 +12,21 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from npuc.analysis.machine import is_scalar, machine_kernel, padding, part_kernel
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.dialects import npu_cmd
-from npuc.dialects.npu import Activation, ActivationAttr, BlockAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
+from npuc.dialects.launch import copy_as_pool, copy_kernel, is_scalar, machine_kernel, padding, part_kernel
+from npuc.dialects.npu import (
+    Activation,
+    ActivationAttr,
+    BlockAttr,
+    IntsAttr,
+    OperandScales,
+    OperandScalesAttr,
+    Scale,
+    ScaleAttr,
+    Window,
+    WindowAttr,
+)
 from npuc.dialects.npu_cmd import DmaOp, FeatureMap, FeatureMapAttr, ProgramOp, Shram, ShramAttr
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -31,18 +42,20 @@ from npuc.dialects.npu_schedule import (
     ScalesOp,
     SliceOp,
     YieldOp,
-    element_of,
     is_brick,
     nhwc,
 )
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.shram import Dims, Kernel, acc_bits, explain, layout, legal_blocks
+from npuc.hardware.shram import Kernel, acc_bits, explain, layout, legal_blocks
 from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
 from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
 from npuc.lowering.npu_schedule_to_npu_cmd.weights import WeightSlice, constant_of, encode_weights
 
 UNSCALED = Scale("natural", 1, 0)
 """What stands in the scale registers of a kernel that does not scale."""
+
+OPERANDS_AS_THEY_ARE = OperandScales("both", 1, 1)
+"""What ADD and SUB, which always read the registers of their operands' scales, are told where there are none."""
 
 CLIP_TO_INDEX = {True: 3, False: 2}
 """Clip range of a table with 32-bit entries: whether its 8-bit index is signed, which its clamp tells."""
@@ -57,12 +70,6 @@ def average_scale(elements: int) -> Scale:
 def default_block(machine: Accelerator, kernel: Kernel) -> Block:
     """The largest legal block: what a kernel gets that no pass has chosen one for."""
     return max(legal_blocks(machine, kernel), key=lambda b: (b.height * b.width * b.depth, b))
-
-
-def copy_as_pool(op: CopyOp) -> tuple[int, int]:
-    """Width factor and element bits under which a copy runs as a pool of 8- or 16-bit elements."""
-    bits = element_of(op.ifm).bits
-    return (2, 16) if bits == 32 else (1, bits)
 
 
 class RegionLowering:
@@ -89,7 +96,7 @@ class RegionLowering:
         for index, value in enumerate(last.operands):
             self._output(index, value)
         kernels = [op for op in self.function.body.walk() if isinstance(op, KernelOp)]
-        self.blocks = {op: self._block(op) for op in kernels}
+        self.blocks = {op: self._block(machine_kernel(op), op.block) for op in kernels}
         self.slices = encode_weights(
             [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine
         )
@@ -105,14 +112,13 @@ class RegionLowering:
             raise VerifyException(f"result {index} of the region must be linear memory of its own")
         self.maps.buffers[place.root] = self.builder.output(index, storage_bytes(tensor_type(place.root)))
 
-    def _block(self, op: KernelOp) -> Block:
-        kernel = machine_kernel(op)
-        if op.block is None:
+    def _block(self, kernel: Kernel, chosen: BlockAttr | None) -> Block:
+        if chosen is None:
             return default_block(self.machine, kernel)
-        problem = explain(self.machine, kernel, op.block.data)
+        problem = explain(self.machine, kernel, chosen.data)
         if problem is not None:
             raise VerifyException(problem)
-        return op.block.data
+        return chosen.data
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -217,6 +223,8 @@ class RegionLowering:
                 properties["reversed"] = UnitAttr()
             if op.operand_scales is not None:
                 properties["operand_scales"] = op.operand_scales
+            elif op.kind.data in ("add", "sub"):
+                properties["operand_scales"] = OperandScalesAttr(OPERANDS_AS_THEY_ARE)
             if op.ifm2 is not None:
                 self._second(op, op.ifm2, (start, stop), operands, properties)
             launch = npu_cmd.ElementwiseOp.of(operands, properties)
@@ -266,16 +274,7 @@ class RegionLowering:
             element = replace(fm.element, bits=bits)
             views.append((buffer, replace(fm, depth=fm.depth * factor, element=element)))
         (source, ifm_map), (destination, ofm_map) = views
-        dims = Dims(ofm_map.height, ofm_map.width, ofm_map.depth)
-        kernel = Kernel(
-            kind="avg_pool",
-            ifm=dims,
-            ofm=dims,
-            ifm_bits=bits,
-            ofm_bits=bits,
-            ifm_format=ifm_map.layout,
-            ofm_format=ofm_map.layout,
-        )
+        kernel = copy_kernel(op)
         launch = npu_cmd.PoolOp.of(
             {"ifm": [source], "ofm": [destination]},
             {
@@ -285,7 +284,7 @@ class RegionLowering:
                 "window": WindowAttr(Window()),
                 "scale": ScaleAttr(average_scale(1)),
                 "activation": ActivationAttr(Activation(*ofm_map.element.range)),
-                **self._shram(kernel, default_block(self.machine, kernel)),
+                **self._shram(kernel, self._block(kernel, op.block)),
             },
         )
         self.builder.emit(launch, op)

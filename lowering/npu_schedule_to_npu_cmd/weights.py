@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
-from npuc.analysis.machine import part_kernel
 from npuc.dialects.constants import as_numpy
+from npuc.dialects.launch import part_kernel
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, ScalesOp, element_of, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from npuc.hardware.weights import WeightOrder, prefers_part_kernel
+from npuc.hardware.shram import prefers_part_kernel
+from npuc.hardware.weights import WeightOrder
 from npuc.hardware.weights.order import traverse
 
 

@@ -1,0 +1,72 @@
+"""
+Choose the OFM block of every kernel and copy: the one in which it takes the fewest estimated cycles.
+
+Assumes a target on the module, and formats, stripes and slices as they are to stay: the cost of a block depends on all
+three. Decides `block` where there is none; one that stands in the IR is respected. A kernel that runs in stripes or
+depth slices is judged by the launches that it will become, as long as what suits them is legal for the whole as well.
+Without this pass every kernel gets the largest legal block: slower, and just as right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of
+from npuc.dialects.locations import describe
+from npuc.dialects.npu import BlockAttr
+from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.cycles import best_block
+from npuc.hardware.memory import MemorySetup
+from npuc.hardware.shram import Kernel, explain
+
+
+@dataclass(frozen=True)
+class NpuScheduleSelectBlocksPass(ModulePass):
+    """Write the quickest block on every kernel that has none."""
+
+    name = "npu-schedule-select-blocks"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        kernels = [k for k in op.walk() if isinstance(k, KernelOp | CopyOp) and k.block is None]
+        if not kernels:
+            return
+        machine, setup = machine_of(op), setup_of(op)
+        for kernel in kernels:
+            try:
+                kernel.block = BlockAttr(_best(kernel, machine, setup))
+            except ValueError as error:
+                raise PassFailedException(f"{describe(kernel)}: {error}") from error
+
+
+def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Block:
+    """The best block of the launches that `op` becomes; ValueError if none is legal."""
+    whole = copy_kernel(op) if isinstance(op, CopyOp) else machine_kernel(op)
+    launch = whole if isinstance(op, CopyOp) else _launch(op, whole)
+    block = best_block(machine, setup, launch, places_of(op))
+    if launch != whole and explain(machine, whole, block) is not None:
+        return best_block(machine, setup, whole, places_of(op))
+    return block
+
+
+def _launch(op: KernelOp, whole: Kernel) -> Kernel:
+    """One launch of a kernel that runs in stripes or depth slices; the kernel itself if it runs whole."""
+    kernel = whole
+    window = op.sliding
+    if op.stripe is not None and op.stripe.data[0] < whole.ofm.height:
+        rows = op.stripe.data[0]
+        up = 1 if window.upscale == "none" else 2
+        needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
+        kernel = machine_kernel(op, min(needed, whole.ifm.height), rows)
+    if isinstance(op, ConvKernelOp) and op.slices is not None:
+        depth = max(end - start for start, end in pairwise(op.slices.data))
+        kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
+        if kernel.kind == "depthwise":
+            kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
+    return kernel

@@ -1,0 +1,33 @@
+"""
+Random NPU regions, lowered by every choice of optimising passes, run in the simulator and equal a plain evaluation.
+
+Kernels of all kinds, views, cascades with random stripes and rolling buffers; nothing may be reported. To look at one:
+`python -c "..."` with `random_region(seed, '"ethos-u55-128"').text`.
+"""
+
+import numpy as np
+import pytest
+from execute_region import LOWERING, execute, parse, region_of
+from random_region import random_region
+from schedule_reference import evaluate
+
+from npuc.hardware.accelerators import ACCELERATORS
+
+OPTIONAL = ("npu-schedule-select-formats", "npu-schedule-select-blocks")
+SEEDS = 14
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+@pytest.mark.parametrize("number", range(SEEDS))
+def test_lowered_regions_equal_their_evaluation(name: str, number: int) -> None:
+    seed = SEEDS * list(ACCELERATORS).index(name) + number
+    made = random_region(seed, f'"{name}"')
+    wanted = evaluate(region_of(parse(made.text)), made.arguments)
+    # All optimising passes, none, and one left out in turn.
+    left_out = number % (len(OPTIONAL) + 2)
+    chosen = [p for i, p in enumerate(OPTIONAL) if left_out not in (i, len(OPTIONAL))]
+    lowering = LOWERING if number % 3 else LOWERING[:-1]
+    found = execute(parse(made.text), made.arguments, [*chosen, *lowering])
+    assert not found.reports, "\n".join(map(str, found.reports))
+    for index, (have, want) in enumerate(zip(found.results, wanted, strict=True)):
+        np.testing.assert_array_equal(have, want, err_msg=f"result {index} of seed {seed}")
