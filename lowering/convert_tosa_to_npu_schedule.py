@@ -27,7 +27,7 @@ from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import lower_concat, lower_pad, lower_reshape, lower_slice, lower_tile
 from npuc.lowering.tosa_to_npu_schedule.elementwise import (
-    fuse_cast,
+    fuse_leaky_relu,
     fuse_rescale,
     lower_binary,
     lower_clamp,
@@ -59,8 +59,8 @@ def convert(function: FuncOp) -> None:
                 lower_convolution(op.input.owner, op, Emitter(op))
             else:
                 fuse_rescale(op, Emitter(op))
-        elif isinstance(op, tosa.CastOp):
-            fuse_cast(op, Emitter(op))
+        elif isinstance(op, tosa.MinimumOp | tosa.MaximumOp):
+            fuse_leaky_relu(op, Emitter(op))
     erase_unused(function)
     for op in list(function.body.block.ops):
         _lower(op)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 LOWERING = (
     "tfl-partition",
     "convert-tfl-to-tosa",
+    "tosa-fold-pad",
     "convert-tosa-to-npu-schedule",
     "convert-tfl-to-npu-schedule",
 )
@@ -29,6 +30,8 @@ EMIT = "convert-npu-cmd-to-tfl"
 
 OPTIONAL = frozenset(
     {
+        "tosa-fold-pad",
+        "npu-schedule-fuse-activations",
         "npu-schedule-fold-views",
         "npu-cmd-set-blockdep",
     }

@@ -151,8 +151,6 @@ def fuse_rescale(op: tosa.RescaleOp, emit: Emitter) -> bool:
             return _fuse_sum(producer, op, emit) or _fuse_shifted_sum(producer, op, emit)
         case tosa.MulOp():
             return _fuse_product(producer, op, emit)
-        case tosa.MinimumOp() | tosa.MaximumOp():
-            return _fuse_leaky_relu(producer, op, emit)
         case tosa.AbsOp():
             return _fuse_abs(producer, op, emit)
         case tosa.TableOp():
@@ -161,19 +159,23 @@ def fuse_rescale(op: tosa.RescaleOp, emit: Emitter) -> bool:
             return False
 
 
-def fuse_cast(op: tosa.CastOp, emit: Emitter) -> bool:
-    """Minimum and maximum, for which TOSA has nothing smaller than 32 bits, between casts; whether it was one."""
-    chosen = op.input.owner
-    if not isinstance(chosen, tosa.MinimumOp | tosa.MaximumOp):
-        return False
-    sources: list[SSAValue] = []
-    for value in (chosen.input1, chosen.input2):
-        cast = _behind_reshapes(value).owner
-        if not isinstance(cast, tosa.CastOp) or element(cast.input) != element(op.output):
-            return False
-        sources.append(emit.view(cast.input, shape_of(value)))
-    emit.replace([binary(emit, BINARY[type(chosen)], sources[0], sources[1], tensor(op.output))])
-    return True
+def fuse_leaky_relu(op: tosa.MinimumOp | tosa.MaximumOp, emit: Emitter) -> bool:
+    """
+    The greater of a 16-bit value and that value times a factor up to 1, or the lesser for a greater factor, is the
+    NPU's LRELU, which scales negative values only.
+    """
+    for value, other in ((op.input1, op.input2), (op.input2, op.input1)):
+        rescale = other.owner
+        if not isinstance(rescale, tosa.RescaleOp) or rescale.input is not value or element(value).bits != 16:
+            continue
+        scale = per_tensor_scale(rescale)
+        factor = (scale.multiplier or 0) / (1 << (scale.shift or 0))
+        fits = factor <= 1 if isinstance(op, tosa.MaximumOp) else factor >= 1
+        if factor > 0 and fits and zero_points(rescale) == (0, 0) and element(other).bits == 16:
+            ifm = emit.feature_map(value)
+            emit.replace([emit.elementwise("lrelu", ifm, None, tensor(ifm), scale=scale)])
+            return True
+    return False
 
 
 def _operand(value: SSAValue) -> Operand | None:
@@ -292,27 +294,6 @@ def _fuse_shifted_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit
             )
         ]
     )
-    return True
-
-
-def _fuse_leaky_relu(op: tosa.MinimumOp | tosa.MaximumOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
-    """
-    The greater (or lesser) of two rescales of one 16-bit value. Where one of them is by 1 it is the NPU's LRELU, which
-    scales negative values only; otherwise each is a kernel, and their results are compared.
-    """
-    a, b = _operand(op.input1), _operand(op.input2)
-    if a is None or b is None or a.source is not b.source or element(rescale.output).bits != 16:
-        return False
-    if not _is_one(per_tensor_scale(rescale)) or (a.zero_point, b.zero_point, a.left, b.left) != (0, 0, 0, 0):
-        return False
-    ifm = emit.feature_map(a.source)
-    if element(ifm).bits != 16 or zero_points(rescale) != (0, 0):
-        return False
-    if _is_one(a.scale):
-        emit.replace([emit.elementwise("lrelu", ifm, None, tensor(ifm), scale=b.scale)])
-        return True
-    branches = [emit.pool("average", ifm, tensor(ifm), scale=operand.scale) for operand in (a, b)]
-    emit.replace([binary(emit, BINARY[type(op)], branches[0], branches[1], tensor(ifm))])
     return True
 
 

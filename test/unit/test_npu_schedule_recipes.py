@@ -274,7 +274,7 @@ def compare(function: FuncOp, golden: Any) -> int:
     return count
 
 
-OPTIMISED = (*PIPELINE, "npu-schedule-fuse-activations", "npu-schedule-fold-views")
+OPTIMISED = (PIPELINE[0], "tosa-fold-pad", *PIPELINE[1:], "npu-schedule-fuse-activations", "npu-schedule-fold-views")
 
 
 @pytest.mark.parametrize("passes", [PIPELINE, OPTIMISED], ids=["plain", "fused"])
