@@ -154,7 +154,14 @@ class _WeightCache:
         return entry
 
 
-load_weights = _WeightCache().get
+_CACHE = _WeightCache()
+load_weights = _CACHE.get
+
+
+def forget_weights() -> None:
+    """Empties the cache of decoded weights, so that the next run decodes again."""
+    _CACHE.entries.clear()
+    _CACHE.bytes = 0
 
 
 @dataclass(frozen=True, slots=True)

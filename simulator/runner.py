@@ -70,7 +70,13 @@ def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
 
 
 class Session:
-    """A compiled file ready to run: its streams decoded, its CPU operators built."""
+    """
+    A compiled file ready to run: its streams decoded, its CPU operators built.
+
+    `executor` runs each stream; bench/witness_faults.py puts one in its place that reorders what may be reordered.
+    """
+
+    executor: type[Executor] = Executor
 
     def __init__(self, model: CompiledModel):
         self.model = model
@@ -186,7 +192,7 @@ class _Run:
     def _npu(self, operator: Operator) -> None:
         program = self.session.programs[operator.index]
         regions = self._regions(operator, program)
-        executor = Executor(program.product, regions, operator.index, self.trace, self.reports)
+        executor = self.session.executor(program.product, regions, operator.index, self.trace, self.reports)
         executor.run(program)
         self.ops += program.ops
 

@@ -1,0 +1,245 @@
+"""
+Is the simulator right? It executes streams that this project did not make, and says how exactly.
+
+    python bench/witness.py --shared ../shared --vela ~/vela/bin/vela --cache build/witness
+
+Every model of the shared folder is compiled by vela for each accelerator, core and strategy (compiled files stay in
+the cache), executed, and compared with LiteRT's reference kernels bit for bit. Then faults are seeded into some of the
+streams, and the time for two networks is taken beside LiteRT's own. Without vela only what the cache and
+`models/vela` of the shared folder hold is executed. Exit 0 only if every difference is explained and no fault missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from witness_faults import seed_faults
+
+from npuc.hardware import registers
+from npuc.simulator import Op, Session, StreamError, load
+from npuc.simulator.compare import Comparer, Comparison
+from npuc.simulator.convolution import forget_weights
+from npuc.simulator.coverage import coverage
+from npuc.simulator.litert import HostError, Reference
+from npuc.simulator.runner import random_inputs
+from npuc.simulator.tflite import read_model
+
+ACCELERATORS = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512")
+CORES = ("regor", "legacy")
+STRATEGIES = ("Performance", "Size")
+# Streams of up to 66,000 operations: a minute each.
+SLOW = ("coral_deeplabv3_mnv2_dm05_pascal_quant", "regor")
+FAULTY = (
+    ("ethos-u55-128", "legacy", "Size", "mlperf_kws_int8"),
+    ("ethos-u55-32", "legacy", "Size", "mlperf_resnet8_int8"),
+    ("ethos-u65-512", "regor", "Performance", "mlperf_strww_int8"),
+    ("ethos-u65-512", "legacy", "Size", "mlperf_resnet8_int8"),
+    ("ethos-u55-256", "regor", "Size", "tflm_micro_speech_quantized"),
+)
+TIMED = ("coral_mobilenet_v2_1.0_224_quant", "tflm_person_detect")
+
+
+@dataclass(frozen=True)
+class Case:
+    accelerator: str
+    core: str
+    strategy: str
+    model: Path
+
+    def compiled(self, cache: Path) -> Path:
+        return cache / f"{self.accelerator}_{self.core}_{self.strategy}" / f"{self.model.stem}.tflite"
+
+    def __str__(self) -> str:
+        return f"{self.model.stem} {self.accelerator} {self.core} {self.strategy}"
+
+
+def compile_with_vela(case: Case, vela: Path, cache: Path) -> bool:
+    target = case.compiled(cache)
+    work = target.parent / "tmp"
+    work.mkdir(parents=True, exist_ok=True)
+    u65 = "u65" in case.accelerator
+    command = [str(vela), str(case.model), "--output-dir", str(work), "--config", "Arm/vela.ini"]
+    command += ["--accelerator-config", case.accelerator, "--optimise", case.strategy]
+    command += ["--system-config", "Ethos_U65_High_End" if u65 else "Ethos_U55_High_End_Embedded"]
+    command += ["--memory-mode", "Dedicated_Sram" if u65 else "Shared_Sram"]
+    if case.core == "legacy":
+        command.append("--debug-force-legacy-core")
+    subprocess.run(command, capture_output=True, check=False)
+    made = work / f"{case.model.stem}_vela.tflite"
+    if made.exists():
+        made.rename(target)
+    return target.exists()
+
+
+def rounding_once(op: Op) -> Op:
+    """The operation with NATURAL rounding, if it is a fully connected layer."""
+    if op.name != "CONV" or op.state["OFM_HEIGHT_M1"] or op.state["OFM_WIDTH_M1"]:
+        return op
+    precision = op.state["OFM_PRECISION"] | registers.pack("OFM_PRECISION", round=2)
+    return replace(op, state=MappingProxyType({**op.state, "OFM_PRECISION": precision}))
+
+
+def explain_difference(comparer: Comparer) -> str:
+    """Why a file differs from LiteRT, shown by experiment; "" if no experiment does."""
+    programs = comparer.session.programs
+    for index, program in list(programs.items()):
+        programs[index] = replace(program, ops=tuple(rounding_once(op) for op in program.ops))
+    if comparer.run(seed=1).exact:
+        return "LiteRT's FULLY_CONNECTED rounds once, vela twice as TFLM does: exact when rounded once"
+    return ""
+
+
+def explain_reports(comparison: Comparison) -> str:
+    """
+    Why a stream of vela's is reported: the fault of it that is known.
+
+    The legacy core judges BLOCKDEP by coordinates; where a max pool of softmax sees its producer's channels as columns,
+    it compares channels with columns and lets the pool run ahead of the channels it needs.
+    """
+    ops = {op.word: op for op in comparison.result.ops}
+    for report in comparison.reports:
+        first, second = (ops.get(word) for word in (report.words[0], report.words[-1]))
+        if report.kind != "hazard" or first is None or second is None or second.mode != "MAX":
+            return ""
+        if first.state["OFM_DEPTH_M1"] != second.state["KERNEL_WIDTH_M1"]:
+            return ""
+    return "vela's legacy core sets BLOCKDEP 3 between a layer and the softmax that sees its channels as columns"
+
+
+def execute(cases: list[Case], arguments: argparse.Namespace) -> tuple[int, Counter[str]]:
+    """Runs and compares every case; returns the number of unexplained ones and what features they exercised."""
+    verdicts: Counter[str] = Counter()
+    explanations: Counter[str] = Counter()
+    features: Counter[str] = Counter()
+    unexplained = 0
+    for case in cases:
+        compiled = case.compiled(arguments.cache)
+        if not compiled.exists() and not (arguments.vela and compile_with_vela(case, arguments.vela, arguments.cache)):
+            verdicts["not compiled"] += 1
+            continue
+        try:
+            comparer = Comparer(load(compiled), case.model.read_bytes())
+            comparison = comparer.run(seed=1)
+        except HostError as error:
+            verdicts["no reference"] += 1
+            explanations[str(error)] += 1
+            continue
+        except StreamError as error:
+            verdicts["refused"] += 1
+            unexplained += 1
+            print(f"{case}: {error}")
+            continue
+        features.update(coverage(comparison.result.ops))
+        verdict = "exact" if comparison.exact else "differs"
+        reasons = []
+        if not comparison.exact:
+            reasons.append(explain_difference(comparer))
+        if comparison.reports:
+            verdict += ", reported"
+            reasons.append(explain_reports(comparison))
+        verdicts[verdict] += 1
+        explanations.update(reason for reason in reasons if reason)
+        if "" in reasons:
+            unexplained += 1
+            print(f"{case}: {verdict}, unexplained")
+            for line in (*comparison.differences, comparison.first_wrong, *comparison.reports[:3]):
+                print(f"  {line}")
+        elif arguments.verbose:
+            print(f"{case}: {verdict} {'; '.join(reasons)}")
+    print(f"\n{sum(verdicts.values())} streams (models x accelerators x cores x strategies):")
+    for verdict, count in verdicts.most_common():
+        print(f"  {count:5} {verdict}")
+    print("explained:")
+    for reason, count in explanations.most_common():
+        print(f"  {count:5} {reason}")
+    return unexplained, features
+
+
+def clock(action, repeats: int = 3) -> float:
+    """Seconds of processor time, the least of a few runs: the machine may be shared."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        action()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def times(models: list[Path], arguments: argparse.Namespace) -> None:
+    print("\nseconds of one core, hazard check on: load, decode and run / run again / LiteRT's reference kernels")
+    for model in models:
+        compiled = Case("ethos-u55-128", "legacy", "Performance", model).compiled(arguments.cache)
+        if model.stem not in TIMED or not compiled.exists():
+            continue
+
+        def cold(path: Path = compiled) -> None:
+            forget_weights()
+            Session(load(path)).run(seed=1)
+
+        session = Session(load(compiled))
+        session.run(seed=1)
+        reference = Reference(model.read_bytes())
+        inputs = random_inputs(read_model(model.read_bytes()), 1)
+        again = clock(lambda s=session: s.run(seed=1))
+        host = clock(lambda r=reference, i=inputs: r.run(i))
+        print(f"  {model.stem}: {clock(cold):.2f} / {again:.2f} / {host:.2f}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--vela", type=Path, help="vela's executable")
+    parser.add_argument("--cache", type=Path, default=Path("build/witness"))
+    parser.add_argument("--models", nargs="*", help="only models whose name contains one of these")
+    parser.add_argument("--accelerators", nargs="*", default=list(ACCELERATORS))
+    parser.add_argument("--slow", action="store_true", help="also DeepLab by regor, a minute a stream")
+    parser.add_argument("--faults", type=int, default=60, help="faults seeded into each of five streams")
+    parser.add_argument("--coverage", type=Path, help="file for the list of register features exercised")
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    folder = arguments.shared / "models"
+    models = sorted(folder.glob("*.tflite")) + sorted((folder / "seanet").glob("*.tflite"))
+    if arguments.models:
+        models = [model for model in models if any(part in model.stem for part in arguments.models)]
+    cases = [
+        Case(accelerator, core, strategy, model)
+        for model in models
+        for accelerator in arguments.accelerators
+        for core in CORES
+        for strategy in STRATEGIES
+        if arguments.slow or (model.stem, core) != SLOW
+    ]
+    unexplained, features = execute(cases, arguments)
+    for old in sorted((folder / "vela").glob("*_vela.tflite")):
+        original = folder / f"{old.stem.removesuffix('_vela')}.tflite"
+        comparison = Comparer(load(old), original.read_bytes()).run(seed=1)
+        verdict = "exact" if comparison.exact else "differs"
+        print(f"{old.name}, by an old vela: {verdict}, {len(comparison.reports)} reports")
+        unexplained += not comparison.exact or bool(comparison.reports)
+        features.update(coverage(comparison.result.ops))
+    print(f"{len(features)} register features exercised")
+    if arguments.coverage:
+        arguments.coverage.write_text("".join(f"{count:8} {name}\n" for name, count in sorted(features.items())))
+    total: Counter[str] = Counter()
+    if arguments.faults:
+        print("\nfaults that nothing caught, and why they are harmless:")
+        for accelerator, core, strategy, name in FAULTY:
+            compiled = Case(accelerator, core, strategy, Path(name)).compiled(arguments.cache)
+            if compiled.exists():
+                total += seed_faults(compiled, arguments.faults, 0)
+        print(f"{sum(total.values())} faults seeded: {dict(total)}")
+    times(models, arguments)
+    return 1 if unexplained or total["MISSED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
