@@ -191,7 +191,7 @@ def times(models: list[Path], arguments: argparse.Namespace) -> None:
         inputs = random_inputs(read_model(model.read_bytes()), 1)
         again = clock(lambda s=session: s.run(seed=1))
         host = clock(lambda r=reference, i=inputs: r.run(i))
-        print(f"  {model.stem}: {clock(cold):.2f} / {again:.2f} / {host:.2f}")
+        print(f"  {model.stem}: {clock(cold):.3f} / {again:.3f} / {host:.3f}")
 
 
 def main() -> int:
