@@ -149,7 +149,8 @@ class Scale:
 class OperandScales:
     """
     How ADD and SUB scale their operands: `both` with 16 bits each, or `ifm` / `ifm2` alone with
-    `multiplier >> shift` at full width while the other is shifted left by the hardware.
+    `multiplier >> shift` at full width while the other is shifted left by the hardware. `a` is the IFM's where there
+    are two; IFM and IFM2 are meant as the launch names them, also where it reverses them.
     """
 
     which: Literal["both", "ifm", "ifm2"]
