@@ -100,7 +100,8 @@ class CpuOperator:
         whole = schema.ModelT.InitFromPackedBuf(model.source, 0)
         graph = whole.subgraphs[0]
         operator = graph.operators[index]
-        used = [i for i in dict.fromkeys([*operator.inputs, *operator.outputs]) if i >= 0]
+        inner = [] if operator.intermediates is None else list(operator.intermediates)
+        used = [i for i in dict.fromkeys([*operator.inputs, *operator.outputs, *inner]) if i >= 0]
         numbers = {old: new for new, old in enumerate(used)}
         graph.tensors = [graph.tensors[i] for i in used]
         source = model.operators[index]
@@ -112,7 +113,7 @@ class CpuOperator:
         self.results = list(source.outputs)
         operator.inputs = np.array([numbers.get(i, -1) for i in operator.inputs], np.int32)
         operator.outputs = np.array([numbers.get(i, -1) for i in operator.outputs], np.int32)
-        operator.intermediates = None
+        operator.intermediates = np.array([numbers[i] for i in inner], np.int32) if inner else None
         graph.operators = [operator]
         graph.inputs = np.array([numbers[i] for i in self.feeds], np.int32)
         graph.outputs = np.array([numbers[i] for i in self.results], np.int32)

@@ -67,10 +67,12 @@ class Compiled:
 
 def operator_counts(module: ModuleOp) -> Counter[str]:
     """Operators of the model by name, constants and functions left out."""
+    from npuc.dialects.tfl import BuiltinOp, ConstantOp, NoValueOp, PseudoTensorOp, TflOp
+
     return Counter(
-        op.name
+        op.operator_name.data if isinstance(op, BuiltinOp) else op.name.removeprefix("tfl.").upper()
         for op in module.walk()
-        if op.name.startswith("tfl.") and not op.name.startswith(("tfl.pseudo", "tfl.no_value"))
+        if isinstance(op, TflOp) and not isinstance(op, ConstantOp | PseudoTensorOp | NoValueOp)
     )
 
 
@@ -154,7 +156,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.read_only = _integer(module, "npu.read_only_size")
     left = operator_counts(module)
     summary.npu_operators = sum((before - left).values())
-    summary.cpu_operators = {name.removeprefix("tfl."): count for name, count in left.items()}
+    summary.cpu_operators = dict(left)
     summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
 
 

@@ -53,7 +53,7 @@ def check(model, target: Target, cases: int, key: str) -> None:
     """Compile for one target and compare; models whose CPU operators need LiteRT are left to machines that have it."""
     compiled = compile_tflite(model.path.read_bytes(), target, name=model.path.name)
     expected = [model.operators[i] for i in model.npu]
-    on_cpu = Counter({name.upper(): count for name, count in compiled.summary.cpu_operators.items()})
+    on_cpu = Counter(compiled.summary.cpu_operators)
     elsewhere = [reason for reason in compiled.summary.cpu_reasons if "only the main subgraph" in reason]
     on_cpu.subtract(reason.split()[0].removeprefix("tfl.").upper() for reason in elsewhere)
     fallen = [name for name in set(expected) if on_cpu[name] > model.operators.count(name) - expected.count(name)]
