@@ -11,14 +11,15 @@ run stripe by stripe. A kernel takes scaling, clamp, function and table of its O
            scale <per_channel, double_round> activation <-128, 127> block <16x16x16> : (...) -> tensor<1x24x24x16xi8>
 
 Decisions are optional properties that passes fill in and respect where they stand already: `block`,
-`stripe` (OFM rows per launch), `rolling` (rows of the rolling buffer that holds the result inside a cascade),
-`slices` (OFM depths at which the weights are cut) and `buffers` (how many SRAM buffers the slices pass through).
+`cascade` (the number of the cascade that the kernel is to become part of), `stripe` (OFM rows per launch, at most, in a
+cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `slices` (OFM depths at which
+the weights are cut) and `buffers` (how many SRAM buffers the slices pass through).
 Addresses and registers are not of this level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import prod
 from typing import ClassVar
 
@@ -63,6 +64,7 @@ from npuc.dialects.npu import (
     Window,
     WindowAttr,
 )
+from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
 
 POOL_KINDS = ("max", "average", "sum")
 UNARY_KINDS = ("lrelu", "abs", "clz")
@@ -197,6 +199,7 @@ class ScalesOp(IRDLOperation):
 
 _DECISIONS = (
     Clause("block", attribute="block", payload=BlockAttr),
+    Clause("cascade", attribute="cascade", payload=IntsAttr),
     Clause("stripe", attribute="stripe", payload=IntsAttr),
     Clause("rolling", attribute="rolling", payload=IntsAttr),
 )
@@ -215,6 +218,7 @@ class KernelOp(ClauseOp):
     scale = opt_prop_def(ScaleAttr)
     activation = prop_def(ActivationAttr)
     block = opt_prop_def(BlockAttr)
+    cascade = opt_prop_def(IntsAttr)
     stripe = opt_prop_def(IntsAttr)
     rolling = opt_prop_def(IntsAttr)
     traits = traits_def(Pure())
@@ -238,6 +242,10 @@ class KernelOp(ClauseOp):
         attribute = self.properties.get("window")
         return attribute.data if isinstance(attribute, WindowAttr) else Window()
 
+    def reach(self, value: SSAValue) -> Reach:
+        """Which rows of `value`, a feature map that the kernel reads, its launches read."""
+        return Reach.of(self.sliding, nhwc(value)[0])
+
     def verify_common(self) -> None:
         """Shapes, zero points, activation and table fit each other."""
         maps = self.feature_maps
@@ -255,6 +263,8 @@ class KernelOp(ClauseOp):
         for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
             if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
                 raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")
+        if self.cascade is not None and len(self.cascade.data) != 1:
+            raise VerifyException("a kernel is part of one cascade")
         if self.block is not None and min(self.block.data.height, self.block.data.width, self.block.data.depth) < 1:
             raise VerifyException("a block has at least one element")
 
@@ -407,6 +417,10 @@ class ElementwiseOp(KernelOp):
         _TABLE,
         *_DECISIONS,
     )
+
+    def reach(self, value: SSAValue) -> Reach:
+        height = nhwc(value)[0]
+        return Reach(height, whole=height == 1)
 
     def verify_(self) -> None:
         self.verify_common()
@@ -566,8 +580,8 @@ class YieldOp(IRDLOperation):
 @irdl_op_definition
 class CascadeOp(IRDLOperation):
     """
-    Kernels that run stripe by stripe: a value that stays inside lives in a rolling buffer of `rolling` rows, one
-    that is yielded is a whole feature map.
+    Kernels that run stripe by stripe, on demand of the last one (`npuc.dialects.stripes`): a value that stays inside
+    lives in a rolling buffer of `rolling` rows, one that is yielded, or has no `rolling`, in a whole feature map.
     """
 
     name = "npu_schedule.cascade"
@@ -579,10 +593,61 @@ class CascadeOp(IRDLOperation):
     def __init__(self, body: Region, result_types: Sequence[Attribute]):
         super().__init__(regions=[body], result_types=[list(result_types)])
 
+    @property
+    def kernels(self) -> tuple[KernelOp, ...]:
+        """The kernels of the cascade in program order: the stages of `unrolled`."""
+        return tuple(op for op in self.body.block.ops if isinstance(op, KernelOp))
+
+    @property
+    def yielded(self) -> tuple[SSAValue, ...]:
+        """What leaves the cascade, in the order of its results."""
+        last = self.body.block.last_op
+        assert isinstance(last, YieldOp)
+        return tuple(last.values)
+
+    def unrolled(self) -> Unrolled:
+        """The launches in order; VerifyException if a rolling buffer is too low for what is alive in it."""
+        kernels = self.kernels
+        found = unroll(stages_of(kernels, self.yielded))
+        for op, rows in zip(kernels, found.alive, strict=True):
+            if op.rolling is not None and op.result not in self.yielded and rows > op.rolling.data[0]:
+                raise VerifyException(f"{rows} rows are alive in a rolling buffer of {op.rolling.data[0]}")
+        return found
+
     def verify_(self) -> None:
         last = self.body.block.last_op
         if not isinstance(last, YieldOp) or list(last.operand_types) != list(self.result_types):
             raise VerifyException("a cascade yields exactly its results")
+        for op in self.body.block.ops:
+            if not isinstance(op, KernelOp | ConstantOp | ScalesOp | YieldOp):
+                raise VerifyException(f"a cascade holds kernels and their constants, not {op.name}")
+        self.unrolled()
+
+
+def stages_of(
+    kernels: Sequence[KernelOp], leaving: Collection[SSAValue], stripes: Sequence[int] | None = None
+) -> list[Stage]:
+    """
+    The stages that kernels in program order are in one cascade, the results `leaving` it given.
+
+    `stripes` are rows a launch for each kernel; None takes those that are written on them, or all rows.
+    """
+    index: dict[SSAValue, int] = {op.result: k for k, op in enumerate(kernels)}
+    stages: list[Stage] = []
+    for k, op in enumerate(kernels):
+        height = nhwc(op.result)[0]
+        written = op.stripe.data[0] if op.stripe is not None else height
+        own = op.reach(op.feature_maps[0])
+        stages.append(
+            Stage(
+                height,
+                written if stripes is None else stripes[k],
+                [Input(index[value], op.reach(value)) for value in op.feature_maps if value in index],
+                op.result in leaving,
+                own if own.up > 1 else None,
+            )
+        )
+    return stages
 
 
 NPU_SCHEDULE = Dialect(

@@ -41,7 +41,6 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     ScalesOp,
     SliceOp,
-    YieldOp,
     is_brick,
     nhwc,
 )
@@ -292,17 +291,10 @@ class RegionLowering:
     # -----------------------------------------------------------------------------------------------------------------
 
     def _cascade(self, cascade: CascadeOp) -> None:
-        """
-        Unroll a cascade on demand: before a stripe of a kernel, its producers run just far enough to feed it.
-
-        What stays inside lives in a rolling buffer of as many rows as its producer says; a buffer too low for what its
-        consumers still need is an error.
-        """
-        kernels = [op for op in cascade.body.block.ops if isinstance(op, KernelOp)]
-        others = [op for op in cascade.body.block.ops if not isinstance(op, KernelOp | YieldOp | ConstantOp | ScalesOp)]
-        if others:
-            raise VerifyException(f"a cascade holds kernels, not {others[0].name}")
-        producer: dict[SSAValue, KernelOp] = {op.result: op for op in kernels}
+        """Unroll a cascade; what stays inside lives in a rolling buffer of as many rows as its producer says."""
+        kernels = cascade.kernels
+        launches = cascade.unrolled().launches
+        produced = {op.result for op in kernels}
         for op in kernels:
             if op.rolling is not None and self.storage.root(op.result) is op.result:
                 rows = op.rolling.data[0]
@@ -310,31 +302,9 @@ class RegionLowering:
                 size = rows * self.storage.place(op.result).stride_y
                 self.maps.buffers[op.result] = self.builder.alloc(size, "arena")
         for op in kernels:
-            self._prepare([v for v in op.feature_maps if v not in producer], op.result)
-        done = dict.fromkeys(kernels, 0)
-        consumers = {op: [c for c in kernels if any(v is op.result for v in c.feature_maps)] for op in kernels}
-
-        def produce(op: KernelOp, target: int) -> None:
-            height = nhwc(op.result)[0]
-            step = op.stripe.data[0] if op.stripe is not None else height
-            while done[op] < min(target, height):
-                stop = min(done[op] + step, height)
-                for value in op.feature_maps:
-                    if value in producer:
-                        produce(producer[value], needed_rows(op, value, done[op], stop)[1])
-                if op.rolling is not None:
-                    waiting = [c for c in consumers[op] if done[c] < nhwc(c.result)[0]]
-                    low = min((needed_rows(c, op.result, done[c], done[c] + 1)[0] for c in waiting), default=done[op])
-                    if stop - low > op.rolling.data[0]:
-                        raise VerifyException(
-                            f"{stop - low} rows are alive in a rolling buffer of {op.rolling.data[0]}"
-                        )
-                self._emit_rows(op, done[op], stop)
-                done[op] = stop
-
-        for op in kernels:
-            if not consumers[op] or op.rolling is None:
-                produce(op, nhwc(op.result)[0])
+            self._prepare([v for v in op.feature_maps if v not in produced], op.result)
+        for launch in launches:
+            self._emit_rows(kernels[launch.stage], launch.start, launch.stop)
 
 
 def clamp_to_registers(activation: Activation, ofm_bits: int) -> Activation:
@@ -355,11 +325,3 @@ def ifm_rows(op: KernelOp, start: int, stop: int) -> tuple[int, int, int, int]:
     if low % up:
         raise VerifyException("a stripe of an upscaled IFM starts between two of its rows")
     return low // up, -(-high // up), low - first, max(0, last - height * up)
-
-
-def needed_rows(op: KernelOp, value: SSAValue, start: int, stop: int) -> tuple[int, int]:
-    """Rows [first, last) of `value` that OFM rows [start, stop) of `op` read."""
-    if isinstance(op, ElementwiseOp):
-        return (start, stop) if nhwc(value)[0] != 1 else (0, 1)
-    first, last, _, _ = ifm_rows(op, start, stop)
-    return first, last

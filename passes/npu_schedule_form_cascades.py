@@ -1,0 +1,87 @@
+"""
+Carry out what has been planned: kernels with one `cascade` number move into one `npu_schedule.cascade`.
+
+Assumes `cascade`, `stripe` and `rolling` where somebody, most likely `npu-schedule-plan-cascades`, has written them;
+without them nothing changes. Decides nothing. The cascade takes the place of its last kernel: whatever stands between
+its kernels and needs one of their results moves behind it, and results that are used outside are yielded. An error if
+that is impossible, because a cascade would need its own result, or if a rolling buffer would be too low.
+Leaving it out costs memory and changes no result: a kernel outside of a cascade runs whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.utils.exceptions import PassFailedException, VerifyException
+
+from npuc.dialects.locations import describe
+from npuc.dialects.npu_schedule import CascadeOp, KernelOp, YieldOp
+
+
+@dataclass(frozen=True)
+class NpuScheduleFormCascadesPass(ModulePass):
+    """Move kernels that are planned as cascades into cascades."""
+
+    name = "npu-schedule-form-cascades"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in [f for f in op.ops if isinstance(f, FuncOp)]:
+            for number, members in planned_cascades(function).items():
+                form(number, members)
+
+
+def planned_cascades(function: FuncOp) -> dict[int, list[KernelOp]]:
+    """Kernels of a function that are not in a cascade yet, by the number of the one that they are planned for."""
+    planned: dict[int, list[KernelOp]] = {}
+    for block in function.body.blocks:
+        for op in block.ops:
+            if isinstance(op, KernelOp) and op.cascade is not None:
+                planned.setdefault(op.cascade.data[0], []).append(op)
+    return planned
+
+
+def form(number: int, members: list[KernelOp]) -> CascadeOp:
+    """The cascade of some kernels, given in program order; it replaces them."""
+    inside = set[Operation](members)
+    last = members[-1]
+    behind: list[Operation] = []
+    results = {op.result for op in members}
+    waiting = set[SSAValue](results)
+    op = members[0].next_op
+    while op is not None and op is not last:
+        following = op.next_op
+        if any(operand in waiting for operand in op.operands) and op not in inside:
+            behind.append(op)
+            waiting.update(op.results)
+        op = following
+    for op in members:
+        if any(operand in waiting and operand not in results for operand in op.operands):
+            raise PassFailedException(f"{describe(op)}: cascade {number} needs what is made of its own results")
+    leaving = [op.result for op in members if any(use.operation not in inside for use in op.result.uses)]
+    for op in behind:
+        op.detach()
+    outside = {value: [use for use in value.uses if use.operation not in inside] for value in leaving}
+    place = InsertPoint.after(last)
+    body = Block()
+    for op in members:
+        op.detach()
+        op.cascade = None
+        body.add_op(op)
+    body.add_op(YieldOp(leaving))
+    cascade = CascadeOp(Region(body), [value.type for value in leaving])
+    cascade.location = last.location
+    Rewriter.insert_op([cascade, *behind], place)
+    for value, output in zip(leaving, cascade.outputs, strict=True):
+        for use in outside[value]:
+            use.operation.operands[use.index] = output
+    try:
+        cascade.unrolled()
+    except VerifyException as error:
+        raise PassFailedException(f"{describe(last)}: cascade {number}: {error}") from error
+    return cascade

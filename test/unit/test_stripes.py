@@ -1,0 +1,93 @@
+"""The order in which a cascade runs and the rows alive on the way, against what a rolling buffer would really hold."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npuc.dialects.npu import Window
+from npuc.dialects.stripes import Input, Reach, Stage, unroll
+
+
+@pytest.mark.parametrize(
+    ("window", "stripe", "rows"),
+    [
+        (Window(), 1, 1),
+        (Window(3, 3, top=1), 1, 3),
+        (Window(3, 3, top=1), 4, 6),
+        (Window(3, 3, 2, 2), 1, 3),
+        (Window(3, 3, 2, 2), 2, 5),
+        (Window(5, 5, top=2, dilation_y=2), 1, 9),
+    ],
+)
+def test_one_consumer_keeps_what_its_launch_sees(window: Window, stripe: int, rows: int) -> None:
+    reach = Reach.of(window, 64)
+    height = (64 + 2 * window.top - window.dilated_height) // window.stride_y + 1
+    stages = [Stage(64, stripe * window.stride_y), Stage(height, stripe, [Input(0, reach)], leaves=True)]
+    assert unroll(stages).alive[0] == rows
+
+
+def test_a_skipped_value_keeps_the_lag_of_its_branch() -> None:
+    """x -> 5x5 -> 5x5 -> x + ...: when the sum is made at row r, x has got to row r + 4; one window would see 5 rows."""
+    reach = Reach.of(Window(5, 5, top=2), 32)
+    stages = [
+        Stage(32, 1),
+        Stage(32, 1, [Input(0, reach)]),
+        Stage(32, 1, [Input(1, reach)]),
+        Stage(32, 1, [Input(0, Reach(32)), Input(2, Reach(32))], leaves=True),
+    ]
+    assert unroll(stages).alive == [5, 5, 1, 1]
+
+
+def test_a_broadcast_row_needs_everything_above_it() -> None:
+    """A gate computed from the whole map: nothing can be dropped before it is known."""
+    stages = [
+        Stage(16, 1),
+        Stage(1, 1, [Input(0, Reach(16, window=16))]),
+        Stage(16, 1, [Input(0, Reach(16)), Input(1, Reach(1, whole=True))], leaves=True),
+    ]
+    assert unroll(stages).alive[0] == 16
+
+
+@st.composite
+def cascades(draw: st.DrawFn) -> list[Stage]:
+    """Chains with random windows, some stages with a second operand from further up."""
+    stages = [Stage(draw(st.integers(4, 40)), draw(st.integers(1, 6)))]
+    for _ in range(draw(st.integers(1, 5))):
+        height = stages[-1].height
+        skips = [k for k, s in enumerate(stages[:-1]) if s.height == height]
+        last = len(stages) - 1
+        if skips and draw(st.booleans()):
+            inputs = [Input(draw(st.sampled_from(skips)), Reach(height)), Input(last, Reach(height))]
+            granule = None
+        else:
+            up = draw(st.sampled_from([1, 1, 1, 2]))
+            window = draw(st.integers(1, min(5, height)))
+            stride = draw(st.integers(1, 3)) if up == 1 else 1
+            top = draw(st.integers(0, window - 1))
+            reach = Reach(height, stride, window, top, up)
+            inputs, granule = [Input(last, reach)], reach if up > 1 else None
+            height = (height * up + top - window) // stride + 1
+        stages.append(Stage(height, draw(st.integers(1, 8)), inputs, draw(st.integers(0, 4)) == 0, granule))
+    return stages
+
+
+@settings(max_examples=300, deadline=None)
+@given(cascades())
+def test_rolling_buffers_of_the_rows_alive_never_lose_a_row_that_is_read(stages: list[Stage]) -> None:
+    """Play the launches on buffers of exactly `alive` rows: each row read is the one last written to its slot."""
+    found = unroll(stages)
+    held: list[dict[int, int]] = [{} for _ in stages]
+    done = [0] * len(stages)
+    for index, start, stop in found.launches:
+        stage = stages[index]
+        assert start == done[index]
+        assert start < stop <= min(stage.height, start + stage.stripe + (stage.granule is not None))
+        for producer, reach in stage.inputs:
+            for row in range(reach.first(start), reach.end(stop)):
+                assert held[producer][row % found.alive[producer]] == row
+        for row in range(start, stop):
+            held[index][row % found.alive[index]] = row
+        done[index] = stop
+    for index, stage in enumerate(stages):
+        if stage.leaves or index == len(stages) - 1:
+            assert done[index] == stage.height
