@@ -27,15 +27,11 @@ def test_one_consumer_keeps_what_its_launch_sees(window: Window, stripe: int, ro
 
 
 def test_a_skipped_value_keeps_the_lag_of_its_branch() -> None:
-    """x -> 5x5 -> 5x5 -> x + ...: when the sum is made at row r, x has got to row r + 4; one window would see 5 rows."""
-    reach = Reach.of(Window(5, 5, top=2), 32)
-    stages = [
-        Stage(32, 1),
-        Stage(32, 1, [Input(0, reach)]),
-        Stage(32, 1, [Input(1, reach)]),
-        Stage(32, 1, [Input(0, Reach(32)), Input(2, Reach(32))], leaves=True),
-    ]
-    assert unroll(stages).alive == [5, 5, 1, 1]
+    """x -> three windows of 3x3 -> x + ...: a row of the sum is made when x is three rows further; a window sees 3."""
+    reach = Reach.of(Window(3, 3, top=1), 32)
+    branch = [Stage(32, 1, [Input(k, reach)]) for k in range(3)]
+    total = Stage(32, 1, [Input(0, Reach(32)), Input(3, Reach(32))], leaves=True)
+    assert unroll([Stage(32, 1), *branch, total]).alive == [4, 3, 3, 1, 1]
 
 
 def test_a_broadcast_row_needs_everything_above_it() -> None:
