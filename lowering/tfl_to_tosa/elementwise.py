@@ -129,8 +129,8 @@ def minimum_maximum(build: Builder, op: tfl.MinimumOp | tfl.MaximumOp) -> list[S
 
 
 def absolute(build: Builder, op: tfl.AbsOp) -> list[SSAValue]:
-    """ABS: of the value less its zero point, rescaled where the scales differ."""
+    """ABS: of the value less its zero point, rescaled by the float32 quotient of the scales."""
     x, output = per_tensor(op.input), per_tensor(op.output)
     magnitude = build.insert(tosa.AbsOp(build.widen(build.storage(op.input), x.zero_point)))
-    scale = fixed_point.UNIT if x.scale == output.scale else _quantize(x.scale / output.scale)
+    scale = _quantize(to_float32(x.scale / output.scale))
     return [build.rescale(magnitude, output.storage_type, scale, output_zp=output.zero_point)]
