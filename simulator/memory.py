@@ -32,8 +32,9 @@ class Report:
     """
     One rule broken by a stream that could still be executed.
 
-    `kind` is one of hazard, uninitialised, shram, read-only, alignment, overflow, redundant; `words` are the words of
-    the operations involved, the last of them the one that breaks the rule, `operator` the TFLite operator's index.
+    `kind` is one of hazard, uninitialised, shram, alignment, overflow, inferred (a rule that is not proven decided the
+    result); `words` are the words of the operations involved, the last of them the one that breaks the rule,
+    `operator` the TFLite operator's index.
     """
 
     kind: str

@@ -735,3 +735,14 @@ def test_a_thousand_mutated_payloads_are_refused_or_run():
             harmless += 1
     assert refused + harmless == 1000
     assert refused > 300
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(1 << 31, []), (0x7FFFE000, ["inferred"])])
+def test_8_bit_addition_with_16_bit_scales_is_reported_where_no_rule_is_proven(scale: int, expected: list[str]):
+    asm = Assembler()
+    ifm = place("IFM", 0x100, (16, 16, 1)), place("IFM2", 0x200, (16, 16, 1))
+    ofm = place("OFM", 0x1000, (16, 16, 1), scale_mode=1)
+    # (a + b) / 2, where rounding twice turns what the second scale leaves just below a half into a tie.
+    asm.kernel("ELEMENTWISE", 1, ofm, ifm[0], **ifm[1], OPA_SCALE=32768, OPB_SCALE=32768, OFM_SCALE=scale | 47 << 32)
+    a = np.arange(-128, 128, dtype=np.int8).reshape(16, 16, 1)
+    assert kinds(asm, memory=arena((0x100, to_bytes(a)), (0x200, to_bytes(np.roll(a, 1))))) == expected
