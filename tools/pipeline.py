@@ -12,12 +12,15 @@ LOWERING = (
     "tfl-partition",
     "convert-tfl-to-tosa",
     "tosa-fold-pad",
+    "tosa-fold-pad",
     "convert-tosa-to-npu-schedule",
     "convert-tfl-to-npu-schedule",
 )
 SCHEDULE = (
     "npu-schedule-fuse-activations",
     "npu-schedule-fold-views",
+    "npu-schedule-select-formats",
+    "npu-schedule-select-blocks",
 )
 COMMANDS = (
     "convert-npu-schedule-to-npu-cmd",
@@ -28,14 +31,7 @@ COMMANDS = (
 )
 EMIT = "convert-npu-cmd-to-tfl"
 
-OPTIONAL = frozenset(
-    {
-        "tosa-fold-pad",
-        "npu-schedule-fuse-activations",
-        "npu-schedule-fold-views",
-        "npu-cmd-set-blockdep",
-    }
-)
+OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-set-blockdep"})
 """Passes that only optimise: the result is exact without any of them."""
 
 
