@@ -15,11 +15,12 @@ config.suffixes = [".mlir", ".test"]
 config.excludes = ["npuc", "build", "Inputs", "models", "docs", "bench"]
 
 config.environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-config.environment["PYTHONPATH"] = ROOT
 config.environment["OPENBLAS_NUM_THREADS"] = "1"
 for tool in ("npu-opt", "npu-compile", "npu-run", "npu-profile"):
     module = "npuc.tools." + tool.replace("-", "_")
-    config.substitutions.append((rf"(?<![\w/.-]){tool}(?![\w.-])", f"{sys.executable} -m {module}"))
+    # The path is given to each command, because lit's own `cat` and `diff` overwrite that of the environment.
+    command = f"env PYTHONPATH={ROOT} {sys.executable} -m {module}"
+    config.substitutions.append((rf"(?<![\w/.-]){tool}(?![\w.-])", command))
 config.substitutions.append(("%models", os.path.join(ROOT, "test", "models")))
 
 # Arm's tosa-opt is a peer that some tests hold our text against; the suite passes without it.

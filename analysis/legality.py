@@ -63,7 +63,8 @@ def operator_name(op: Operation) -> str:
 
 def _refuse(rule: str, value: SSAValue) -> NoReturn:
     shape = "x".join("?" if size == DYNAMIC_INDEX else str(size) for size in _shape(value))
-    raise _Refused(f"{rule}: tensor '{tfl.tensor_name(value)}' ({shape})")
+    name = " ".join(tfl.tensor_name(value).split())
+    raise _Refused(f"{rule}: tensor '{name}' ({shape})")
 
 
 def _require(condition: bool, rule: str, value: SSAValue) -> None:

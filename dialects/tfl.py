@@ -224,9 +224,9 @@ class ConstantOp(TflOp, ABC):
 
 def _print_constant(value: Attribute, printer: Printer) -> None:
     # xDSL reads a hexadecimal element of a float `dense` as an integer's value, and prints NaN, infinities and
-    # whole numbers of more than nine digits so. Its hexadecimal form of the whole constant has no such trap.
+    # whole numbers of more than six digits so. Its hexadecimal form of the whole constant has no such trap.
     if isinstance(value, DenseIntOrFPElementsAttr) and len(value) <= 100:
-        if any(isinstance(v, float) and not abs(v) < 1e9 for v in value.get_values()):
+        if any(isinstance(v, float) and not abs(v) < 1e6 for v in value.get_values()):
             printer.print_string(f'dense<"0x{value.data.data.hex().upper()}"> : ')
             printer.print_attribute(value.type)
             return

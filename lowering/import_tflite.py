@@ -189,7 +189,7 @@ def table_attribute(name: str, values: Table, symbols: list[str]) -> DictionaryA
 
 def float_array(values: Sequence[float]) -> Attribute:
     """`array<f32: ...>`, or the bytes where the textual form of some value would not read back."""
-    if all(abs(value) < 1e9 for value in values):
+    if all(abs(value) < 1e6 for value in values):
         return DenseArrayBase.from_list(f32, values)
     return ConstBytesAttr(struct.pack(f"<{len(values)}f", *values))
 

@@ -167,7 +167,7 @@ def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = Non
     try:
         return import_tflite(data)
     except TFLiteError as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(format_error(error, name)) from None
 
 
 def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
