@@ -1,7 +1,8 @@
 """
 `npu-schedule-fuse-activations`: clamps and tables become part of the kernel before them.
 
-Assumes: a clamp or a table by itself is an average pool of one element that scales by 1, as the conversions write it.
+Assumes: a clamp or a table by itself is an average pool of one element that scales by 1 (in whatever way that is
+written), as the conversions write it.
 Decides: where the only user of a kernel's result is such a pool, the kernel clamps (both clamps, one after the other,
 are one) and looks up itself; at most one table a kernel.
 Leaves: pools after a result that others read too, after 32-bit results, and a clamp after a table.
@@ -40,7 +41,8 @@ def only_activates(op: PoolOp) -> bool:
     return (
         op.kind.data == "average"
         and op.window.data == Window()
-        and (scale.multiplier, scale.shift, zero_point) == (1, 0, same)
+        and zero_point == same
+        and scale.multiplier == 1 << (scale.shift or 0)
         and op.activation.data.function in ("none", "table")
         and all(decision is None for decision in (op.block, op.stripe, op.rolling))
     )
