@@ -27,6 +27,11 @@ from npuc.dialects.quant import UniformQuantizedType, quantization
 MAX_DIMENSION = 65535
 MAX_WEIGHT_SUM = 127 * 65536
 """Greatest sum of the absolute weights of one output channel: beyond it the 32-bit accumulator could overflow."""
+MAX_STRIDE = 3
+MAX_LAUNCHES = 64
+"""Most kernels that one operator is split into for the sake of its strides."""
+MAX_SPREAD_WEIGHTS = 1 << 18
+"""Most weights of the convolution that stands for a depthwise one with a depth multiplier."""
 
 
 class _Refused(Exception):
@@ -127,10 +132,13 @@ def _check_tensors(op: Operation) -> None:
     for value in (*feature_maps, *op.results):
         element, shape = _element(value), _shape(value)
         _require(not element.is_per_axis, "feature maps must be quantised per tensor", value)
-        _require(element.data.storage_width in (8, 16), "feature maps must be of 8 or 16 bit integers", value)
-        _require(element.data.signed or element.data.storage_width == 8, "16 bit integers must be signed", value)
-        if element.data.storage_width == 16:
-            _require(element.zero_point == 0, "16 bit tensors must have the zero point 0", value)
+        width = element.data.storage_width
+        # A 32-bit value is rescaled by a multiplication.
+        wide = isinstance(op, tfl.QuantizeOp) and value is op.input
+        _require(width in (8, 16) or (width == 32 and wide), "feature maps must be of 8 or 16 bit integers", value)
+        _require(element.data.signed or width == 8, f"{width} bit integers must be signed", value)
+        if width > 8:
+            _require(element.zero_point == 0, f"{width} bit tensors must have the zero point 0", value)
         _require(DYNAMIC_INDEX not in shape, "shapes must be constant", value)
         _require(-1 not in _shape_signature(value)[1:], "only the first dimension may be open", value)
         _require(len(shape) <= 4, "tensors must have at most 4 dimensions", value)
@@ -247,14 +255,22 @@ def _check_window(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp) -> None:
     stride_h, stride_w = _strides(op)
     dilation_h, dilation_w = op.dilation_h_factor.value.data, op.dilation_w_factor.value.data
     _require(min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "strides and dilations must be positive", op.output)
-    if max(stride_h, stride_w) > 3:
-        _refuse(f"the stride must be at most 3, not {stride_h}x{stride_w}", op.output)
+    _check_launches(op, (stride_h, stride_w))
     _, height, width, _ = _shape(op.filter)
     height, width = (height - 1) * dilation_h + 1, (width - 1) * dilation_w + 1
     _require(height <= 64, f"the dilated kernel must be at most 64 high, not {height}", op.filter)
     _require(
         height * width <= 4096, f"the dilated kernel must have at most 4096 elements, not {height}x{width}", op.filter
     )
+
+
+def _check_launches(op: tfl.TflOp, strides: tuple[int, int]) -> None:
+    """A stride that the machine lacks costs a kernel for each row, or column, of the output."""
+    output = op.results[0]
+    sizes = _shape(output)[1:3]
+    launches = math.prod(size for size, stride in zip(sizes, strides, strict=True) if stride > MAX_STRIDE)
+    if launches > MAX_LAUNCHES:
+        _refuse(f"strides beyond {MAX_STRIDE} make at most {MAX_LAUNCHES} rows or columns, not {launches}", output)
 
 
 def _check_conv_2d(op: tfl.Conv2DOp) -> None:
@@ -267,8 +283,9 @@ def _check_depthwise_conv_2d(op: tfl.DepthwiseConv2DOp) -> None:
     _check_weights(op)
     _check_window(op)
     channels, depth = _shape(op.input)[3], _shape(op.filter)[3]
-    multiplied = depth == channels or channels == 1
-    _require(multiplied, "the depth multiplier must be 1 unless the input has one channel", op.filter)
+    # Several results a channel are those of a convolution in which all other weights are 0.
+    fits = depth in (channels, 0) or channels * math.prod(_shape(op.filter)) <= MAX_SPREAD_WEIGHTS
+    _require(fits and depth % channels == 0, "a depth multiplier beyond 1 needs a smaller kernel", op.filter)
     _require(_shape(op.filter)[0] == 1, "depthwise weights must begin with a dimension of 1", op.filter)
 
 
@@ -316,8 +333,7 @@ def _check_pool(op: tfl.PoolOp) -> None:
     stride_h, stride_w = _strides(op)
     height, width = op.filter_height.value.data, op.filter_width.value.data
     _require(min(stride_h, stride_w, height, width) >= 1, "strides and windows must be positive", op.input)
-    if max(stride_h, stride_w) > 3 and _shape(op.output)[1:3] != (1, 1):
-        _refuse(f"the stride must be at most 3, not {stride_h}x{stride_w}", op.output)
+    _check_launches(op, (stride_h, stride_w))
     if isinstance(op, tfl.AveragePool2DOp) and op.padding.data == "SAME":
         if max(height, width) > 8:
             _refuse(f"the window must be at most 8x8 with padding SAME, not {height}x{width}", op.input)
@@ -341,8 +357,20 @@ def _check_binary(op: tfl.BinaryOp) -> None:
         _require(one == other or 1 in (one, other), "operands must be equal in size, or 1, along each axis", op.rhs)
     expected = tuple(max(sizes) for sizes in zip(*padded, strict=True))
     _require_shape(op.output, expected)
-    if expected not in padded:
-        _refuse("only one operand may be broadcast", op.lhs)
+
+
+def _check_sum(op: tfl.AddOp | tfl.SubOp) -> None:
+    _check_binary(op)
+    if _element(op.output).data.storage_width == 16 and op.pot_scale_int16:
+        scales = [_element(value).scale for value in (op.lhs, op.rhs, op.output)]
+        if all(math.frexp(scale)[0] == 0.5 for scale in scales):
+            _require(max(scales[:2]) == scales[2], "the greater scale must be the result's", op.output)
+
+
+def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
+    _check_unary(op)
+    if _element(op.input).data.storage_width == 16:
+        _require(op.alpha.value.data >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
 
 
 def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
@@ -528,7 +556,7 @@ def _typed(op_type: type[OpT], rule: Callable[[OpT], None]) -> tuple[type[OpT], 
 _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
     [
         _typed(tfl.AbsOp, _check_unary),
-        _typed(tfl.AddOp, _check_binary),
+        _typed(tfl.AddOp, _check_sum),
         _typed(tfl.AveragePool2DOp, _check_pool),
         _typed(tfl.ConcatenationOp, _check_concatenation),
         _typed(tfl.Conv2DOp, _check_conv_2d),
@@ -536,7 +564,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.ExpandDimsOp, _check_expand_dims),
         _typed(tfl.FullyConnectedOp, _check_fully_connected),
         _typed(tfl.HardSwishOp, _check_hard_swish),
-        _typed(tfl.LeakyReluOp, _check_unary),
+        _typed(tfl.LeakyReluOp, _check_leaky_relu),
         _typed(tfl.LogisticOp, _check_unary),
         _typed(tfl.MaxPool2DOp, _check_pool),
         _typed(tfl.MaximumOp, _check_minimum_maximum),
@@ -555,7 +583,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.SplitOp, _check_split),
         _typed(tfl.SqueezeOp, _check_squeeze),
         _typed(tfl.StridedSliceOp, _check_strided_slice),
-        _typed(tfl.SubOp, _check_binary),
+        _typed(tfl.SubOp, _check_sum),
         _typed(tfl.TanhOp, _check_unary),
         _typed(tfl.TransposeConvOp, _check_transpose_conv),
     ]

@@ -7,16 +7,20 @@ written from the rules alone and shares nothing with the compiler or the simulat
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from golden import interpreter, make_inputs, run
+from network import Network
 from numpy.typing import NDArray
+from tiny_writer import Tensor
 from xdsl.context import Context
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
+from npuc.analysis.legality import cpu_reason
 from npuc.analysis.storage import Storage
 from npuc.dialects.constants import as_numpy, numpy_dtype
 from npuc.dialects.npu import Scale, Window
@@ -33,6 +37,7 @@ from npuc.dialects.npu_schedule import (
     ScalesOp,
     SliceOp,
 )
+from npuc.dialects.tfl import TflOp
 from npuc.lowering.import_tflite import import_tflite
 from npuc.registry import all_passes
 
@@ -253,8 +258,8 @@ def execute(function: FuncOp, inputs: list[Array]) -> list[Array]:
 PIPELINE = ("convert-tfl-to-tosa", "convert-tosa-to-npu-schedule", "convert-tfl-to-npu-schedule")
 
 
-def lower(path: Path, passes: tuple[str, ...] = PIPELINE) -> FuncOp:
-    module = import_tflite(path.read_bytes())
+def lower(data: bytes, passes: tuple[str, ...] = PIPELINE) -> FuncOp:
+    module = import_tflite(data)
     for name in passes:
         all_passes()[name]()().apply(Context(), module)
         module.verify()
@@ -282,7 +287,73 @@ def test_every_model_of_npu_operators_alone(each_model: Any, passes: tuple[str, 
     model = each_model
     if not model.comparisons or len(model.npu) != len(model.operators):
         pytest.skip("not wholly for the NPU")
-    function = lower(model.path, passes)
+    function = lower(model.path.read_bytes(), passes)
     storage = Storage(function)
     assert all(storage.root(value) in storage.roots for value in function.body.block.last_op.operands)
     assert compare(function, model.golden()) == model.comparisons
+
+
+def mean(n: Network, x: Tensor, axes: list[int]) -> Tensor:
+    shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    return n.add_op("MEAN", [x, n.ints("axes", axes)], [n.tensor("mean", shape, x.scales()[0] * 0.7)], keep_dims=True)
+
+
+def resize(n: Network, x: Tensor, size: tuple[int, int], **options: bool) -> Tensor:
+    shape = (1, *size, x.shape[3])
+    return n.add_op("RESIZE_NEAREST_NEIGHBOR", [x, n.ints("size", size)], [n.like(x, "resize", shape)], **options)
+
+
+def softmax(n: Network, x: Tensor, beta: float) -> Tensor:
+    zero = -128 if n.dtype == "int8" else 0
+    return n.add_op("SOFTMAX", [x], [n.tensor("softmax", x.shape, 1 / 256, zero)], beta=beta)
+
+
+ODD: dict[str, Callable[[Network], Tensor]] = {
+    "wide_stride_valid": lambda n: n.conv(n.input((1, 9, 24, 3)), 5, (3, 6), (2, 4), "VALID"),
+    "wide_stride_same": lambda n: n.conv(n.input((1, 23, 19, 3)), 5, (5, 3), (4, 5)),
+    "wide_stride_depthwise": lambda n: n.depthwise(n.input((1, 23, 19, 3)), (3, 5), (7, 4)),
+    "wide_stride_average_pool": lambda n: n.pool("AVERAGE_POOL_2D", n.input((1, 21, 17, 3)), (5, 4), (5, 4), "SAME"),
+    "wide_stride_max_pool": lambda n: n.pool("MAX_POOL_2D", n.input((1, 21, 17, 3)), (5, 4), (4, 6), "VALID"),
+    "depth_multiplier": lambda n: n.depthwise(n.input((1, 6, 7, 5)), multiplier=3),
+    "dilation_3": lambda n: n.conv(n.input((1, 14, 12, 3)), 4, dilation=(3, 4)),
+    "dilation_6_depthwise": lambda n: n.depthwise(n.input((1, 16, 12, 3)), dilation=(6, 1)),
+    "transposed_one_row": lambda n: n.transpose_conv(n.input((1, 1, 7, 5)), 4, (3, 4), (1, 2), "VALID"),
+    "transposed_5x5": lambda n: n.transpose_conv(n.input((1, 4, 5, 3)), 4, (5, 5), (2, 2)),
+    "add_both_broadcast": lambda n: n.binary("ADD", n.input((1, 4, 1, 6)), n.input((1, 1, 5, 6))),
+    "sub_both_broadcast": lambda n: n.binary("SUB", n.input((1, 1, 5, 1)), n.input((1, 4, 1, 6))),
+    "mul_ranks": lambda n: n.binary("MUL", n.input((5, 6)), n.input((1, 4, 1, 6))),
+    "mean_tall": lambda n: mean(n, n.input((1, 70, 6, 4)), [1, 2]),
+    "mean_tall_only_height": lambda n: mean(n, n.input((1, 70, 6, 4)), [1]),
+    "mean_many": lambda n: mean(n, n.input((1, 80, 90, 2)), [1, 2]),
+    "mean_depth": lambda n: mean(n, n.input((1, 5, 1, 33)), [3]),
+    "mean_rank_3": lambda n: mean(n, n.input((4, 1, 9)), [2]),
+    "resize_8": lambda n: resize(n, n.input((1, 3, 2, 5)), (24, 16)),
+    "resize_8_align_corners": lambda n: resize(n, n.input((1, 3, 2, 5)), (17, 9), align_corners=True),
+    "resize_one_axis": lambda n: resize(n, n.input((1, 1, 5, 3)), (1, 20)),
+    "resize_from_1x1": lambda n: resize(n, n.input((1, 1, 1, 3)), (5, 7)),
+    "softmax_sharp": lambda n: softmax(n, n.input((3, 40), scale=0.9), 2.5),
+    "softmax_flat": lambda n: softmax(n, n.input((1, 2, 3, 10), scale=0.001), 0.5),
+    "softmax_one_class": lambda n: softmax(n, n.input((4, 1)), 1.0),
+    "pad_all_sides": lambda n: n.pad(n.input((1, 3, 4, 5)), [(0, 0), (1, 2), (3, 0), (2, 1)]),
+    "concat_rank_2": lambda n: n.concat([n.input((3, 4), 0.1, 0), n.input((2, 4), 0.1, 0)], 0),
+    "split_rank_3": lambda n: n.concat(n.split(n.input((4, 6, 5)), 2, 1)[::-1], 0),
+}
+
+
+@pytest.mark.parametrize("passes", [PIPELINE, OPTIMISED], ids=["plain", "fused"])
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_odd_forms(name: str, dtype: str, passes: tuple[str, ...]) -> None:
+    """Shapes, strides and parameters beyond what networks usually have, held against LiteRT itself."""
+    pytest.importorskip("ai_edge_litert")
+    if dtype == "int16" and name.startswith("softmax"):
+        pytest.skip("not of 16 bits")
+    network = Network(list(ODD).index(name), dtype)
+    data = network.model(ODD[name](network)).to_bytes()
+    for op in import_tflite(data).walk():
+        if isinstance(op, TflOp) and op.operands:
+            assert cpu_reason(op) is None
+    litert = interpreter(data)
+    cases = make_inputs(litert, 1)
+    function = lower(data, passes)
+    assert compare(function, [(case, run(litert, case)) for case in cases]) == len(cases)
