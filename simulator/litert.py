@@ -1,12 +1,13 @@
 """
 LiteRT as the host: runs the operators that stay on the CPU, and the original model as the reference.
 
-LiteRT is an optional dependency (extra `run`); it is imported when first needed, and its absence is a HostError.
+LiteRT is an optional dependency (extra `run`); it is imported when first needed, and its absence is a HostError. What
+it refuses, TFLM runs where `tflite-micro` is installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,32 +33,83 @@ _SVDF = "27"
 _SVDF_STATE = 4
 
 
-def _interpreter(data: bytes, keep_all: bool = False) -> Any:
-    module, _ = _modules()
-    parsed = read_model(data)
-    for operator in parsed.operators:
-        if operator.kind == _SVDF and parsed.tensors[operator.inputs[_SVDF_STATE]].dtype.itemsize == 1:
-            # LiteRT takes the state for 16-bit and writes beyond it; TFLM knows 8-bit states.
-            raise HostError(f"LiteRT cannot run operator {operator.index}: an SVDF with an 8-bit state")
-    try:
-        found = module.Interpreter(
-            model_content=data,
-            experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=keep_all,
-            num_threads=1,
-        )
-        found.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise HostError(f"LiteRT refuses the model: {' '.join(str(error).split())}") from None
-    return found
+class _LiteRt:
+    """LiteRT's reference kernels on one model; tensors by position."""
+
+    def __init__(self, data: bytes, keep_all: bool):
+        module, _ = _modules()
+        parsed = read_model(data)
+        for operator in parsed.operators:
+            if operator.kind == _SVDF and parsed.tensors[operator.inputs[_SVDF_STATE]].dtype.itemsize == 1:
+                # LiteRT takes the state for 16-bit and writes beyond it; TFLM knows 8-bit states.
+                raise HostError(f"LiteRT cannot run operator {operator.index}: an SVDF with an 8-bit state")
+        try:
+            self._interpreter = module.Interpreter(
+                model_content=data,
+                experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
+                experimental_preserve_all_tensors=keep_all,
+                num_threads=1,
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise HostError(f"LiteRT refuses the model: {' '.join(str(error).split())}") from None
+
+    def run(self, inputs: Sequence[NDArray]) -> list[NDArray]:
+        found = self._interpreter
+        for value, detail in zip(inputs, found.get_input_details(), strict=True):
+            found.set_tensor(detail["index"], value.reshape(detail["shape"]))
+        found.reset_all_variables()
+        try:
+            found.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise HostError(f"LiteRT fails: {' '.join(str(error).split())}") from None
+        return [found.get_tensor(detail["index"]) for detail in found.get_output_details()]
+
+    def tensors(self) -> list[tuple[str, NDArray]]:
+        kept: list[tuple[str, NDArray]] = []
+        for detail in self._interpreter.get_tensor_details():
+            try:
+                kept.append((detail["name"], self._interpreter.get_tensor(detail["index"])))
+            except ValueError:  # a tensor without data, such as an unused optional one
+                continue
+        return kept
 
 
-def _invoke(interpreter: Any) -> None:
-    interpreter.reset_all_variables()
+class _Tflm:
+    """TFLM's kernels on one model; of the tensors only the outputs can be seen."""
+
+    def __init__(self, data: bytes, refusal: HostError):
+        try:
+            from tflite_micro import runtime  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise refusal from None
+        model = read_model(data)
+        self._names = [model.tensors[i].name for i in model.outputs]
+        arena = 16384 + 4 * sum(tensor.bytes for tensor in model.tensors if tensor.data is None)
+        try:
+            self._interpreter = runtime.Interpreter.from_bytes(data, arena_size=arena)
+        except RuntimeError as error:
+            raise HostError(f"{refusal}; and TFLM refuses the model: {error}") from None
+        self._outputs: list[NDArray] = []
+
+    def run(self, inputs: Sequence[NDArray]) -> list[NDArray]:
+        self._interpreter.reset()
+        for position, value in enumerate(inputs):
+            shape = self._interpreter.get_input_details(position)["shape"]
+            self._interpreter.set_input(np.ascontiguousarray(value).reshape(shape), position)
+        self._interpreter.invoke()
+        self._outputs = [self._interpreter.get_output(i) for i in range(len(self._names))]
+        return self._outputs
+
+    def tensors(self) -> list[tuple[str, NDArray]]:
+        return list(zip(self._names, self._outputs, strict=True))
+
+
+def _host(data: bytes, keep_all: bool = False) -> _LiteRt | _Tflm:
     try:
-        interpreter.invoke()
-    except (ValueError, RuntimeError) as error:
-        raise HostError(f"LiteRT fails: {' '.join(str(error).split())}") from None
+        return _LiteRt(data, keep_all)
+    except HostError as refusal:
+        return _Tflm(data, refusal)
 
 
 def _pack(model: Any) -> bytes:
@@ -119,44 +171,26 @@ class CpuOperator:
         graph.outputs = np.array([numbers[i] for i in self.results], np.int32)
         whole.signatureDefs = None
         whole.metadata = None
-        self._interpreter = _interpreter(_pack(whole))
+        self._host = _host(_pack(whole))
 
     def run(self, values: Mapping[int, NDArray]) -> dict[int, NDArray]:
         """Feeds tensors by their index in the compiled file; gives the operator's outputs likewise."""
-        found = self._interpreter
-        details = found.get_input_details()
-        for index, detail in zip(self.feeds, details, strict=True):
-            found.set_tensor(detail["index"], values[index].reshape(detail["shape"]))
-        _invoke(found)
-        outputs = found.get_output_details()
-        return {i: found.get_tensor(detail["index"]) for i, detail in zip(self.results, outputs, strict=True)}
+        return dict(zip(self.results, self._host.run([values[i] for i in self.feeds]), strict=True))
 
 
 class Reference:
-    """The original model in LiteRT's reference kernels, every intermediate tensor kept."""
+    """The original model in reference kernels: LiteRT's, every intermediate tensor kept, or else TFLM's."""
 
     def __init__(self, data: bytes):
         try:
-            self._interpreter = _interpreter(data, keep_all=True)
+            self._host = _LiteRt(data, keep_all=True)
         except HostError:
-            self._interpreter = _interpreter(_without_bad_axes(data), keep_all=True)
-        self.input_details: list[dict[str, Any]] = self._interpreter.get_input_details()
-        self.output_details: list[dict[str, Any]] = self._interpreter.get_output_details()
+            self._host = _host(_without_bad_axes(data), keep_all=True)
 
     def run(self, inputs: Mapping[int, NDArray]) -> list[NDArray]:
         """Outputs by position, for inputs by position."""
-        found = self._interpreter
-        for position, detail in enumerate(self.input_details):
-            found.set_tensor(detail["index"], inputs[position].reshape(detail["shape"]))
-        _invoke(found)
-        return [found.get_tensor(detail["index"]) for detail in self.output_details]
+        return self._host.run([inputs[position] for position in range(len(inputs))])
 
     def tensors(self) -> list[tuple[str, NDArray]]:
         """Every tensor of the last run as (name, values), in the order of the file."""
-        kept: list[tuple[str, NDArray]] = []
-        for detail in self._interpreter.get_tensor_details():
-            try:
-                kept.append((detail["name"], self._interpreter.get_tensor(detail["index"])))
-            except ValueError:  # a tensor without data, such as an unused optional one
-                continue
-        return kept
+        return self._host.tensors()
