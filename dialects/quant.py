@@ -14,6 +14,7 @@ values; they print with as few digits as read back to exactly the same float32.
 import math
 import struct
 from dataclasses import dataclass
+from functools import cache
 
 from xdsl.dialects.builtin import (
     Float32Type,
@@ -100,7 +101,7 @@ class UniformQuantizedType(Data[UniformQuantization], TypeAttribute):
     @property
     def storage_type(self) -> IntegerType:
         """`i8`, `i16` ... for signed storage, `ui8` ... for unsigned: as the lower levels spell it."""
-        return IntegerType(self.data.storage_width, Signedness.SIGNLESS if self.data.signed else Signedness.UNSIGNED)
+        return _storage_type(self.data.storage_width, self.data.signed)
 
     @property
     def expressed_type(self) -> Float32Type:
@@ -203,6 +204,11 @@ class UniformQuantizedType(Data[UniformQuantization], TypeAttribute):
             axis,
             storage_range,
         )
+
+
+@cache
+def _storage_type(width: int, signed: bool) -> IntegerType:
+    return IntegerType(width, Signedness.SIGNLESS if signed else Signedness.UNSIGNED)
 
 
 def _is_signed(storage: IntegerType) -> bool:

@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.dialects import tfl, tosa
-from npuc.dialects.constants import from_bytes, from_numpy
+from npuc.dialects.constants import from_bytes, from_numpy, numpy_dtype
 from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, quantization, storage_tensor
 from npuc.lowering import fixed_point
 
@@ -39,6 +39,7 @@ class Builder:
         self.at: Operation
         self._storage: dict[SSAValue, SSAValue] = {}
         self._constants: dict[Attribute, SSAValue] = {}
+        self._numbers: dict[tuple[int, Attribute], SSAValue] = {}
         self._shapes: dict[tuple[int, ...], SSAValue] = {}
 
     def insert(self, op: Operation) -> SSAValue:
@@ -88,9 +89,11 @@ class Builder:
 
     def number(self, value: int, element_type: Attribute) -> SSAValue:
         """A constant of one element."""
-        from npuc.dialects.constants import numpy_dtype
-
-        return self.array(np.array([value], numpy_dtype(element_type)), element_type)
+        found = self._numbers.get((value, element_type))
+        if found is None:
+            found = self.array(np.array([value], numpy_dtype(element_type)), element_type)
+            self._numbers[value, element_type] = found
+        return found
 
     def reshaped_constant(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
         """A constant operand's integers in another shape, the bytes untouched."""
@@ -140,20 +143,25 @@ class Builder:
 
         `scale` is a multiplier and a shift, or arrays of them with one element or one a channel.
         """
-        multiplier, shift = np.atleast_1d(scale[0]), np.atleast_1d(scale[1])
-        if (multiplier == multiplier[0]).all() and (shift == shift[0]).all():
-            multiplier, shift = multiplier[:1], shift[:1]
+        width = i32 if scale32 else i16
         source = tensor_type(value)
+        if isinstance(scale[0], int):
+            channels, multiplier, shift = 1, self.number(scale[0], width), self.number(int(scale[1]), i8)
+        else:
+            multipliers, shifts = scale[0], np.asarray(scale[1])
+            if (multipliers == multipliers[0]).all() and (shifts == shifts[0]).all():
+                multipliers, shifts = multipliers[:1], shifts[:1]
+            channels, multiplier, shift = multipliers.size, self.array(multipliers, width), self.array(shifts, i8)
         return self.insert(
             tosa.RescaleOp(
                 value,
-                self.array(multiplier.astype(np.int32 if scale32 else np.int16), i32 if scale32 else i16),
-                self.array(shift.astype(np.int8), i8),
+                multiplier,
+                shift,
                 self.number(input_zp, source.element_type),
                 self.number(output_zp, element_type),
                 TensorType(element_type, list(source.get_shape())),
                 rounding_mode=rounding,
-                per_channel=multiplier.size > 1,
+                per_channel=channels > 1,
                 scale32=scale32,
             )
         )
