@@ -59,10 +59,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled model and what is to be said about it."""
+    """
+    A compiled model and what is to be said about it; `parts` are the same bytes as files for whoever loads them by
+    hand: a driver payload for each region, the read-only memory, and a description of the memories.
+    """
 
     data: bytes
     summary: Summary
+    parts: dict[str, bytes]
 
 
 def operator_counts(module: ModuleOp) -> Counter[str]:
@@ -96,6 +100,7 @@ def compile_tflite(
     passes: str | None = None,
     verify_each: bool = False,
     dump: str | None = None,
+    want_parts: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Compiled:
     """
@@ -104,22 +109,30 @@ def compile_tflite(
     `passes` takes the place of the whole pipeline, the target included. Raises UserError, one line, for whatever its
     caller can do something about; `progress` is called with the index and number of passes and the pass's name.
     """
+    from npuc.dialects.tfl import CustomOp
+    from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
+
     target = target or Target()
     ctx = driver.make_context()
     module = driver.load_module(ctx, data, name, "tflite")
-    if any(op.name == "npu_cmd.program" for op in module.ops):
+    if any(isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE for op in module.walk()):
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
     chain = driver.parse_passes(passes or pipeline(target), driver.available_passes())
     module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
     files = driver.IrDump(dump) if dump is not None else None
     summary = Summary(target.accelerator)
+    found: dict[str, bytes] = {}
 
     def started(index: int, pass_: ModulePass) -> None:
         if progress is not None:
             progress(index, len(chain), pass_.name)
         if pass_.name == EMIT:
             _observe(module, before, summary)
+            if want_parts:
+                from npuc.lowering.emit import parts
+
+                found.update(parts(module))
 
     def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
         if files is not None:
@@ -132,12 +145,14 @@ def compile_tflite(
     try:
         driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
     except PassFailure as failure:
-        raise UserError(f"{name}: {failure.message}") from None
+        raise UserError(failure.message if name in failure.message else f"{name}: {failure.message}") from None
     from npuc.lowering.export_tflite import export_tflite
     from npuc.lowering.tflite_schema import TFLiteError
 
+    if not summary.npu_operators:
+        return Compiled(data, summary, found)  # nothing for the NPU: the model as it came
     try:
-        return Compiled(export_tflite(module), summary)
+        return Compiled(export_tflite(module), summary, found)
     except TFLiteError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -171,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--arena-cache-size", type=int, metavar="BYTES", help="limit of the memory for feature maps")
     out.add_argument("--output-dir", default="output", metavar="DIR")
     out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")
+    out.add_argument("--parts-dir", metavar="DIR", help="also write command streams and read-only data as files")
     out.add_argument("--json", action="store_true", help="print the summary as JSON")
     out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
@@ -200,17 +216,22 @@ def run(arguments: Sequence[str] | None) -> None:
             passes=args.pipeline,
             verify_each=args.verify_each,
             dump=args.dump_ir,
+            want_parts=args.parts_dir is not None,
             progress=_show_progress if terminal else None,
         )
     finally:
         if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
     output = Path(args.output) if args.output else Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{output.parent}: {error.strerror}") from None
-    driver.write_file(str(output), compiled.data)
+    files = {output: compiled.data}
+    if args.parts_dir is not None:
+        files |= {Path(args.parts_dir) / name: data for name, data in compiled.parts.items()}
+    for path, content in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path.parent}: {error.strerror}") from None
+        driver.write_file(str(path), content)
     if args.json:
         print(json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2))
     else:
