@@ -4,7 +4,8 @@ Where every tensor of an NPU region lives: the storage it is part of, its place 
 Views move no bytes. A `slice` or `reshape` lies where its source lies; the operands of a `concat` lie inside its
 result, and what a cascade yields lies where the cascade's result lies. So several values share one *root*: the value
 for which memory is found. Roots are function arguments, constants, and results of kernels, copies, concats and
-cascades that nothing has placed elsewhere. Passes that remove copies, allocate, or address memory all ask here.
+cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand lies. Passes
+that remove copies, allocate, or address memory all ask here.
 
 A value that would have to lie in two places, or a reshape that strides cannot express, is a VerifyException: the
 pass that made the IR left out a copy.
@@ -28,6 +29,7 @@ from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConcatOp,
     CopyOp,
+    ElementwiseOp,
     KernelOp,
     ReshapeOp,
     ScalesType,
@@ -137,7 +139,37 @@ class Storage:
         for value in values:
             if not isinstance(value.type, ScalesType):
                 members.setdefault(self.place(value).root, []).append(value)
+        for op in self._order:
+            if isinstance(op, ElementwiseOp) and op.overwritten is not None:
+                late = self._late_readers(op, members[self.root(op.overwritten)])
+                if late:
+                    raise VerifyException(f"{op.name} overwrites in place what {late[0].name} reads later")
         return members
+
+    @cached_property
+    def _order(self) -> dict[Operation, int]:
+        """The number of each operation in program order."""
+        return {op: number for number, op in enumerate(self._function.body.walk())}
+
+    def late_readers(self, op: ElementwiseOp, index: int) -> list[Operation]:
+        """Who reads what now lies where operand `index` of `op` lies, in program order after `op`."""
+        return self._late_readers(op, self._members[self.root(op.feature_maps[index])])
+
+    def _late_readers(self, op: ElementwiseOp, members: Sequence[SSAValue]) -> list[Operation]:
+        # What stems from the OFM is meant to be read.
+        new: set[SSAValue] = {op.result}
+        for value in members:
+            owner = value.owner
+            if isinstance(owner, SliceOp | ReshapeOp):
+                source = owner.source
+            else:
+                source = owner.overwritten if isinstance(owner, ElementwiseOp) else None
+            if source in new:
+                new.add(value)
+        readers = {use.operation for value in members if value not in new for use in value.uses}
+        late = [reader for reader in readers if self._order[reader] > self._order[op]]
+        late = [reader for reader in late if not isinstance(reader, SliceOp | ReshapeOp | ConcatOp)]
+        return sorted(late, key=self._order.__getitem__)
 
     @property
     def roots(self) -> tuple[SSAValue, ...]:
@@ -177,9 +209,14 @@ class Storage:
         """Place a result together with all its reshapes, any one of which may be operand of a concat."""
         group = reshapes_of(base)
         placing = placing_uses(group)
-        if len(placing) > 1:
+        overwritten = base.owner.overwritten if isinstance(base.owner, ElementwiseOp) else None
+        if len(placing) + (overwritten is not None) > 1:
             raise VerifyException(f"{_name(base)} is placed twice: copy it first")
-        if not placing:
+        if overwritten is not None:
+            if not makes_bytes(base_of(overwritten)):
+                raise VerifyException(f"{_name(base)} cannot be written over {_name(overwritten)}")
+            start, place = base, self.place(overwritten)
+        elif not placing:
             start, place = base, Placement(base, 0, natural_strides(tensor_type(base)))
         else:
             start, user, index = placing[0]

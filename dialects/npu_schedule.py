@@ -13,7 +13,8 @@ run stripe by stripe. A kernel takes scaling, clamp, function and table of its O
 Decisions are optional properties that passes fill in and respect where they stand already: `block`,
 `cascade` (the number of the cascade that the kernel is to become part of), `stripe` (OFM rows per launch, at most, in a
 cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `slices` (OFM depths at which
-the weights are cut) and `buffers` (how many SRAM buffers the slices pass through).
+the weights are cut), `buffers` (how many SRAM buffers the slices pass through) and `in_place` (which operand's memory
+the result takes over).
 Addresses and registers are not of this level.
 """
 
@@ -392,7 +393,8 @@ class PoolOp(KernelOp):
 class ElementwiseOp(KernelOp):
     """
     One element at a time: unary (`lrelu`, `abs`, `clz`) or binary. IFM2 may be broadcast along any of height, width
-    and depth; `reversed` computes `ifm2 - ifm`, `ifm2 >> ifm`.
+    and depth; `reversed` computes `ifm2 - ifm`, `ifm2 >> ifm`. The OFM of `in_place <0>` is written over the IFM,
+    that of `in_place <1>` over IFM2, which nothing may read later.
     """
 
     name = "npu_schedule.elementwise"
@@ -402,6 +404,7 @@ class ElementwiseOp(KernelOp):
     table = opt_operand_def(TensorType)
     is_reversed = opt_prop_def(UnitAttr, prop_name="reversed")
     operand_scales = opt_prop_def(OperandScalesAttr)
+    in_place = opt_prop_def(IntsAttr)
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     KINDS: ClassVar[tuple[str, ...]] = UNARY_KINDS + BINARY_KINDS
@@ -416,11 +419,17 @@ class ElementwiseOp(KernelOp):
         Clause("activation", attribute="activation", payload=ActivationAttr),
         _TABLE,
         *_DECISIONS,
+        Clause("in_place", attribute="in_place", payload=IntsAttr),
     )
 
     def reach(self, value: SSAValue) -> Reach:
         height = nhwc(value)[0]
         return Reach(height, whole=height == 1)
+
+    @property
+    def overwritten(self) -> SSAValue | None:
+        """The feature map whose memory the OFM takes over, if any."""
+        return None if self.in_place is None else self.feature_maps[self.in_place.data[0]]
 
     def verify_(self) -> None:
         self.verify_common()
@@ -437,6 +446,12 @@ class ElementwiseOp(KernelOp):
                 raise VerifyException(f"IFM2 {nhwc(self.ifm2)} does not broadcast to {ofm}")
             if element_of(self.ifm2) != element_of(self.ifm):
                 raise VerifyException("IFM and IFM2 have one element type")
+        if self.in_place is not None:
+            if self.in_place.data not in [(index,) for index in range(len(self.feature_maps))]:
+                raise VerifyException("in_place is the number of a feature map that the kernel reads: 0, or 1 for IFM2")
+            old, new = self.feature_maps[self.in_place.data[0]], self.result
+            if (nhwc(old), element_of(old).bits, is_brick(old)) != (ofm, element_of(new).bits, is_brick(new)):
+                raise VerifyException(f"a {new.type} does not fit exactly in the place of a {old.type}")
 
 
 @irdl_op_definition

@@ -13,7 +13,7 @@ from schedule_reference import evaluate
 
 from npuc.hardware.accelerators import ACCELERATORS
 
-OPTIONAL = ("npu-schedule-select-formats", "npu-schedule-select-blocks")
+OPTIONAL = ("npu-schedule-select-formats", "npu-schedule-reuse-ifm", "npu-schedule-select-blocks")
 SEEDS = 14
 
 

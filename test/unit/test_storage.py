@@ -148,3 +148,24 @@ def test_reshaped_strides_are_those_of_a_numpy_view(data: st.DataObject) -> None
 
 def _factors(n: int) -> list[int]:
     return next(([p, *_factors(n // p)] for p in (2, 3, 5, 7) if n % p == 0), [])
+
+
+IN_PLACE = """
+  func.func @npu_0(%x: tensor<1x4x4x8xi8>) -> (tensor<1x4x4x8xi8>, tensor<1x4x4x8xi8>) {{
+    %a = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+    %b = npu_schedule.elementwise abs %a zero_points <0, 0> activation <-128, 127> in_place <0>
+         : (tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8>
+    %c = npu_schedule.copy %{read} : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+    func.return %b, %c : tensor<1x4x4x8xi8>, tensor<1x4x4x8xi8>
+  }}"""
+
+
+def test_an_ofm_in_place_lies_where_its_operand_lies() -> None:
+    func = function(IN_PLACE.format(read="b"))
+    storage, at = Storage(func), named(func)
+    assert storage.members(at["a"]) == [at["a"], at["b"]]
+
+
+def test_what_was_overwritten_cannot_be_read() -> None:
+    with pytest.raises(VerifyException, match=r"elementwise overwrites in place what npu_schedule.copy reads later"):
+        _ = Storage(function(IN_PLACE.format(read="a"))).roots
