@@ -7,6 +7,7 @@ written from the rules alone and shares nothing with the compiler or the simulat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from xdsl.ir import SSAValue
 from npuc.analysis.legality import cpu_reason
 from npuc.analysis.storage import Storage
 from npuc.dialects.constants import as_numpy, numpy_dtype
-from npuc.dialects.npu import Scale, Window
+from npuc.dialects.npu import OperandScales, Scale, Window
 from npuc.dialects.npu_schedule import (
     ConcatOp,
     ConstantOp,
@@ -38,7 +39,9 @@ from npuc.dialects.npu_schedule import (
     SliceOp,
 )
 from npuc.dialects.tfl import TflOp
+from npuc.lowering.fixed_point import quantize_multiplier
 from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tosa_to_npu_schedule.pooling import mean_scale
 from npuc.registry import all_passes
 
 Array = NDArray[Any]
@@ -190,7 +193,13 @@ def elementwise(op: ElementwiseOp, a: Array, b: Array | None) -> Array:
         return by_tensor(result, scale)
     if kind == "mul":
         return by_tensor(a * b, scale)
-    operand = op.operand_scales.data
+    return add_sub(a, b, kind, op.operand_scales.data, scale, bits, is_reversed=op.is_reversed is not None)
+
+
+def add_sub(
+    a: Array, b: Array, kind: str, operand: OperandScales, scale: Scale, bits: int, *, is_reversed: bool = False
+) -> Array:
+    """ADD and SUB of 8 and 16 bits: one operand scaled in full, rounded twice, the other shifted one bit less."""
     left = {8: 20, 16: 15}[bits]
     if operand.which == "both":
         # Other scales on 8 bits round in a way that is only inferred.
@@ -205,7 +214,7 @@ def elementwise(op: ElementwiseOp, a: Array, b: Array | None) -> Array:
             return np.where(x >= 0, (x + half) >> rest, -((-x + half) >> rest))
 
         a, b = (rounded(a), b << left - 1) if operand.which == "ifm" else (a << left - 1, rounded(b))
-    first, second = (b, a) if op.is_reversed is not None else (a, b)
+    first, second = (b, a) if is_reversed else (a, b)
     return by_tensor(first + second if kind == "add" else first - second, scale)
 
 
@@ -357,3 +366,55 @@ def test_odd_forms(name: str, dtype: str, passes: tuple[str, ...]) -> None:
     cases = make_inputs(litert, 1)
     function = lower(data, passes)
     assert compare(function, [(case, run(litert, case)) for case in cases]) == len(cases)
+
+
+# Proofs of forms ------------------------------------------------------------------------------------------------------
+
+
+def tflite_scaled(x: Array, real: float) -> Array:
+    """MultiplyByQuantizedMultiplier of a factor below 1, step by step."""
+    mantissa, exponent = math.frexp(real)
+    multiplier = round(mantissa * (1 << 31))
+    assert exponent <= 0
+    product = x * multiplier
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = np.sign(nudged) * (np.abs(nudged) >> 31)
+    remainder, threshold = high & (1 << -exponent) - 1, ((1 << -exponent) - 1 >> 1) + (high < 0)
+    return (high >> -exponent) + (remainder > threshold)
+
+
+@pytest.mark.parametrize("kind", ["add", "sub"])
+def test_the_full_scale_form_of_add_and_sub_is_tflites_on_all_pairs(kind: str) -> None:
+    """
+    All 256 x 256 pairs of 8-bit operands under 60 sets of scales, among them equal scales and far ones. TFLite shifts
+    both operands left by 20 and multiplies both; the machine multiplies one and shifts the other by 19.
+    """
+    rng = np.random.default_rng(7)
+    a = np.arange(-128, 128, dtype=np.int64)[:, None] - 5
+    b = np.arange(-128, 128, dtype=np.int64)[None, :] + 77
+    for _ in range(60):
+        s1, s2, so = (float(np.float32(2.0 ** rng.uniform(-12, 4))) for _ in range(3))
+        if rng.random() < 0.2:
+            s2 = s1
+        twice = 2 * max(s1, s2)
+        so = max(so, twice / (1 << 20) * 1.1)
+        x, y = tflite_scaled(a << 20, s1 / twice), tflite_scaled(b << 20, s2 / twice)
+        expected = tflite_scaled(x + y if kind == "add" else x - y, twice / ((1 << 20) * so))
+        which, (multiplier, shift) = (
+            ("ifm", quantize_multiplier(s1 / twice)) if s1 <= s2 else ("ifm2", quantize_multiplier(s2 / twice))
+        )
+        scale = Scale("double_round", *quantize_multiplier(twice / ((1 << 20) * so)))
+        found = add_sub(a, b, kind, OperandScales(which, multiplier, shift=shift - 20), scale, 8)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("low", "high", "most"), [(-128, 255, 1 << 16), (-(1 << 15), (1 << 15) - 1, 1 << 14)])
+def test_the_scale_of_an_average_divides_with_ties_away_from_zero(low: int, high: int, most: int) -> None:
+    """Next to each tie and each whole number, where a division could go wrong, for windows of many sizes."""
+    rng = np.random.default_rng(3)
+    for count in (*range(1, 300), *rng.integers(300, most, 100).tolist(), most):
+        k = np.unique(rng.integers(low, high + 1, 400))
+        total = (np.concatenate([2 * k * count, (2 * k + 1) * count])[:, None] + np.arange(-2, 3)).reshape(-1) // 2
+        total = total[(total >= low * count) & (total <= high * count)]
+        expected = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        np.testing.assert_array_equal(by_tensor(total, mean_scale(count)), expected, err_msg=str(count))

@@ -1,0 +1,58 @@
+// Operators that TOSA would shatter, and the end of quantised types.
+// RUN: npu-opt %s -p convert-tfl-to-npu-schedule | filecheck %s
+
+// The signature has storage types; a cast that came from tosa is gone.
+// CHECK-LABEL: func.func @boundary(%x: tensor<1x2x2x4xi8>) -> tensor<1x2x2x4xi8>
+// CHECK-NOT: quant
+// CHECK: %[[K:.*]] = npu_schedule.pool max %x
+// CHECK-NEXT: func.return %[[K]]
+func.func @boundary(%x: tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>>) -> tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>> {
+  %0 = quant.scast %x : tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>> to tensor<1x2x2x4xi8>
+  %1 = npu_schedule.pool max %0 window <1x1> zero_points <0, 0> activation <0, 127> : (tensor<1x2x2x4xi8>) -> tensor<1x2x2x4xi8>
+  %2 = quant.scast %1 : tensor<1x2x2x4xi8> to tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>>
+  func.return %2 : tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>>
+}
+
+// A mean is a sum of ones in 32 bits, then one multiplication that divides by 16 and rescales.
+// CHECK-LABEL: func.func @mean
+// CHECK: %[[SUM:.*]] = npu_schedule.depthwise_conv2d {{.*}} window <4x4> zero_points <-3, 0> scale <per_channel, natural> {{.*}} -> tensor<1x1x1x8xi32>
+// CHECK: %[[F:.*]] = npu_schedule.constant dense<1073741824> : tensor<1x1x1x1xi32>
+// CHECK: npu_schedule.elementwise mul %[[SUM]], %[[F]] zero_points <0, 0, 7> scale <1, shift 34, double_round> {{.*}} -> tensor<1x1x1x8xi8>
+// CHECK: npu_schedule.reshape {{.*}} -> tensor<1x8xi8>
+func.func @mean(%x: tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5:-3>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5:7>> {
+  %axes = tfl.pseudo_const dense<[1, 2]> : tensor<2xi32>
+  %y = tfl.mean %x, %axes : (tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5:-3>>, tensor<2xi32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5:7>>
+  func.return %y : tensor<1x8x!quant.uniform<i8:f32, 0.5:7>>
+}
+
+// Softmax: the difference to the greatest goes through a table of 32-bit exponentials, its sum is inverted by three
+// Newton steps, and a shift of its own for each row brings the products to 8 bits.
+// CHECK-LABEL: func.func @softmax
+// CHECK: %[[MAX:.*]] = npu_schedule.pool max {{.*}} window <1x10>
+// CHECK: npu_schedule.elementwise sub {{.*}}, %[[MAX]] zero_points <0, 0, 127> operand_scales <both 1 1> scale <1, shift 0, natural> activation <table, -128, 127> table {{.*}} -> tensor<1x2x1x10xi32>
+// CHECK: npu_schedule.elementwise shr {{.*}} scale <1, shift 0, natural>
+// CHECK: npu_schedule.pool sum
+// CHECK-COUNT-11: npu_schedule.elementwise mul
+// CHECK: npu_schedule.elementwise shr {{.*}} zero_points <0, 0, -128> scale <1, shift 0, natural> activation <-128, 127>
+func.func @softmax(%x: tensor<2x10x!quant.uniform<i8:f32, 0.1:5>>) -> tensor<2x10x!quant.uniform<i8:f32, 0.00390625:-128>> {
+  %y = tfl.softmax %x : (tensor<2x10x!quant.uniform<i8:f32, 0.1:5>>) -> tensor<2x10x!quant.uniform<i8:f32, 0.00390625:-128>>
+  func.return %y : tensor<2x10x!quant.uniform<i8:f32, 0.00390625:-128>>
+}
+
+// 16-bit functions are the NPU's own, whose argument counts in steps of 1 / (3 * 4096).
+// CHECK-LABEL: func.func @tanh
+// CHECK: npu_schedule.pool average {{.*}} scale <3, shift 0, natural> activation <tanh, -32768, 32767>
+func.func @tanh(%x: tensor<1x8x!quant.uniform<i16:f32, 0.00024414063>>) -> tensor<1x8x!quant.uniform<i16:f32, 3.0517578e-05>> {
+  %y = tfl.tanh %x : (tensor<1x8x!quant.uniform<i16:f32, 0.00024414063>>) -> tensor<1x8x!quant.uniform<i16:f32, 3.0517578e-05>>
+  func.return %y : tensor<1x8x!quant.uniform<i16:f32, 3.0517578e-05>>
+}
+
+// Twice the size, corners aligned: every element is repeated 2x2, and the outer half steps are cut off.
+// CHECK-LABEL: func.func @resize
+// CHECK: %[[UP:.*]] = npu_schedule.pool average %x window <1x1, upscale nearest> {{.*}} -> tensor<1x4x6x8xi8>
+// CHECK: npu_schedule.slice %[[UP]] {offsets = #npu.ints<1, 1, 0>, strides = #npu.ints<1, 1, 1>} : tensor<1x4x6x8xi8> -> tensor<1x3x5x8xi8>
+func.func @resize(%x: tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>> {
+  %size = tfl.pseudo_const dense<[3, 5]> : tensor<2xi32>
+  %y = tfl.resize_nearest_neighbor %x, %size {align_corners = true} : (tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>, tensor<2xi32>) -> tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
+}
