@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
 from npuc.dialects.launch import copy_kernel, is_scalar, machine_kernel, padding, part_kernel
-from npuc.dialects.npu import TargetAttr, target_of
+from npuc.dialects.npu import Space, TargetAttr, target_of
 from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
@@ -30,6 +30,7 @@ __all__ = [
     "part_kernel",
     "places_of",
     "setup_of",
+    "weight_space_of",
 ]
 
 
@@ -52,6 +53,11 @@ def setup_of(op: Operation) -> MemorySetup:
         return _setup(target_of(op))
     except ValueError as error:
         raise PassFailedException(str(error)) from error
+
+
+def weight_space_of(op: Operation) -> Space:
+    """The memory for buffers of weights: the arena, or the fast memory beside it where the arena is slow."""
+    return "fast" if setup_of(op).spilling else "arena"
 
 
 def _area(value: SSAValue) -> Area:

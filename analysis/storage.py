@@ -32,7 +32,6 @@ from npuc.dialects.npu_schedule import (
     ElementwiseOp,
     KernelOp,
     ReshapeOp,
-    ScalesType,
     SliceOp,
     YieldOp,
     is_brick,
@@ -137,7 +136,7 @@ class Storage:
         values = [arg for block in self._function.body.blocks for arg in block.args]
         values += [result for op in self._function.body.walk() for result in op.results]
         for value in values:
-            if not isinstance(value.type, ScalesType):
+            if isinstance(value.type, TensorType):
                 members.setdefault(self.place(value).root, []).append(value)
         for op in self._order:
             if isinstance(op, ElementwiseOp) and op.overwritten is not None:

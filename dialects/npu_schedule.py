@@ -13,8 +13,13 @@ run stripe by stripe. A kernel takes scaling, clamp, function and table of its O
 Decisions are optional properties that passes fill in and respect where they stand already: `block`,
 `cascade` (the number of the cascade that the kernel is to become part of), `stripe` (OFM rows per launch, at most, in a
 cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `slices` (OFM depths at which
-the weights are cut), `buffers` (how many SRAM buffers the slices pass through) and `in_place` (which operand's memory
-the result takes over).
+the weights are cut), `buffers` (how many SRAM buffers the slices pass through: one memory, with a part for each) and
+`in_place` (which operand's memory the result takes over). Where each buffer is to be memory of its own they are values,
+and the kernel names them:
+
+    %b0, %b1 = npu_schedule.weight_buffers : !npu.buffer<1008, arena>, !npu.buffer<768, arena>
+    %y = npu_schedule.conv2d %x, %w, %s ... slices <0, 16, 32, 48> buffers <2> through %b0, %b1 : (...) -> ...
+
 Addresses and registers are not of this level.
 """
 
@@ -57,11 +62,13 @@ from npuc.dialects.assembly import Clause, ClauseOp
 from npuc.dialects.npu import (
     ActivationAttr,
     BlockAttr,
+    BufferType,
     Element,
     IntsAttr,
     LayoutAttr,
     OperandScalesAttr,
     ScaleAttr,
+    Space,
     Window,
     WindowAttr,
 )
@@ -194,6 +201,31 @@ class ScalesOp(IRDLOperation):
                 raise VerifyException(f"{name} must be tensor<{self.result.type.channels.data}xi{bits}>, got {type_}")
 
 
+@irdl_op_definition
+class WeightBuffersOp(IRDLOperation):
+    """
+    Buffers that the depth slices of a kernel pass through, in the order of the slices: each one memory of its own, of
+    its own size. It is alive from the transfer of the first slice into it to the last kernel that reads from it, and
+    kernels that name one buffer share it: what it holds already is not transferred again.
+    """
+
+    name = "npu_schedule.weight_buffers"
+    outputs = var_result_def(BufferType)
+    assembly_format = "attr-dict `:` type($outputs)"
+
+    def __init__(self, sizes: Sequence[int], space: Space):
+        super().__init__(result_types=[[BufferType(size, space) for size in sizes]])
+
+    def verify_(self) -> None:
+        if not self.outputs:
+            raise VerifyException("no buffer: weights that are read in place need none")
+        for buffer in self.outputs:
+            if buffer.type.space not in ("arena", "fast") or buffer.type.size % 16:
+                raise VerifyException(
+                    f"weights pass through writable memory, a multiple of 16 bytes, not {buffer.type}"
+                )
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Kernels
 # ---------------------------------------------------------------------------------------------------------------------
@@ -207,6 +239,7 @@ _DECISIONS = (
 _WEIGHT_DECISIONS = (
     Clause("slices", attribute="slices", payload=IntsAttr),
     Clause("buffers", attribute="buffers", payload=IntsAttr),
+    Clause("through", operand="through"),
 )
 _TABLE = Clause("table", operand="table")
 
@@ -293,10 +326,12 @@ class ConvKernelOp(KernelOp):
     weights = operand_def(TensorType)
     scales = operand_def(ScalesType)
     table = opt_operand_def(TensorType)
+    through = var_operand_def(BufferType)
     window = prop_def(WindowAttr)
     weight_zero_point = opt_prop_def(IntsAttr)
     slices = opt_prop_def(IntsAttr)
     buffers = opt_prop_def(IntsAttr)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
@@ -337,6 +372,13 @@ class ConvKernelOp(KernelOp):
                 raise VerifyException(f"slices are the ascending depths 0, ..., {depth} at which the OFM is cut")
         if self.buffers is not None and self.buffers.data not in ((1,), (2,)):
             raise VerifyException("weights pass through one or two buffers")
+        if self.through:
+            if self.buffers is None or self.buffers.data[0] != len(self.through):
+                raise VerifyException(
+                    f"weights pass through {len(self.through)} values: say buffers <N> of that number"
+                )
+            if len(set(self.through)) != len(self.through):
+                raise VerifyException("the buffers that the slices of one kernel pass through are different values")
 
 
 @irdl_op_definition
@@ -670,6 +712,7 @@ NPU_SCHEDULE = Dialect(
     [
         ConstantOp,
         ScalesOp,
+        WeightBuffersOp,
         Conv2DOp,
         DepthwiseConv2DOp,
         PoolOp,

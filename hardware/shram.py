@@ -245,6 +245,11 @@ def legal_blocks(acc: Accelerator, kernel: Kernel) -> Iterator[Block]:
                 yield block
 
 
+def largest_block(acc: Accelerator, kernel: Kernel) -> Block:
+    """The largest legal block: what a kernel gets that nobody has chosen one for. ValueError if there is none."""
+    return max(legal_blocks(acc, kernel), key=lambda b: (b.height * b.width * b.depth, b))
+
+
 def kernel_problem(acc: Accelerator, kernel: Kernel) -> str | None:
     """What the machine cannot do about `kernel`, in one line; None if it can be launched."""
     return (

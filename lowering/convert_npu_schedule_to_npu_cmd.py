@@ -2,10 +2,11 @@
 Kernels on tensors become the linear program: `npu_schedule` to `npu_cmd`.
 
 Assumes NPU regions wholly in `npu_schedule` and a target on the module. Every tensor that is no view becomes a buffer
-that lives from its first writer to its last reader, constants go to read-only memory, weights are encoded for the
-block of their kernel, tables are brought to SHRAM before the kernel that uses them, and cascades are unrolled stripe
-by stripe. Decisions are carried out as they stand; a kernel without a block gets the largest legal one. Addresses,
-waits and BLOCKDEP are left to the passes of `npu_cmd`.
+that lives from its first writer to its last reader, constants go to read-only memory, tables are brought to SHRAM
+before the kernel that uses them, and cascades are unrolled stripe by stripe. Weights are encoded for the block of their
+kernel and read in place, or through buffers: a transfer for each slice, issued right behind the launch of the slice
+before, and none for a slice that is in its buffer already. Decisions are carried out as they stand; a kernel without a
+block gets the largest legal one. Addresses, waits and BLOCKDEP are left to the passes of `npu_cmd`.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.dialects.npu import target_of
-from npuc.hardware.accelerators import accelerator
+from npuc.analysis.machine import machine_of, weight_space_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class ConvertNpuScheduleToNpuCmdPass(ModulePass):
             f for f in op.ops if isinstance(f, FuncOp) and any(isinstance(inner, kinds) for inner in f.body.walk())
         ]
         for function in functions:
-            machine = accelerator(target_of(function).accelerator.data)
-            program = RegionLowering(function, machine).run()
+            program = RegionLowering(function, machine_of(function), weight_space_of(function)).run()
             program.location = function.location
             Rewriter.replace_op(function, program, [])

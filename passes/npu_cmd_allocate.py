@@ -7,8 +7,8 @@ lives from its `alloc` to its `free`; a value that the host hands to or takes fr
 to its last reader, and has one address in every program. Equal constants share their place, also between programs.
 
 Decides addresses and writes the sizes on the module: `npu.arena_size` with the bound below which no allocation of these
-live ranges can be (`npu.arena_bound`), `npu.fast_size`, `npu.read_only_size`. An arena larger than the target's limit
-is an error that names the size that would do.
+live ranges can be (`npu.arena_bound`), `npu.fast_size`, `npu.read_only_size`. An arena, or a fast memory beside a slow
+arena, larger than its limit is an error that names the size that would do.
 Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
 """
 
@@ -24,7 +24,8 @@ from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
-from npuc.dialects.npu import TARGET_ATTR, IntsAttr, InvokeOp, Space, TargetAttr
+from npuc.analysis.machine import setup_of
+from npuc.dialects.npu import TARGET_ATTR, IntsAttr, InvokeOp, Space, target_of
 from npuc.dialects.npu_cmd import BufferOp, ConstantOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
 
 
@@ -53,12 +54,18 @@ class NpuCmdAllocatePass(ModulePass):
         items = _live_ranges(op, programs)
         for space in ("arena", "fast"):
             self._place(op, [item for item in items if item.ops[0].buffer.space == space], space)
-        target = op.attributes.get(TARGET_ATTR)
-        size = op.attributes["npu.arena_size"]
+        if TARGET_ATTR not in op.attributes:
+            return
+        # What is scarce is the fast memory where there is one beside a slow arena; then the memory mode has a size.
+        setup, limit = setup_of(op), target_of(op).sram_limit
+        space = "fast" if setup.spilling else "arena"
+        if limit is None and setup.spilling:
+            limit = setup.arena_cache_size
+        size = op.attributes[f"npu.{space}_size"]
         assert isinstance(size, IntegerAttr)
-        if isinstance(target, TargetAttr) and target.sram_limit is not None and size.value.data > target.sram_limit:
+        if limit is not None and size.value.data > limit:
             raise VerifyException(
-                f"the arena needs {size.value.data} bytes, the limit is {target.sram_limit}: "
+                f"the {'fast memory' if setup.spilling else 'arena'} needs {size.value.data} bytes, the limit is {limit}: "
                 f"the smallest limit for this schedule is {size.value.data}"
             )
 

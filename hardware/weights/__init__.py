@@ -4,8 +4,8 @@ Weight and scale streams: the order, the compressed coding and its search, and t
 NumPy only. docs/weights.md explains the format and how the search decides.
 """
 
-from npuc.hardware.weights.encoder import encode, encoded_sizes
+from npuc.hardware.weights.encoder import Request, encode, encoded_sizes
 from npuc.hardware.weights.order import WeightOrder
 from npuc.hardware.weights.scales import encode_scales
 
-__all__ = ["WeightOrder", "encode", "encode_scales", "encoded_sizes"]
+__all__ = ["Request", "WeightOrder", "encode", "encode_scales", "encoded_sizes"]

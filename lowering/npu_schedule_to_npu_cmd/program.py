@@ -4,6 +4,8 @@ The program under construction: commands in order, constants shared, and a `free
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xdsl.dialects.builtin import IntegerType, Signedness, TensorType
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
@@ -64,6 +66,12 @@ class ProgramBuilder:
             if value in self._last_use:
                 self._last_use[value] = len(self._body)
         self._body.append(op)
+
+    def keep(self, values: Iterable[SSAValue]) -> None:
+        """Buffers that live on until after what was emitted last."""
+        for value in values:
+            if value in self._last_use:
+                self._last_use[value] = len(self._body) - 1
 
     def finish(self, name: str, attributes: dict[str, Attribute]) -> ProgramOp:
         """The program, with every buffer freed after its last use."""

@@ -13,21 +13,24 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.analysis.weights import buffer_sizes, constant_of
 from npuc.dialects import npu_cmd
 from npuc.dialects.launch import copy_as_pool, copy_kernel, is_scalar, machine_kernel, padding, part_kernel
 from npuc.dialects.npu import (
     Activation,
     ActivationAttr,
     BlockAttr,
+    BufferType,
     IntsAttr,
     OperandScales,
     OperandScalesAttr,
     Scale,
     ScaleAttr,
+    Space,
     Window,
     WindowAttr,
 )
-from npuc.dialects.npu_cmd import DmaOp, FeatureMap, FeatureMapAttr, ProgramOp, Shram, ShramAttr
+from npuc.dialects.npu_cmd import DmaOp, FeatureMap, FeatureMapAttr, LaunchOp, ProgramOp, Shram, ShramAttr
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConcatOp,
@@ -41,14 +44,15 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     ScalesOp,
     SliceOp,
+    WeightBuffersOp,
     is_brick,
     nhwc,
 )
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.shram import Kernel, acc_bits, explain, layout, legal_blocks
+from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout
 from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
 from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
-from npuc.lowering.npu_schedule_to_npu_cmd.weights import WeightSlice, constant_of, encode_weights
+from npuc.lowering.npu_schedule_to_npu_cmd.weights import WeightSlice, encode_weights
 
 UNSCALED = Scale("natural", 1, 0)
 """What stands in the scale registers of a kernel that does not scale."""
@@ -66,23 +70,23 @@ def average_scale(elements: int) -> Scale:
     return Scale("natural", ((1 << (31 + bits)) + (1 << bits)) // elements, 31 + bits)
 
 
-def default_block(machine: Accelerator, kernel: Kernel) -> Block:
-    """The largest legal block: what a kernel gets that no pass has chosen one for."""
-    return max(legal_blocks(machine, kernel), key=lambda b: (b.height * b.width * b.depth, b))
-
-
 class RegionLowering:
     """The state of lowering one function."""
 
-    def __init__(self, function: FuncOp, machine: Accelerator):
+    def __init__(self, function: FuncOp, machine: Accelerator, weight_space: Space):
         self.function = function
         self.machine = machine
+        self.weight_space: Space = weight_space
         self.builder = ProgramBuilder()
         self.storage = Storage(function)
         self.maps = FeatureMaps(self.storage)
         self.blocks: dict[KernelOp, Block] = {}
         self.slices: dict[ConvKernelOp, list[WeightSlice]] = {}
         self.tables: dict[KernelOp, SSAValue] = {}
+        self.weight_buffers: dict[SSAValue | ConvKernelOp, SSAValue] = {}
+        """Buffers of weights, by their value or, where they are not values, by their kernel."""
+        self.held: dict[tuple[SSAValue, int], SSAValue] = {}
+        """Which slice, a constant, stands at a place of such a buffer."""
 
     def run(self) -> ProgramOp:
         """The program of the whole function."""
@@ -113,7 +117,7 @@ class RegionLowering:
 
     def _block(self, kernel: Kernel, chosen: BlockAttr | None) -> Block:
         if chosen is None:
-            return default_block(self.machine, kernel)
+            return largest_block(self.machine, kernel)
         problem = explain(self.machine, kernel, chosen.data)
         if problem is not None:
             raise VerifyException(problem)
@@ -130,7 +134,7 @@ class RegionLowering:
             self._copy(op)
         elif isinstance(op, CascadeOp):
             self._cascade(op)
-        elif not isinstance(op, ConstantOp | ScalesOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
+        elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
             raise VerifyException(f"{op.name} is not of npu_schedule: lower it first")
 
     def _prepare(self, inputs: Sequence[SSAValue], result: SSAValue) -> None:
@@ -161,12 +165,60 @@ class RegionLowering:
         return self.tables[op]
 
     def _emit_rows(self, op: KernelOp, start: int, stop: int) -> None:
-        """The launches that compute OFM rows [start, stop), one for each depth slice."""
-        table = self._table(op)
-        for index in range(len(self.slices[op]) if isinstance(op, ConvKernelOp) else 1):
-            self._launch(op, start, stop, index, table)
+        """
+        The launches that compute OFM rows [start, stop), one for each depth slice.
 
-    def _launch(self, op: KernelOp, start: int, stop: int, index: int, table: SSAValue | None) -> None:
+        Where weights pass through buffers, the transfer of a slice is issued right behind the launch before, so that
+        the two run side by side.
+        """
+        weighted = isinstance(op, ConvKernelOp)
+        if weighted:
+            self._bring(op, 0)
+        table = self._table(op)
+        count = len(self.slices[op]) if weighted else 1
+        for index in range(count):
+            launch = self._launch(op, start, stop, index, table)
+            self.builder.emit(launch, op)
+            if weighted and index + 1 < count:
+                self._bring(op, index + 1)
+                # What the launch reads must not give way to a transfer that runs beside it.
+                self.builder.keep(launch.operands)
+
+    def _weights_at(self, op: ConvKernelOp, index: int) -> tuple[SSAValue, int]:
+        """Buffer from which a slice is read, and the offset of the slice there."""
+        part = self.slices[op][index]
+        streams = self.builder.constant(part.data)
+        if op.buffers is None:
+            return streams, 0
+        count = op.buffers.data[0]
+        if op.through:
+            value = op.through[index % count]
+            type_ = value.type
+            assert isinstance(type_, BufferType)
+            if len(part.data) > type_.size:
+                raise VerifyException(
+                    f"slice {index} has {len(part.data)} bytes and does not fit a buffer of {type_.size}"
+                )
+            if value not in self.weight_buffers:
+                self.weight_buffers[value] = self.builder.alloc(type_.size, type_.space)
+            return self.weight_buffers[value], 0
+        sizes = buffer_sizes([len(one.data) for one in self.slices[op]], count)
+        if op not in self.weight_buffers:
+            self.weight_buffers[op] = self.builder.alloc(sum(sizes), self.weight_space)
+        return self.weight_buffers[op], sum(sizes[: index % count])
+
+    def _bring(self, op: ConvKernelOp, index: int) -> None:
+        """Transfer a slice to its buffer, unless it is read in place or stands there already."""
+        if op.buffers is None:
+            return
+        data = self.slices[op][index].data
+        streams = self.builder.constant(data)
+        buffer, offset = self._weights_at(op, index)
+        if self.held.get((buffer, offset)) is not streams:
+            self.held[buffer, offset] = streams
+            self.builder.emit(DmaOp(streams, buffer, len(data), destination_offset=offset), op)
+
+    def _launch(self, op: KernelOp, start: int, stop: int, index: int, table: SSAValue | None) -> LaunchOp:
         window = op.sliding
         ifm, result = op.feature_maps[0], op.result
         ifm_h, ifm_w, _ = nhwc(ifm)
@@ -196,17 +248,17 @@ class RegionLowering:
         properties |= self._shram(machine_kernel(op), self.blocks[op])
         if isinstance(op, ConvKernelOp):
             assert part is not None
-            streams = self.builder.constant(part.data)
+            streams, at = self._weights_at(op, index)
             operands |= {"weights": [streams], "scales": [streams]}
             properties |= {
-                "weight_ranges": IntsAttr(part.weight_ranges),
-                "scale_ranges": IntsAttr(part.scale_ranges),
+                "weight_ranges": IntsAttr(shifted(part.weight_ranges, at)),
+                "scale_ranges": IntsAttr(shifted(part.scale_ranges, at)),
                 "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
             }
             if part_kernel(op):
                 properties["part_kernel"] = UnitAttr()
-            launch = (npu_cmd.DepthwiseOp if by_channel else npu_cmd.ConvOp).of(operands, properties)
-        elif isinstance(op, PoolOp):
+            return (npu_cmd.DepthwiseOp if by_channel else npu_cmd.ConvOp).of(operands, properties)
+        if isinstance(op, PoolOp):
             properties |= {
                 "kind": op.kind,
                 "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
@@ -214,20 +266,18 @@ class RegionLowering:
             if op.kind.data == "average" and op.scale is None and not any((top, left, bottom, right)):
                 # The stripe has lost the padding that made the NPU divide by itself.
                 properties["scale"] = ScaleAttr(average_scale(window.height * window.width))
-            launch = npu_cmd.PoolOp.of(operands, properties)
-        else:
-            assert isinstance(op, ElementwiseOp)
-            properties["kind"] = op.kind
-            if op.is_reversed is not None:
-                properties["reversed"] = UnitAttr()
-            if op.operand_scales is not None:
-                properties["operand_scales"] = op.operand_scales
-            elif op.kind.data in ("add", "sub"):
-                properties["operand_scales"] = OperandScalesAttr(OPERANDS_AS_THEY_ARE)
-            if op.ifm2 is not None:
-                self._second(op, op.ifm2, (start, stop), operands, properties)
-            launch = npu_cmd.ElementwiseOp.of(operands, properties)
-        self.builder.emit(launch, op)
+            return npu_cmd.PoolOp.of(operands, properties)
+        assert isinstance(op, ElementwiseOp)
+        properties["kind"] = op.kind
+        if op.is_reversed is not None:
+            properties["reversed"] = UnitAttr()
+        if op.operand_scales is not None:
+            properties["operand_scales"] = op.operand_scales
+        elif op.kind.data in ("add", "sub"):
+            properties["operand_scales"] = OperandScalesAttr(OPERANDS_AS_THEY_ARE)
+        if op.ifm2 is not None:
+            self._second(op, op.ifm2, (start, stop), operands, properties)
+        return npu_cmd.ElementwiseOp.of(operands, properties)
 
     def _second(
         self,
@@ -305,6 +355,11 @@ class RegionLowering:
             self._prepare([v for v in op.feature_maps if v not in produced], op.result)
         for launch in launches:
             self._emit_rows(kernels[launch.stage], launch.start, launch.stop)
+
+
+def shifted(ranges: Sequence[int], by: int) -> tuple[int, ...]:
+    """Ranges (offset, length, ...) from another start."""
+    return tuple(value + by * (i % 2 == 0) for i, value in enumerate(ranges))
 
 
 def clamp_to_registers(activation: Activation, ofm_bits: int) -> Activation:

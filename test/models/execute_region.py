@@ -77,7 +77,8 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
     program = next(op for op in module.ops if isinstance(op, ProgramOp))
     constants = np.zeros(_size(module, "read_only"), np.uint8)
     # What nobody has written is noise, so that reading it shows.
-    arena = np.random.default_rng(0).integers(0, 256, _size(module, "arena"), np.uint8)
+    noise = np.random.default_rng(0)
+    arena, fast = (noise.integers(0, 256, _size(module, space), np.uint8) for space in ("arena", "fast"))
     places: dict[int, int] = {}
     for op in program.body.block.ops:
         if isinstance(op, ConstantOp | InputOp | OutputOp):
@@ -91,7 +92,7 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
                 arena[at : at + data.size] = data
             else:
                 places[op.index.data[0]] = at
-    reports = execute_payload(wrap(encode(program, machine), machine), {0: constants, 1: arena})
+    reports = execute_payload(wrap(encode(program, machine), machine), {0: constants, 1: arena, 2: fast})
     results: list[NDArray] = []
     for index, type_ in enumerate(result_types):
         assert isinstance(type_, TensorType)

@@ -189,6 +189,8 @@ class Maker:
         if depth > 16 and self.chance(0.4):
             cuts = sorted({0, depth, *(16 * self.whole(1, (depth - 1) // 16) for _ in range(2))})
             slices = f" slices <{', '.join(map(str, cuts))}>"
+        if self.chance(0.4):
+            slices += f" buffers <{self.whole(1, 2)}>"
         op = "depthwise_conv2d" if depthwise else "conv2d"
         weight_zero_text = f" weight_zero_point <{weight_zero}>" if weight_zero else ""
         self.emit(

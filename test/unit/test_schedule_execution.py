@@ -13,7 +13,12 @@ from schedule_reference import evaluate
 
 from npuc.hardware.accelerators import ACCELERATORS
 
-OPTIONAL = ("npu-schedule-select-formats", "npu-schedule-reuse-ifm", "npu-schedule-select-blocks")
+OPTIONAL = (
+    "npu-schedule-select-formats",
+    "npu-schedule-reuse-ifm",
+    "npu-schedule-select-blocks",
+    "npu-schedule-split-weight-buffers",
+)
 SEEDS = 14
 
 

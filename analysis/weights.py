@@ -1,0 +1,99 @@
+"""
+What the weights of a kernel take in memory: the one oracle of planners and lowering.
+
+A depth slice is one run of bytes: for each core its scale entries, then its weights, each padded to 16. The OFM block
+of the kernel decides the order of the weights, and so their size. Sizes are remembered by the content of the weights
+(`npuc.hardware.weights`), so asking again costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import VerifyException
+
+from npuc.dialects.constants import as_numpy
+from npuc.dialects.launch import machine_kernel, part_kernel
+from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, element_of, nhwc
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.shram import largest_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from npuc.hardware.weights import WeightOrder
+
+SCALE_ENTRY = 10
+"""Bytes of one channel's bias, multiplier and shift."""
+ALIGNMENT = 16
+"""Of every stream, in bytes."""
+
+
+def constant_of(value: SSAValue, what: str) -> NDArray:
+    """The array behind a constant operand."""
+    if not isinstance(value.owner, ConstantOp):
+        raise VerifyException(f"{what} must be an npu_schedule.constant")
+    return as_numpy(value.owner.value)
+
+
+def cuts_of(op: ConvKernelOp) -> tuple[int, ...]:
+    """The OFM depths at which the weights are cut: 0 and the whole depth where the kernel is not sliced."""
+    return op.slices.data if op.slices is not None else (0, nhwc(op.result)[2])
+
+
+def block_of(op: KernelOp, machine: Accelerator) -> Block:
+    """The OFM block of a kernel: the chosen one, or the largest legal one where no pass has chosen."""
+    return op.block.data if op.block is not None else largest_block(machine, machine_kernel(op))
+
+
+def volume_of(op: ConvKernelOp) -> NDArray:
+    """The weights (O, H, W, I) of a kernel less their zero point, 16 bits each."""
+    import numpy as np
+
+    zero_point = op.weight_zero_point.data[0] if op.weight_zero_point is not None else 0
+    return constant_of(op.weights, "weights").astype(np.int16) - zero_point
+
+
+def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrder:
+    """The order in which a kernel of this block reads its weights."""
+    from npuc.hardware.weights import WeightOrder
+
+    window = op.sliding
+    return WeightOrder(
+        kind="depthwise" if isinstance(op, DepthwiseConv2DOp) else "conv",
+        part_kernel=part_kernel(op),
+        ifm_bits=element_of(op.ifm).bits,
+        dilation=(window.dilation_y, window.dilation_x),
+        block_depth=block.depth,
+        ofm_ublock_depth=machine.ofm_ublock.depth,
+        ifm_ublock_depth=machine.ifm_ublock.depth,
+        cores=machine.cores,
+    )
+
+
+def scale_bytes(channels: int, machine: Accelerator) -> int:
+    """Bytes of the scale entries of so many channels, over all cores."""
+    each = (-(-(channels - core) // machine.cores) * SCALE_ENTRY for core in range(machine.cores))
+    return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in each)
+
+
+def slice_sizes(kernels: Sequence[tuple[ConvKernelOp, Sequence[int]]], machine: Accelerator) -> list[list[int]]:
+    """Bytes of every slice of every kernel, given the depths at which each is cut: weights and scales of all cores."""
+    from npuc.hardware.weights import Request, encoded_sizes
+
+    requests: list[Request] = []
+    for op, cuts in kernels:
+        volume, order = volume_of(op), order_of(op, block_of(op, machine), machine)
+        requests += [(volume[start:end], order) for start, end in pairwise(cuts)]
+    sizes = iter(encoded_sizes(requests))
+    return [
+        [sum(next(sizes)) + scale_bytes(end - start, machine) for start, end in pairwise(cuts)] for _, cuts in kernels
+    ]
+
+
+def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:
+    """Bytes of each of `count` buffers that slices of these sizes pass through in turn."""
+    return tuple(max(slices[first::count], default=0) for first in range(count))
