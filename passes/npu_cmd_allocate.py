@@ -64,9 +64,9 @@ class NpuCmdAllocatePass(ModulePass):
         size = op.attributes[f"npu.{space}_size"]
         assert isinstance(size, IntegerAttr)
         if limit is not None and size.value.data > limit:
+            name, need = "fast memory" if setup.spilling else "arena", size.value.data
             raise VerifyException(
-                f"the {'fast memory' if setup.spilling else 'arena'} needs {size.value.data} bytes, the limit is {limit}: "
-                f"the smallest limit for this schedule is {size.value.data}"
+                f"the {name} needs {need} bytes, the limit is {limit}: the smallest limit for this schedule is {need}"
             )
 
     def _place_constants(self, module: ModuleOp, programs: list[ProgramOp]) -> None:
