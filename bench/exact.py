@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from npuc.simulator import Session, load
 from npuc.simulator.runner import random_inputs
+from npuc.simulator.tflite import read_model
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
@@ -96,6 +97,7 @@ class Judge:
     def __init__(self, path: Path, seeds: int, tflm: str | None):
         self.path, self.seeds, self.tflm = path, seeds, tflm
         self.data = path.read_bytes()
+        self.original = read_model(self.data)
         self.references: dict[int, list[NDArray] | None] = {}
 
     def run(self, target: Target) -> str:
@@ -106,7 +108,7 @@ class Judge:
             return f"not compiled: {error}"
         session = Session(load(compiled.data))
         for seed in range(self.seeds):
-            inputs = random_inputs(session.model, seed)
+            inputs = random_inputs(self.original, seed)
             values = [inputs[i] for i in sorted(inputs)]
             if seed not in self.references:
                 found = litert_outputs(self.data, values)
