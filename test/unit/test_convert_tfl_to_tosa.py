@@ -62,11 +62,11 @@ class Reference:
         self.outputs = self.interpreter.get_output_details()
 
     def random(self, seed: int, shape: Sequence[int]) -> list[Array]:
-        """Values over the whole types; but an `i32` input is the `shape` of a transposed convolution's output."""
+        """Values over the whole types; but a list of `i32` is the `shape` of a transposed convolution's output."""
         random = np.random.default_rng(seed)
         return [
             np.array(shape, np.int32)
-            if d["dtype"] == np.int32
+            if d["dtype"] == np.int32 and len(d["shape"]) == 1
             else random.integers(
                 np.iinfo(d["dtype"]).min, np.iinfo(d["dtype"]).max, d["shape"], d["dtype"], endpoint=True
             )
