@@ -240,6 +240,7 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.shared / "models"
     models = sorted(folder.glob("*.tflite")) + sorted((folder / "seanet").glob("*.tflite"))
+    models += sorted((Path(__file__).parents[1] / "test" / "models").glob("*.tflite"))
     if arguments.models:
         models = [model for model in models if any(part in model.stem for part in arguments.models)]
     cases = [

@@ -315,12 +315,13 @@ def extra_registers_read(operation: str, mode: str, state: Mapping[str, int]) ->
 _FIELD: dict[tuple[str, str], Field] = {
     (register.name, entry.name): entry for register in REGISTERS for entry in register.fields
 }
+_PLACE: dict[tuple[str, str], tuple[int, int]] = {key: (entry.low, entry.mask) for key, entry in _FIELD.items()}
 
 
 def field(register: str, name: str, value: int) -> int:
     """The field `name` of a raw operand of `register`."""
-    entry = _FIELD[register, name]
-    return value >> entry.low & entry.mask
+    low, mask = _PLACE[register, name]
+    return value >> low & mask
 
 
 def pack(register: str, **values: int) -> int:
