@@ -28,12 +28,13 @@ verifies can be encoded.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast, get_args
 
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, StringAttr, SymbolNameConstraint, UnitAttr
-from xdsl.ir import Attribute, Dialect, Region, SSAValue
+from xdsl.ir import Attribute, Dialect, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -54,6 +55,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp
 from npuc.dialects.npu import (
+    TARGET_ATTR,
     ActivationAttr,
     BlockAttr,
     BufferType,
@@ -64,11 +66,17 @@ from npuc.dialects.npu import (
     Payload,
     ScaleAttr,
     Space,
+    TargetAttr,
+    Window,
     WindowAttr,
     read_dims,
     read_word,
 )
 from npuc.dialects.npu_schedule import BINARY_KINDS, POOL_KINDS, UNARY_KINDS
+from npuc.hardware.accelerators import Accelerator, accelerator
+from npuc.hardware.accelerators import Block as MachineBlock
+from npuc.hardware.shram import Dims, Kernel, Kind, acc_bits, explain, kernel_problem, layout
+from npuc.hardware.shram import Operation as MachineOperation
 
 REGIONS: dict[Space, int] = {"read_only": 0, "arena": 1, "fast": 2}
 """Base pointer of each memory."""
@@ -140,6 +148,45 @@ class FeatureMap:
     def strides(self) -> tuple[int, int, int]:
         """Row, column and brick stride in bytes."""
         return self.stride_y, self.stride_x, self.stride_c
+
+    @property
+    def dims(self) -> Dims:
+        """Height, width, depth."""
+        return Dims(self.height, self.width, self.depth)
+
+    @property
+    def pieces(self) -> Sequence[tuple[int, int, int]]:
+        """Offset, rows and columns of every tile that holds something."""
+        if self.tiles is None:
+            return [(self.offset, self.height, self.width)]
+        t = self.tiles
+        left = min(t.width0, self.width)
+        above, above_right = min(t.height0, self.height), min(t.height1, self.height)
+        tiles = (
+            (self.offset, above, left),
+            (t.offset1, above_right, self.width - left),
+            (t.offset2, self.height - above, left),
+            (t.offset3, self.height - above_right, self.width - left),
+        )
+        return [(offset, rows, columns) for offset, rows, columns in tiles if rows and columns]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first byte of all elements, and the one behind the last, from the start of the buffer."""
+        size = self.element.size
+        if self.layout == "nhcwb16":
+            stride_x = 16 * size
+            bricks = -(-self.depth // 16)
+            ends = [(brick * self.stride_c, min(16, self.depth - 16 * brick) * size) for brick in {0, bricks - 1}]
+        else:
+            stride_x, ends = self.stride_x, [(0, self.depth * size)]
+        first: list[int] = []
+        last: list[int] = []
+        for offset, rows, columns in self.pieces:
+            y, x = (rows - 1) * self.stride_y, (columns - 1) * stride_x
+            first += [offset + min(0, y) + min(0, x) + start for start, _ in ends]
+            last += [offset + max(0, y) + max(0, x) + start + length for start, length in ends]
+        return min(first), max(last)
 
 
 @irdl_attr_definition
@@ -441,10 +488,13 @@ class StopOp(IRDLOperation):
     assembly_format = "attr-dict"
 
 
-class LaunchOp(ClauseOp):
+class LaunchOp(ClauseOp, ABC):
     """
     What all kernel launches have. `clip_range` is the register field of that name (0: that of the OFM precision);
     `table` names the bytes of SHRAM where the lookup table stands.
+
+    Feature maps lie in their buffers. Where the module names a machine, it can do the kernel, the block is legal, and
+    input and accumulators have the room in SHRAM that they need.
     """
 
     ifm = operand_def(BufferType)
@@ -473,15 +523,81 @@ class LaunchOp(ClauseOp):
         Clause("blockdep", attribute="blockdep", payload=IntsAttr),
     )
 
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """What the machine's rules need to know of the launch."""
+
+    def base_kernel(self, kind: Kind, window: Window | None = None) -> Kernel:
+        """The kernel but for what only some launches have."""
+        ifm, ofm = self.ifm_map.data, self.ofm_map.data
+        w = window or Window()
+        return Kernel(
+            kind,
+            ifm.dims,
+            ofm.dims,
+            kernel=(w.height, w.width),
+            stride=(w.stride_y, w.stride_x),
+            dilation=(w.dilation_y, w.dilation_x),
+            pad=(w.top, w.bottom, w.left, w.right),
+            upscale=w.upscale,
+            ifm_bits=ifm.element.bits,
+            ofm_bits=ofm.element.bits,
+            lut=self.activation.data.function == "table",
+            ifm_format=ifm.layout,
+            ofm_format=ofm.layout,
+        )
+
     def verify_(self) -> None:
         if (self.activation.data.function == "table") != bool(self.values_of("table")):
             raise VerifyException("a table operand goes with the activation function `table`")
         if self.blockdep is not None and self.blockdep.data[0] not in range(4):
             raise VerifyException("blockdep is a number from 0 to 3")
+        for clause in self.CLAUSES:
+            fm = self.properties.get(clause.attribute)
+            if isinstance(fm, FeatureMapAttr):
+                first, end = fm.data.extent
+                for value in self.values_of(clause.operand):
+                    size = cast(BufferType, value.type).size
+                    if first < 0 or end > size:
+                        raise VerifyException(f"{clause.keyword} lies in bytes {first} to {end} of a buffer of {size}")
+        if (acc := machine_of(self)) is not None:
+            problem = self.machine_problem(acc)
+            if problem is not None:
+                raise VerifyException(problem)
+
+    def machine_problem(self, acc: Accelerator) -> str | None:
+        """What a machine cannot do of this launch, or what collides in its SHRAM; None if all is well."""
+        kernel, b, shram = self.kernel, self.block.data, self.shram.data
+        block = MachineBlock(b.height, b.width, b.depth)
+        if (problem := kernel_problem(acc, kernel) or explain(acc, kernel, block)) is not None:
+            return problem
+        found = layout(acc, kernel, block)
+        assert found is not None
+        if kernel.kind == "elementwise":
+            if shram.ib2_start is not None and shram.ib2_start < found.ib2_start:
+                return f"ib2_start {shram.ib2_start}: the first input ends at {found.ib2_start} KiB of SHRAM"
+        elif shram.ib_end < found.ib_end:
+            return f"ib_end {shram.ib_end}: the input of such blocks ends at {found.ib_end} KiB of SHRAM"
+        elif shram.ib_end > shram.ab_start:
+            return f"ib_end {shram.ib_end} lies behind ab_start {shram.ab_start}"
+        elif shram.acc == acc_bits(kernel) and shram.ab_start > found.ab_start:
+            return f"ab_start {shram.ab_start}: the accumulators of such blocks start at {found.ab_start} KiB of SHRAM"
+        return None
 
 
-class WeightedOp(LaunchOp):
+def machine_of(op: Operation) -> Accelerator | None:
+    """The accelerator of the module around `op`, if it names one."""
+    while (parent := op.parent_op()) is not None:
+        op = parent
+    target = op.attributes.get(TARGET_ATTR)
+    return accelerator(target.accelerator.data) if isinstance(target, TargetAttr) else None
+
+
+class WeightedOp(LaunchOp, ABC):
     """A launch with weights: ranges of bytes (offset, length) for each core, of the weight and of the scale stream."""
+
+    KIND: ClassVar[Kind]
 
     weights = operand_def(BufferType)
     scales = operand_def(BufferType)
@@ -500,12 +616,30 @@ class WeightedOp(LaunchOp):
         *LaunchOp.LAST,
     )
 
+    @property
+    def kernel(self) -> Kernel:
+        return replace(self.base_kernel(self.KIND, self.window.data), part_kernel=self.part_kernel is not None)
+
+    def verify_(self) -> None:
+        super().verify_()
+        for what, value, ranges in (
+            ("weights", self.weights, self.weight_ranges.data),
+            ("scales", self.scales, self.scale_ranges.data),
+        ):
+            size = cast(BufferType, value.type).size
+            if len(ranges) not in (2, 4):
+                raise VerifyException(f"{what} have an offset and a length for each core")
+            for offset, length in zip(ranges[::2], ranges[1::2], strict=True):
+                if offset < 0 or length < 0 or offset + length > size:
+                    raise VerifyException(f"{what} lie in bytes {offset} to {offset + length} of a buffer of {size}")
+
 
 @irdl_op_definition
 class ConvOp(WeightedOp):
     """Convolution."""
 
     name = "npu_cmd.conv"
+    KIND: ClassVar[Kind] = "conv"
 
 
 @irdl_op_definition
@@ -513,6 +647,7 @@ class DepthwiseOp(WeightedOp):
     """Depthwise convolution."""
 
     name = "npu_cmd.depthwise"
+    KIND: ClassVar[Kind] = "depthwise"
 
 
 @irdl_op_definition
@@ -530,6 +665,11 @@ class PoolOp(LaunchOp):
         Clause("window", attribute="window", payload=WindowAttr),
         *LaunchOp.LAST,
     )
+
+    @property
+    def kernel(self) -> Kernel:
+        kinds: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
+        return self.base_kernel(kinds[self.kind.data], self.window.data)
 
 
 @irdl_op_definition
@@ -560,6 +700,17 @@ class ElementwiseOp(LaunchOp):
         Clause("operand_scales", attribute="operand_scales", payload=OperandScalesAttr),
         *LaunchOp.LAST,
     )
+
+    @property
+    def kernel(self) -> Kernel:
+        ifm2 = None if self.ifm2_map is None else self.ifm2_map.data
+        return replace(
+            self.base_kernel("elementwise"),
+            operation=cast(MachineOperation, self.kind.data),
+            ifm2=None if ifm2 is None else ifm2.dims,
+            ifm2_scalar=self.scalar is not None,
+            ifm2_format="nhwc" if ifm2 is None else ifm2.layout,
+        )
 
     def verify_(self) -> None:
         super().verify_()

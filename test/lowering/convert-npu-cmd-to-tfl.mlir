@@ -19,7 +19,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">, npu.arena_size = 5
     npu_cmd.dma from %t to %s size <256> : !npu.buffer<256, read_only>, !npu.buffer<256, shram>
     npu_cmd.wait dma pending <0>
     npu_cmd.pool max ifm %x <4x4x4xi8, nhwc> ofm %a <4x4x4xi8, nhwc> window <1x1> scale <per_channel, double_round>
-      activation <table, -128, 127> table %s block <4x4x8> shram <ib_end 6, ab_start 14, acc 32>
+      activation <table, -128, 127> table %s block <4x4x8> shram <ib_end 10, ab_start 14, acc 32>
       : !npu.buffer<64, arena>, !npu.buffer<64, arena>, !npu.buffer<256, shram>
     npu_cmd.stop
   }

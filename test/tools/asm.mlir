@@ -13,12 +13,12 @@ module attributes {npu.target = #npu.target<"ethos-u65-512">} {
     %y = npu_cmd.output index <0> address <0> : !npu.buffer<64, arena>
     npu_cmd.pool max ifm %x <2x2x16xi8, nhwc, zero_point -3> ofm %y <2x2x16xi8, nhwc> window <1x1>
       scale <per_channel, double_round> activation <-128, 127>
-      block <2x2x16> shram <ib_end 6, ab_start 14, acc 32> blockdep <0>
+      block <2x2x16> shram <ib_end 10, ab_start 14, acc 32> blockdep <0>
       : !npu.buffer<64, arena>, !npu.buffer<64, arena> loc("first")
     npu_cmd.wait kernel pending <0>
     npu_cmd.pool average ifm %x <2x2x16xi8, nhwc, zero_point -3> ofm %y <2x2x16xi8, nhwc> window <1x1>
       scale <1073741824, shift 30, natural> activation <-128, 127>
-      block <2x2x16> shram <ib_end 6, ab_start 14, acc 32> blockdep <3>
+      block <2x2x16> shram <ib_end 10, ab_start 14, acc 32> blockdep <3>
       : !npu.buffer<64, arena>, !npu.buffer<64, arena> loc("second")
     npu_cmd.stop
   }

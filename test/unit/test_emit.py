@@ -39,7 +39,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-64">} {
     %x = npu_cmd.input index <0> address <64> : !npu.buffer<64, arena>
     %y = npu_cmd.output index <0> address <0> : !npu.buffer<64, arena>
     npu_cmd.pool max ifm %x <2x2x16xi8, nhwc> ofm %y <2x2x16xi8, nhwc> window <1x1> scale <per_channel, double_round>
-      activation <-128, 127> block <2x2x16> shram <ib_end 6, ab_start 8, acc 32>
+      activation <-128, 127> block <2x2x16> shram <ib_end 10, ab_start 12, acc 32>
       : !npu.buffer<64, arena>, !npu.buffer<64, arena>
     npu_cmd.stop
   }
