@@ -15,7 +15,7 @@ from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.npu import BufferType, Space
-from npuc.dialects.npu_cmd import BufferOp, ConstantOp, DmaOp, ElementwiseOp, FeatureMap, LaunchOp, WeightedOp
+from npuc.dialects.npu_cmd import BufferOp, ConstantOp, DmaOp, ElementwiseOp, FeatureMap, LaunchOp, MemoryOp, WeightedOp
 from npuc.hardware.accelerators import Accelerator
 
 BANK = 1024
@@ -59,6 +59,8 @@ def base_of(buffer: SSAValue) -> tuple[Space, int]:
     op = buffer.owner
     if not isinstance(op, BufferOp | ConstantOp):
         raise VerifyException("a command works on buffers made by npu_cmd operations")
+    if isinstance(op, MemoryOp):
+        return op.result.type.space, 0
     if op.address is None:
         raise VerifyException(f"{op.name} has no address: run npu-cmd-allocate and npu-cmd-assign-lut-slots first")
     return op.result.type.space, op.address.data[0]

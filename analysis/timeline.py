@@ -1,0 +1,264 @@
+"""
+When each command of an allocated or decoded program runs: the judge that compares schedules.
+
+It works on the command stream alone (any `npu_cmd.program`, also one decoded from a file that vela made), with the
+costs of `npuc.hardware.cycles`. The model:
+
+- The command processor issues commands in order, in no time. A wait holds it until no more than so many transfers or
+  kernels are outstanding; so does a full queue (two kernels, one transfer on U55, two on U65).
+- Kernels run one after the other, and so do transfers; the two run side by side. They do not slow each other down.
+- A kernel takes `KernelCost.cycles`. With BLOCKDEP 0, or after a pause, it also takes its fill: nothing of it could be
+  under way before. With a BLOCKDEP above 0 its fill is hidden behind the last blocks of the kernel before.
+- A transfer takes `dma_cycles`.
+
+The figures rank schedules; they are no promise about silicon (docs/hardware.md says what is inferred).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from npuc.analysis.accesses import Accesses, Span, accesses, base_of
+from npuc.dialects.npu import Space, WindowAttr
+from npuc.dialects.npu_cmd import (
+    DepthwiseOp,
+    DmaOp,
+    ElementwiseOp,
+    FeatureMap,
+    LaunchOp,
+    PoolOp,
+    ProgramOp,
+    WaitOp,
+    WeightedOp,
+)
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
+from npuc.hardware.memory import Area, MemorySetup
+from npuc.hardware.shram import Dims, Kernel, Kind, Operation
+
+AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache"}
+"""What each memory space is called in a memory setup."""
+
+POOLS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One transfer or kernel: cycles of its start and end, and the bytes it moves from and to each area."""
+
+    index: int
+    op: DmaOp | LaunchOp
+    start: int
+    end: int
+    stall: int
+    """Cycles that the command processor stood still before it could issue this."""
+    cost: KernelCost | None
+    read: dict[str, int]
+    written: dict[str, int]
+    touched: Accesses
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether this is a kernel, not a transfer."""
+        return isinstance(self.op, LaunchOp)
+
+
+@dataclass
+class Timeline:
+    """All events of one program, in the order of issue."""
+
+    events: list[Event] = field(default_factory=list[Event])
+
+    @property
+    def cycles(self) -> int:
+        """The end of the last event."""
+        return max((event.end for event in self.events), default=0)
+
+    def busy(self, kernels: bool) -> int:
+        """Cycles in which kernels (or transfers) run."""
+        return sum(event.end - event.start for event in self.events if event.is_kernel == kernels)
+
+    def traffic(self) -> dict[str, tuple[int, int]]:
+        """Bytes read from and written to each area."""
+        read: Counter[str] = Counter()
+        written: Counter[str] = Counter()
+        for event in self.events:
+            read.update(event.read)
+            written.update(event.written)
+        return {area: (read[area], written[area]) for area in sorted(read | written)}
+
+    def high_water(self, space: Space) -> int:
+        """One more than the highest address of a memory that any event touches."""
+        spans = (s for e in self.events for s in (*e.touched.reads, *e.touched.writes) if s.space == space)
+        return max((span.end for span in spans), default=0)
+
+    def lives(self, space: Space) -> list[Life]:
+        """
+        How long the bytes of a memory hold something that is still read: from each write, or from the start where
+        nothing has written them, to the last read before they are written again.
+        """
+        alive: list[Life] = []
+        done: list[Life] = []
+        for event in self.events:
+            for span in event.touched.reads:
+                if span.space != space:
+                    continue
+                hit = [life for life in alive if life.span.meets(span)]
+                for life in hit:
+                    life.end = max(life.end, event.end)
+                if not hit:
+                    alive.append(Life(span, 0, event.end, None))
+            for span in event.touched.writes:
+                if span.space != space:
+                    continue
+                covered = [life for life in alive if span.start <= life.span.start and life.span.end <= span.end]
+                done += covered
+                alive = [life for life in alive if life not in covered]
+                alive.append(Life(span, event.start, event.end, event))
+        return sorted(done + alive, key=lambda life: (life.start, life.span.start))
+
+
+@dataclass
+class Life:
+    """A range of bytes in use from cycle `start` to `end`; `writer` is None for what the host has put there."""
+
+    span: Span
+    start: int
+    end: int
+    writer: Event | None
+
+
+def kernel_of(op: LaunchOp) -> Kernel:
+    """What the cost model must know of a launch."""
+    ifm, ofm = op.ifm_map.data, op.ofm_map.data
+    kind: Kind = "conv"
+    operation: Operation = ""
+    ifm2: FeatureMap | None = None
+    scalar = False
+    if isinstance(op, DepthwiseOp):
+        kind = "depthwise"
+    elif isinstance(op, PoolOp):
+        kind = POOLS[op.kind.data]
+    elif isinstance(op, ElementwiseOp):
+        kind = "elementwise"
+        operation = cast(Operation, op.kind.data)
+        scalar = op.scalar is not None
+        ifm2 = op.ifm2_map.data if op.ifm2_map is not None else None
+    attribute = op.properties.get("window")
+    window = attribute.data if isinstance(attribute, WindowAttr) else None
+    whole = kind in ("conv", "reduce_sum")
+    bits = (op.broadcast.data[0] if op.broadcast is not None else 0) if isinstance(op, ElementwiseOp) else 0
+    second: Dims | None = None
+    if ifm2 is not None:
+        height, width, depth = (
+            1 if bits >> axis & 1 else full for axis, full in enumerate((ofm.height, ofm.width, ofm.depth))
+        )
+        second = Dims(height, width, depth)
+    rows, columns = ifm.height, ifm.width
+    if kind == "elementwise":
+        rows, columns = ofm.height, ofm.width
+    return Kernel(
+        kind=kind,
+        ifm=Dims(rows, columns, ifm.depth if whole else ofm.depth),
+        ofm=Dims(ofm.height, ofm.width, ofm.depth),
+        kernel=(window.height, window.width) if window else (1, 1),
+        stride=(window.stride_y, window.stride_x) if window else (1, 1),
+        dilation=(window.dilation_y, window.dilation_x) if window else (1, 1),
+        pad=(window.top, window.bottom, window.left, window.right) if window else (0, 0, 0, 0),
+        operation=operation,
+        ifm_bits=ifm.element.bits,
+        ofm_bits=ofm.element.bits,
+        upscale=window.upscale if window else "none",
+        ifm2=second,
+        ifm2_scalar=scalar,
+        lut=bool(op.values_of("table")),
+        part_kernel="part_kernel" in op.properties,
+        ifm_format=ifm.layout,
+        ifm2_format=ifm2.layout if ifm2 else "nhwc",
+        ofm_format=ofm.layout,
+    )
+
+
+def _area(op: LaunchOp, name: str) -> Area:
+    """Where an operand lies; any area for one that the launch has not."""
+    values = op.values_of(name) if any(clause.operand == name for clause in op.CLAUSES) else ()
+    return AREAS[base_of(values[0])[0]] if values else "cache"
+
+
+def _kernel(
+    op: LaunchOp, machine: Accelerator, setup: MemorySetup
+) -> tuple[KernelCost, dict[str, int], dict[str, int]]:
+    """Cost of a launch, and what it reads from and writes to each area."""
+    places = Places(_area(op, "ifm"), _area(op, "ifm2"), _area(op, "ofm"), _area(op, "weights"))
+    weights = sum(op.weight_ranges.data[1::2]) if isinstance(op, WeightedOp) else None
+    cost = kernel_cost(machine, setup, kernel_of(op), Block(*op.block.data), places, weights)
+    read: Counter[str] = Counter()
+    read[places.ifm] += cost.ifm_read
+    read[places.ifm2] += cost.ifm2_read
+    read[places.weights] += cost.weights_read + cost.scales_read
+    return cost, {area: size for area, size in read.items() if size}, {places.ofm: cost.ofm_written}
+
+
+@dataclass
+class _Engine:
+    """Kernels or transfers: when the last one ends, and which are outstanding."""
+
+    capacity: int
+    free: int = 0
+    pending: list[int] = field(default_factory=list[int])
+
+    def wait(self, now: int, pending: int) -> int:
+        """The time from which at most `pending` are outstanding."""
+        excess = len(self.pending) - pending
+        return max(now, self.pending[excess - 1]) if excess > 0 else now
+
+    def push(self, end: int) -> None:
+        self.free = end
+        self.pending.append(end)
+
+    def retire(self, now: int) -> None:
+        self.pending = [end for end in self.pending if end > now]
+
+
+def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Timeline:
+    """Run the commands of `program` through the model."""
+    kernels, transfers = _Engine(machine.max_outstanding_kernels), _Engine(machine.max_outstanding_dmas)
+    found = Timeline()
+    now = held = 0
+    for index, op in enumerate(_commands(program)):
+        for engine in (kernels, transfers):
+            engine.retire(now)
+        if isinstance(op, WaitOp):
+            engine = transfers if op.kind.data == "dma" else kernels
+            after = engine.wait(now, op.pending.data[0])
+            held, now = held + after - now, after
+            continue
+        engine = transfers if isinstance(op, DmaOp) else kernels
+        issued = engine.wait(now, engine.capacity - 1)
+        held, now = held + issued - now, issued
+        touched = accesses(op, machine)
+        start = max(now, engine.free)
+        cost: KernelCost | None = None
+        if isinstance(op, DmaOp):
+            source, target = touched.reads[0].space, touched.writes[0].space
+            size = op.size.data[0]
+            memory = None if target == "shram" else setup.memory(AREAS[target])
+            end = start + dma_cycles(setup.memory(AREAS[source]), memory, size)
+            read, written = {AREAS[source]: size}, {"shram" if memory is None else AREAS[target]: size}
+        else:
+            cost, read, written = _kernel(op, machine, setup)
+            overlapped = op.blockdep is not None and op.blockdep.data[0] > 0 and start == kernels.free and start > 0
+            end = start + cost.cycles + (0 if overlapped else cost.fill_cycles)
+        engine.push(end)
+        found.events.append(Event(index, op, start, end, held, cost, read, written, touched))
+        held = 0
+    return found
+
+
+def _commands(program: ProgramOp) -> Iterator[DmaOp | WaitOp | LaunchOp]:
+    for op in program.body.block.ops:
+        if isinstance(op, DmaOp | WaitOp | LaunchOp):
+            yield op

@@ -1,0 +1,76 @@
+"""The judge: order of events, waits and BLOCKDEP, on programs small enough to follow."""
+
+from __future__ import annotations
+
+import pytest
+
+from npuc.analysis.timeline import timeline
+from npuc.dialects.npu_cmd import ProgramOp
+from npuc.hardware.accelerators import accelerator
+from npuc.hardware.memory import memory_setup
+from npuc.tools.driver import make_context, parse_text
+
+POOL = """
+npu_cmd.pool max ifm %x <16x16x16xi8, nhwc> ofm %y <16x16x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+  activation <-128, 127> block <8x8x16> shram <ib_end 6, ab_start 14, acc 32> {blockdep}
+  : !npu.buffer<4096, arena>, !npu.buffer<4096, arena>
+"""
+HEAD = """
+%x = npu_cmd.input index <0> address <0> : !npu.buffer<4096, arena>
+%y = npu_cmd.output index <0> address <4096> : !npu.buffer<4096, arena>
+%c = npu_cmd.constant address <0> dense<0> : tensor<4096xui8> -> !npu.buffer<4096, read_only>
+%b = npu_cmd.alloc address <8192> : !npu.buffer<4096, arena>
+"""
+DMA = "npu_cmd.dma from %c to %b size <4096> : !npu.buffer<4096, read_only>, !npu.buffer<4096, arena>\n"
+
+
+def run(*commands: str):
+    text = f"npu_cmd.program @p {{ {HEAD} {' '.join(commands)} npu_cmd.stop }}"
+    module = parse_text(make_context(), text.encode(), "test")
+    (program,) = (op for op in module.ops if isinstance(op, ProgramOp))
+    machine = accelerator("ethos-u55-128")
+    return timeline(program, machine, memory_setup(machine))
+
+
+def pool(blockdep: int) -> str:
+    return POOL.replace("{blockdep}", f"blockdep <{blockdep}>")
+
+
+def test_transfer_runs_beside_kernel() -> None:
+    both = run(DMA, pool(0))
+    transfer, kernel = both.events
+    assert transfer.start == kernel.start == 0
+    assert both.cycles == max(transfer.end, kernel.end)
+
+
+def test_wait_holds_the_kernel() -> None:
+    transfer, kernel = run(DMA, "npu_cmd.wait dma pending <0>", pool(0)).events
+    assert kernel.start == transfer.end
+    assert kernel.stall == transfer.end
+
+
+def test_one_outstanding_transfer_on_u55() -> None:
+    first, second, kernel = run(DMA, DMA, pool(0)).events
+    assert second.start == first.end
+    assert kernel.start == first.end, "the command processor stands until the second transfer has been issued"
+
+
+def test_blockdep_hides_the_fill() -> None:
+    waiting, overlapping = run(pool(0), pool(0)), run(pool(0), pool(3))
+    cost = waiting.events[1].cost
+    assert cost is not None
+    assert waiting.cycles - overlapping.cycles == cost.fill_cycles > 0
+
+
+def test_lives_end_with_the_last_read() -> None:
+    found = run(pool(0), DMA)
+    spans = {(life.span.start, life.writer is None): life for life in found.lives("arena")}
+    assert spans[0, True].end == found.events[0].end, "the input is needed until the kernel has read it"
+    assert spans[8192, False].writer is found.events[1]
+    assert found.high_water("arena") == 8192 + 4096
+
+
+@pytest.mark.parametrize("area", ["arena", "constants"])
+def test_traffic(area: str) -> None:
+    read, written = run(DMA, pool(0)).traffic()[area]
+    assert (read, written) == {"constants": (4096, 0), "arena": (4096, 8192)}[area]

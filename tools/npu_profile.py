@@ -1,0 +1,259 @@
+"""
+`npu-profile COMPILED.tflite`: where the cycles, the bytes and the SRAM go, from the command stream alone.
+
+The file may be ours or vela's: its streams are decoded and run through one model (npuc.analysis.timeline), so that two
+compilers are compared by one judge. `--json` prints everything as data, `--trace` writes events for a trace viewer
+(chrome://tracing, Perfetto), `--html` a page with the timeline of kernels, transfers and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from xdsl.dialects.builtin import ModuleOp
+
+from npuc.analysis.timeline import Event, Timeline, timeline
+from npuc.dialects.locations import source_name
+from npuc.dialects.npu import target_of
+from npuc.dialects.npu_cmd import DmaOp, ElementwiseOp, PoolOp, ProgramOp
+from npuc.hardware.accelerators import Accelerator, accelerator
+from npuc.hardware.memory import MemorySetup, memory_setup
+from npuc.tools import driver
+from npuc.tools.driver import UserError
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The timelines of the programs of one file, by name, in the order in which they stand."""
+
+    machine: Accelerator
+    setup: MemorySetup
+    timelines: dict[str, Timeline]
+
+    @property
+    def cycles(self) -> int:
+        """All programs, one after the other."""
+        return sum(one.cycles for one in self.timelines.values())
+
+    @property
+    def sram(self) -> int:
+        """Bytes of SRAM: the highest address that any command touches in the memory that is SRAM."""
+        space = "fast" if self.setup.spilling else "arena"
+        return max((one.high_water(space) for one in self.timelines.values()), default=0)
+
+    def traffic(self) -> dict[str, tuple[int, int]]:
+        """Bytes read and written, by area."""
+        found: dict[str, tuple[int, int]] = {}
+        for one in self.timelines.values():
+            for area, (read, written) in one.traffic().items():
+                before = found.get(area, (0, 0))
+                found[area] = before[0] + read, before[1] + written
+        return found
+
+
+def profile(
+    data: bytes,
+    *,
+    name: str = "model.tflite",
+    config: Sequence[str] = (),
+    system_config: str | None = None,
+    memory_mode: str | None = None,
+) -> Profile:
+    """Profile the bytes of a compiled file; raises UserError."""
+    ctx = driver.make_context()
+    module = driver.load_module(ctx, data, name, "tflite")
+    driver.decode_streams(ctx, module, name)
+    return profile_module(module, name, config, system_config, memory_mode)
+
+
+def profile_module(
+    module: ModuleOp, name: str, config: Sequence[str], system_config: str | None, memory_mode: str | None
+) -> Profile:
+    """Profile a module of programs with addresses."""
+    programs = [op for op in module.ops if isinstance(op, ProgramOp)]
+    if not programs:
+        raise UserError(f"{name}: nothing to profile: the file has no ethos-u operator")
+    target = target_of(programs[0])
+    machine = accelerator(target.accelerator.data)
+    try:
+        setup = memory_setup(
+            machine,
+            tuple(config),
+            system_config or target.system.data or None,
+            memory_mode or target.memory.data or None,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return Profile(machine, setup, {p.sym_name.data: timeline(p, machine, setup) for p in programs})
+
+
+def title(event: Event) -> str:
+    """`conv 24x24x16` or `dma 1008`, with the tensor's name where it is known."""
+    op = event.op
+    if isinstance(op, DmaOp):
+        text = f"dma {op.size.data[0]}"
+    else:
+        kind = f" {op.kind.data}" if isinstance(op, PoolOp | ElementwiseOp) else ""
+        ofm = op.ofm_map.data
+        text = f"{op.name.removeprefix('npu_cmd.')}{kind} {ofm.height}x{ofm.width}x{ofm.depth}"
+    name = source_name(op.location)
+    return f"{text} {name}" if name else text
+
+
+def as_data(found: Profile) -> dict[str, Any]:
+    """The profile as JSON data."""
+    return {
+        "accelerator": found.machine.name,
+        "system_config": found.setup.system_config,
+        "memory_mode": found.setup.memory_mode,
+        "cycles": found.cycles,
+        "sram_bytes": found.sram,
+        "traffic": {area: {"read": r, "written": w} for area, (r, w) in found.traffic().items()},
+        "programs": {
+            name: {
+                "cycles": one.cycles,
+                "kernel_cycles": one.busy(True),
+                "dma_cycles": one.busy(False),
+                "events": [
+                    {
+                        "index": event.index,
+                        "what": title(event),
+                        "start": event.start,
+                        "end": event.end,
+                        "stall": event.stall,
+                        "read": event.read,
+                        "written": event.written,
+                    }
+                    for event in one.events
+                ],
+            }
+            for name, one in found.timelines.items()
+        },
+    }
+
+
+def as_text(found: Profile, most: int) -> str:
+    """A table of the commands that take longest, and the sums."""
+    lines = [f"{found.machine.name}, {found.setup.system_config}, {found.setup.memory_mode}"]
+    events = [(name, event) for name, one in found.timelines.items() for event in one.events]
+    events.sort(key=lambda pair: pair[1].start - pair[1].end)
+    lines.append(f"{'cycles':>10} {'share':>6}  command")
+    for name, event in events[:most]:
+        length = event.end - event.start
+        lines.append(f"{length:10} {length / max(found.cycles, 1):6.1%}  @{name} {event.index}: {title(event)}")
+    lines.append(f"cycles  {found.cycles}")
+    for name, one in found.timelines.items():
+        lines.append(f"  @{name}: {one.cycles}, kernels {one.busy(True)}, transfers {one.busy(False)}")
+    lines.append(f"SRAM    {found.sram} bytes")
+    lines += [f"  {area}: {r} bytes read, {w} written" for area, (r, w) in found.traffic().items()]
+    return "\n".join(lines)
+
+
+def as_trace(found: Profile) -> dict[str, Any]:
+    """Events for a trace viewer; a cycle is shown as a microsecond."""
+    events: list[dict[str, Any]] = []
+    for number, (name, one) in enumerate(found.timelines.items()):
+        events.append({"ph": "M", "pid": number, "name": "process_name", "args": {"name": f"@{name}"}})
+        events += [
+            {
+                "ph": "X",
+                "pid": number,
+                "tid": "kernels" if event.is_kernel else "transfers",
+                "name": title(event),
+                "ts": event.start,
+                "dur": event.end - event.start,
+                "args": {"index": event.index, "read": event.read, "written": event.written},
+            }
+            for event in one.events
+        ]
+    return {"traceEvents": events}
+
+
+WIDTH, LANE, MEMORY = 1200, 28, 320
+
+
+def as_svg(one: Timeline, found: Profile) -> str:
+    """One program as a picture: kernels and transfers over time, and below them which bytes of SRAM are in use."""
+    space = "fast" if found.setup.spilling else "arena"
+    cycles, height = max(one.cycles, 1), max(one.high_water(space), 1)
+
+    def box(x0: float, x1: float, y: float, tall: float, colour: str, text: str) -> str:
+        left, wide = x0 / cycles * WIDTH, max((x1 - x0) / cycles * WIDTH, 0.5)
+        return (
+            f'<rect x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}" fill="{colour}" '
+            f'stroke="white" stroke-width="0.3"><title>{html.escape(text)}</title></rect>'
+        )
+
+    parts = [
+        box(e.start, e.end, 0 if e.is_kernel else LANE, LANE - 2, "#4477aa" if e.is_kernel else "#ee7733", title(e))
+        for e in one.events
+    ]
+    for life in one.lives(space):
+        start, size = life.span.start, life.span.end - life.span.start
+        what = title(life.writer) if life.writer is not None else "from the host"
+        colour = "#bbbbbb" if life.writer is None else "#88ccee" if life.writer.is_kernel else "#f4b183"
+        y = 2 * LANE + MEMORY * (1 - (start + size) / height)
+        parts.append(box(life.start, life.end, y, MEMORY * size / height, colour, f"{what}: bytes {start} + {size}"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{2 * LANE + MEMORY}" '
+        f'font-family="sans-serif">{"".join(parts)}</svg>'
+    )
+
+
+def as_html(found: Profile, name: str) -> str:
+    """A page with a picture of each program."""
+    body = "".join(
+        f"<h2>@{html.escape(program)}: {one.cycles} cycles</h2>{as_svg(one, found)}"
+        for program, one in found.timelines.items()
+    )
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{html.escape(name)}</title><h1>{html.escape(name)}</h1>"
+        f"<p>{found.machine.name}, {found.cycles} cycles, {found.sram} bytes of SRAM. Blue: kernels, "
+        f"orange: transfers; below, the bytes of SRAM in use, address upwards.</p>{body}"
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    out = argparse.ArgumentParser("npu-profile", description="Cycles, bytes and SRAM of a compiled TFLite file")
+    out.add_argument("model", metavar="COMPILED.tflite")
+    out.add_argument("--config", metavar="FILE.ini", action="append", default=[])
+    out.add_argument("--system-config", metavar="NAME")
+    out.add_argument("--memory-mode", metavar="NAME")
+    out.add_argument("--top", type=int, default=10, metavar="N", help="how many commands to list")
+    out.add_argument("--json", action="store_true", help="print everything as JSON")
+    out.add_argument("--trace", metavar="FILE.json", help="write events for a trace viewer")
+    out.add_argument("--html", metavar="FILE.html", help="write a page with a picture of the timeline")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the tool; 0, or 1 after one line on standard error."""
+    args = parser().parse_args(arguments)
+    try:
+        found = profile(
+            driver.read_file(args.model),
+            name=args.model,
+            config=args.config,
+            system_config=args.system_config,
+            memory_mode=args.memory_mode,
+        )
+        if args.trace:
+            driver.write_file(args.trace, json.dumps(as_trace(found)).encode())
+        if args.html:
+            driver.write_file(args.html, as_html(found, args.model).encode())
+    except UserError as error:
+        print(f"npu-profile: error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(as_data(found), indent=2) if args.json else as_text(found, args.top))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
