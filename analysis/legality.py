@@ -25,6 +25,10 @@ from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization
 
 MAX_DIMENSION = 65535
+MAX_FACTOR = 2.0**29 * (1 - 2.0**-32)
+"""Where QuantizeMultiplier still rounds to a multiplier of that size."""
+MAX_PADDING = 127
+"""Rows above, or columns to the left; the registers for below and right hold one more bit."""
 MAX_WEIGHT_SUM = 127 * 65536
 """Greatest sum of the absolute weights of one output channel: beyond it the 32-bit accumulator could overflow."""
 MAX_STRIDE = 3
@@ -166,15 +170,27 @@ def _same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAVal
         )
 
 
+def _require_factor(factor: float, result: SSAValue) -> None:
+    """The factor from the operands' scale to the result's: 31 bits and a shift hold less than 2^29."""
+    _require(factor < MAX_FACTOR, "the result's scale must be above 2^-29 of its operands'", result)
+
+
 def _require_shape(result: SSAValue, expected: Sequence[int]) -> None:
     """The shape that the file gives a result must be the one that its operator makes: runtimes go by the latter."""
     if _shape(result) != tuple(expected):
         _refuse(f"the shape must be the one that the operator makes, {'x'.join(map(str, expected))}", result)
 
 
-def _window_extent(size: int, window: int, stride: int, padding: str) -> int:
-    """Rows or columns that a (dilated) window makes of `size`."""
-    return -(-size // stride) if padding == "SAME" else (size - window) // stride + 1
+def _check_extent(input_: SSAValue, window: tuple[int, int], stride: tuple[int, int], padding: str) -> tuple[int, int]:
+    """Height and width that a (dilated) window makes of an NHWC input, whose padding the NPU must be able to hold."""
+    found: list[int] = []
+    for size, length, step in zip(_shape(input_)[1:3], window, stride, strict=True):
+        count = -(-size // step) if padding == "SAME" else (size - length) // step + 1
+        total = max((count - 1) * step + length - size, 0)
+        if total // 2 > MAX_PADDING:
+            _refuse(f"there must be at most {MAX_PADDING} rows or columns of padding, not {total // 2}", input_)
+        found.append(count)
+    return found[0], found[1]
 
 
 def _check_activation(op: tfl.TflOp) -> None:
@@ -204,6 +220,7 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
     if element.is_per_axis:
         per_channel = element.axis == axis and len(element.scales) == _shape(op.filter)[axis]
         _require(per_channel, "weights must be quantised per output channel", op.filter)
+        _require(not any(element.zero_points), "weights quantised per channel must have the zero point 0", op.filter)
     _require(min(_shape(op.filter), default=0) >= 1, "weights must not be empty", op.filter)
     least, greatest = element.storage_limits
     largest = max(max(abs(least - z), abs(greatest - z)) for z in set(element.zero_points))
@@ -214,6 +231,7 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
             f"the absolute weights of a channel must sum to at most {MAX_WEIGHT_SUM}",
             op.filter,
         )
+    _require_factor(input_.scale * max(element.scales) / _element(op.output).scale, op.output)
     if op.bias is not None:
         _check_bias(op.bias, input_, _shape(op.filter)[axis])
 
@@ -255,13 +273,15 @@ def _check_window(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp) -> None:
     stride_h, stride_w = _strides(op)
     dilation_h, dilation_w = op.dilation_h_factor.value.data, op.dilation_w_factor.value.data
     _require(min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "strides and dilations must be positive", op.output)
-    _check_launches(op, (stride_h, stride_w))
     _, height, width, _ = _shape(op.filter)
     height, width = (height - 1) * dilation_h + 1, (width - 1) * dilation_w + 1
     _require(height <= 64, f"the dilated kernel must be at most 64 high, not {height}", op.filter)
-    _require(
-        height * width <= 4096, f"the dilated kernel must have at most 4096 elements, not {height}x{width}", op.filter
-    )
+    if height * width > 4096:
+        _refuse(f"the dilated kernel must have at most 4096 elements, not {height}x{width}", op.filter)
+    extent = _check_extent(op.input, (height, width), (stride_h, stride_w), op.padding.data)
+    channels = _shape(op.filter)[3 if isinstance(op, tfl.DepthwiseConv2DOp) else 0]
+    _require_shape(op.output, (_shape(op.input)[0], *extent, channels))
+    _check_launches(op, (stride_h, stride_w))
 
 
 def _check_launches(op: tfl.TflOp, strides: tuple[int, int]) -> None:
@@ -333,18 +353,14 @@ def _check_pool(op: tfl.PoolOp) -> None:
     stride_h, stride_w = _strides(op)
     height, width = op.filter_height.value.data, op.filter_width.value.data
     _require(min(stride_h, stride_w, height, width) >= 1, "strides and windows must be positive", op.input)
-    _check_launches(op, (stride_h, stride_w))
     if isinstance(op, tfl.AveragePool2DOp) and op.padding.data == "SAME":
         if max(height, width) > 8:
             _refuse(f"the window must be at most 8x8 with padding SAME, not {height}x{width}", op.input)
     elif height > 256 or height * width > 65536:
         _refuse(f"the window must be at most 256 high and 65536 in all, not {height}x{width}", op.input)
-    batch, rows, columns, depth = _shape(op.input)
-    extent = (
-        _window_extent(rows, height, stride_h, op.padding.data),
-        _window_extent(columns, width, stride_w, op.padding.data),
-    )
-    _require_shape(op.output, (batch, *extent, depth))
+    extent = _check_extent(op.input, (height, width), (stride_h, stride_w), op.padding.data)
+    _require_shape(op.output, (_shape(op.input)[0], *extent, _shape(op.input)[3]))
+    _check_launches(op, (stride_h, stride_w))
 
 
 def _check_binary(op: tfl.BinaryOp) -> None:
@@ -361,14 +377,26 @@ def _check_binary(op: tfl.BinaryOp) -> None:
 
 def _check_sum(op: tfl.AddOp | tfl.SubOp) -> None:
     _check_binary(op)
+    _require_factor(max(_element(op.lhs).scale, _element(op.rhs).scale) / _element(op.output).scale, op.output)
     if _element(op.output).data.storage_width == 16 and op.pot_scale_int16:
         scales = [_element(value).scale for value in (op.lhs, op.rhs, op.output)]
         if all(math.frexp(scale)[0] == 0.5 for scale in scales):
             _require(max(scales[:2]) == scales[2], "the greater scale must be the result's", op.output)
 
 
-def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
+def _check_mul(op: tfl.MulOp) -> None:
+    _check_binary(op)
+    _require_factor(_element(op.lhs).scale * _element(op.rhs).scale / _element(op.output).scale, op.output)
+
+
+def _check_relu(op: tfl.UnaryOp) -> None:
     _check_unary(op)
+    _require_factor(_element(op.input).scale / _element(op.output).scale, op.output)
+
+
+def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
+    _check_relu(op)
+    _require_factor(_element(op.input).scale * abs(op.alpha.value.data) / _element(op.output).scale, op.output)
     if _element(op.input).data.storage_width == 16:
         _require(op.alpha.value.data >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
 
@@ -399,6 +427,7 @@ def _check_softmax(op: tfl.SoftmaxOp) -> None:
 def _check_quantize(op: tfl.QuantizeOp) -> None:
     """From integers to integers; other element types are refused as for all operators."""
     _require_shape(op.output, _shape(op.input))
+    _require_factor(_element(op.input).scale / _element(op.output).scale, op.output)
 
 
 def _check_concatenation(op: tfl.ConcatenationOp) -> None:
@@ -570,12 +599,12 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.MaximumOp, _check_minimum_maximum),
         _typed(tfl.MeanOp, _check_mean),
         _typed(tfl.MinimumOp, _check_minimum_maximum),
-        _typed(tfl.MulOp, _check_binary),
+        _typed(tfl.MulOp, _check_mul),
         _typed(tfl.PadOp, _check_pad),
         _typed(tfl.QuantizeOp, _check_quantize),
-        _typed(tfl.Relu6Op, _check_unary),
-        _typed(tfl.ReluN1To1Op, _check_unary),
-        _typed(tfl.ReluOp, _check_unary),
+        _typed(tfl.Relu6Op, _check_relu),
+        _typed(tfl.ReluN1To1Op, _check_relu),
+        _typed(tfl.ReluOp, _check_relu),
         _typed(tfl.ReshapeOp, _check_reshape),
         _typed(tfl.ResizeNearestNeighborOp, _check_resize_nearest_neighbor),
         _typed(tfl.SliceOp, _check_slice),

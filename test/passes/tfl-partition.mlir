@@ -67,20 +67,19 @@ func.func @pinned(%x: !t) -> !t {
 // CHECK-LABEL: func.func @refused
 // CHECK:         tfl.relu %{{.*}} {npu.cpu_reason = "tensors must be quantised to 8 or 16 bit integers: tensor 'image' (1x8)"}
 // CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "the batch must be 1: tensor 'batched' (2x4x4x8)"
-// CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "the stride must be at most 3, not 4x4: tensor 'pooled' (1x2x2x8)"
+// CHECK:         tfl.average_pool_2d {{.*}}npu.cpu_reason = "the window must be at most 8x8 with padding SAME, not 9x9: tensor 'large' (1x8x8x8)"
 // CHECK:         tfl.concatenation {{.*}}npu.cpu_reason = "CONCATENATION must have operands of its result's quantisation: tensor 'right' (1x8)"
 !q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
 !r = tensor<1x8x!quant.uniform<i8:f32, 0.25>>
 !b = tensor<2x4x4x8x!quant.uniform<i8:f32, 0.5>>
 !l = tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5>>
-!s = tensor<1x2x2x8x!quant.uniform<i8:f32, 0.5>>
 !c = tensor<1x16x!quant.uniform<i8:f32, 0.5>>
 func.func @refused(
-    %f: tensor<1x8xf32> loc("image"), %b: !b loc("batched"), %l: !l, %q: !q, %r: !r loc("right")
-  ) -> (tensor<1x8xf32>, !b, !s, !c) {
+    %f: tensor<1x8xf32> loc("image"), %b: !b loc("batched"), %l: !l loc("large"), %q: !q, %r: !r loc("right")
+  ) -> (tensor<1x8xf32>, !b, !l, !c) {
   %0 = tfl.relu %f : (tensor<1x8xf32>) -> tensor<1x8xf32>
   %1 = tfl.max_pool_2d %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!b) -> !b
-  %2 = tfl.max_pool_2d %l {padding = "SAME", stride_h = 4 : i32, stride_w = 4 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!l) -> !s loc("pooled")
+  %2 = tfl.average_pool_2d %l {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 9 : i32, filter_width = 9 : i32} : (!l) -> !l
   %3 = tfl.concatenation %q, %r {axis = 1 : i32} : (!q, !r) -> !c
-  return %0, %1, %2, %3 : tensor<1x8xf32>, !b, !s, !c
+  return %0, %1, %2, %3 : tensor<1x8xf32>, !b, !l, !c
 }
