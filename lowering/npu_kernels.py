@@ -183,7 +183,7 @@ class Emitter:
         if weight_zero_point:
             properties["weight_zero_point"] = IntsAttr((weight_zero_point,))
         return self.insert(
-            kind.build(operands=[ifm, weights, scales, None], result_types=[result_type], properties=properties)
+            kind.build(operands=[ifm, weights, scales, None, ()], result_types=[result_type], properties=properties)
         ).result
 
     def pool(
