@@ -183,7 +183,7 @@ class Emitter:
         if weight_zero_point:
             properties["weight_zero_point"] = IntsAttr((weight_zero_point,))
         return self.insert(
-            kind.build(operands=[ifm, weights, scales, None, ()], result_types=[result_type], properties=properties)
+            kind.of({"ifm": [ifm], "weights": [weights], "scales": [scales]}, properties, [result_type])
         ).result
 
     def pool(
@@ -207,9 +207,7 @@ class Emitter:
         }
         if scale is not None:
             properties["scale"] = ScaleAttr(scale)
-        return self.insert(
-            PoolOp.build(operands=[ifm, table], result_types=[result_type], properties=properties)
-        ).result
+        return self.insert(PoolOp.of({"ifm": [ifm], "table": _present(table)}, properties, [result_type])).result
 
     def windows(
         self,
@@ -276,7 +274,9 @@ class Emitter:
         if is_reversed:
             properties["reversed"] = UnitAttr()
         return self.insert(
-            ElementwiseOp.build(operands=[ifm, ifm2, table], result_types=[result_type], properties=properties)
+            ElementwiseOp.of(
+                {"ifm": [ifm], "ifm2": _present(ifm2), "table": _present(table)}, properties, [result_type]
+            )
         ).result
 
     def look_up(self, ifm: SSAValue, table: SSAValue, element_type: Attribute) -> SSAValue:
@@ -307,3 +307,8 @@ def constant_of(value: SSAValue) -> DenseIntOrFPElementsAttr | None:
     while isinstance(value.owner, ReshapeOp):
         value = value.owner.source
     return value.owner.value if isinstance(value.owner, ConstantOp) else None
+
+
+def _present(value: SSAValue | None) -> list[SSAValue]:
+    """An optional operand as a list."""
+    return [] if value is None else [value]
