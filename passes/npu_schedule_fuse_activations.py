@@ -9,6 +9,7 @@ Leaves: pools after a result that others read too, after 32-bit results, and a c
 Leaving it out costs a kernel each and changes no result.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
@@ -52,7 +53,7 @@ def fuse(pool: PoolOp) -> None:
     """Let the kernel that makes the IFM of `pool` do its work, if nothing else reads that."""
     base = base_of(pool.ifm)
     kernel = base.owner
-    if not isinstance(kernel, KernelOp) or not _is_only_use(base, pool.ifm):
+    if not isinstance(kernel, KernelOp) or not is_only_use(base, pool.ifm):
         return
     before, after = kernel.activation.data, pool.activation.data
     type_ = base.type
@@ -65,10 +66,20 @@ def fuse(pool: PoolOp) -> None:
         return
     properties: dict[str, Attribute] = dict(kernel.properties)
     properties["activation"] = ActivationAttr(_both(before, after))
-    properties.pop("operandSegmentSizes", None)
     operands = {name: kernel.values_of(name) for name, _ in kernel.get_irdl_definition().operands}
     operands["table"] = pool.values_of("table")
-    fused = type(kernel).of(operands, properties, [type_], kernel.attributes)
+    put_in_place(kernel, operands, properties, pool)
+
+
+def put_in_place(
+    kernel: KernelOp,
+    operands: Mapping[str, Sequence[SSAValue]],
+    properties: Mapping[str, Attribute],
+    pool: PoolOp,
+) -> None:
+    """`kernel` with other operands and properties stands where `pool` stood, whose only input it was."""
+    kept = {name: value for name, value in properties.items() if name != "operandSegmentSizes"}
+    fused = type(kernel).of(operands, kept, [kernel.result.type], kernel.attributes)
     fused.location = pool.location
     Rewriter.insert_op(fused, InsertPoint.before(pool))
     result: SSAValue = fused.result
@@ -87,7 +98,7 @@ def fuse(pool: PoolOp) -> None:
     Rewriter.erase_op(kernel)
 
 
-def _is_only_use(base: SSAValue, value: SSAValue) -> bool:
+def is_only_use(base: SSAValue, value: SSAValue) -> bool:
     """Whether `value`, a reshape of `base` at some remove, and all between them have one use each."""
     while True:
         if len(list(value.uses)) != 1:
