@@ -103,6 +103,21 @@ def test_what_a_cascade_yields_lies_in_its_result() -> None:
     assert storage.root(at["k"]) is at["c"]
 
 
+def test_columns_that_do_not_lie_side_by_side_are_no_channels() -> None:
+    """One channel of two, seen as a row of channels, would need a stride from channel to channel."""
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x4x2xi8>) -> tensor<1x1x1x16xi8> {
+        %s = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 1>, strides = #npu.ints<1, 1, 1>}
+             : tensor<1x4x4x2xi8> -> tensor<1x4x4x1xi8>
+        %r = npu_schedule.reshape %s : tensor<1x4x4x1xi8> -> tensor<1x1x1x16xi8>
+        %k = npu_schedule.copy %r : tensor<1x1x1x16xi8> -> tensor<1x1x1x16xi8>
+        func.return %k : tensor<1x1x1x16xi8>
+      }""")
+    storage = Storage(func)
+    with pytest.raises(VerifyException, match=r"cannot be seen as .*: copy it first"):
+        storage.place(named(func)["r"])
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
