@@ -12,7 +12,7 @@ config.test_source_root = ROOT
 config.test_exec_root = os.path.join(ROOT, "build", "lit")
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["npuc", "build", "Inputs", "models", "docs", "bench"]
+config.excludes = ["npuc", "build", "Inputs", "models", "docs", "bench", "examples"]
 
 config.environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 config.environment["OPENBLAS_NUM_THREADS"] = "1"
@@ -22,6 +22,7 @@ for tool in ("npu-opt", "npu-compile", "npu-run", "npu-profile"):
     command = f"env PYTHONPATH={ROOT} {sys.executable} -m {module}"
     config.substitutions.append((rf"(?<![\w/.-]){tool}(?![\w.-])", command))
 config.substitutions.append(("%models", os.path.join(ROOT, "test", "models")))
+config.substitutions.append(("%examples", os.path.join(ROOT, "examples")))
 
 # Arm's tosa-opt is a peer that some tests hold our text against; the suite passes without it.
 if shutil.which("tosa-opt"):

@@ -12,7 +12,6 @@ LOWERING = (
     "tfl-partition",
     "convert-tfl-to-tosa",
     "tosa-fold-pad",
-    "tosa-fold-pad",
     "convert-tosa-to-npu-schedule",
     "convert-tfl-to-npu-schedule",
 )
