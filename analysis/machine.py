@@ -20,6 +20,7 @@ from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
+from npuc.hardware.shram import Kernel
 
 __all__ = [
     "copy_kernel",
@@ -30,6 +31,7 @@ __all__ = [
     "part_kernel",
     "places_of",
     "setup_of",
+    "stripe_kernel",
     "weight_space_of",
 ]
 
@@ -73,3 +75,14 @@ def places_of(op: KernelOp | CopyOp) -> Places:
         return Places(_area(op.ifm), "arena", "arena", "constants")
     inputs: list[Area] = [_area(value) for value in op.feature_maps]
     return Places(inputs[0], inputs[-1], "arena", "constants")
+
+
+def stripe_kernel(op: KernelOp, rows: int) -> Kernel:
+    """A launch of `rows` OFM rows from within `op`, away from the padding above and below; `op` itself if all."""
+    whole = machine_kernel(op)
+    if rows >= whole.ofm.height:
+        return whole
+    window = op.sliding
+    up = 1 if window.upscale == "none" else 2
+    needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
+    return machine_kernel(op, min(needed, whole.ifm.height), rows)

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of
+from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of, stripe_kernel
 from npuc.dialects.locations import describe
 from npuc.dialects.npu import BlockAttr
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
@@ -57,13 +57,7 @@ def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Bl
 
 def _launch(op: KernelOp, whole: Kernel) -> Kernel:
     """One launch of a kernel that runs in stripes or depth slices; the kernel itself if it runs whole."""
-    kernel = whole
-    window = op.sliding
-    if op.stripe is not None and op.stripe.data[0] < whole.ofm.height:
-        rows = op.stripe.data[0]
-        up = 1 if window.upscale == "none" else 2
-        needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
-        kernel = machine_kernel(op, min(needed, whole.ifm.height), rows)
+    kernel = whole if op.stripe is None else stripe_kernel(op, op.stripe.data[0])
     if isinstance(op, ConvKernelOp) and op.slices is not None:
         depth = max(end - start for start, end in pairwise(op.slices.data))
         kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))

@@ -184,6 +184,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--system-config", metavar="NAME")
     out.add_argument("--memory-mode", metavar="NAME")
     out.add_argument("--arena-cache-size", type=int, metavar="BYTES", help="limit of the memory for feature maps")
+    out.add_argument(
+        "--optimise", choices=("Performance", "Size"), default="Performance", help="cycles, or memory first"
+    )
     out.add_argument("--output-dir", default="output", metavar="DIR")
     out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")
     out.add_argument("--parts-dir", metavar="DIR", help="also write command streams and read-only data as files")
@@ -202,7 +205,14 @@ def _show_progress(index: int, count: int, name: str) -> None:
 def run(arguments: Sequence[str] | None) -> None:
     """Compile as the command line says; raises UserError."""
     args = parser().parse_args(arguments)
-    target = Target(args.accelerator_config, args.config, args.system_config, args.memory_mode, args.arena_cache_size)
+    target = Target(
+        args.accelerator_config,
+        args.config,
+        args.system_config,
+        args.memory_mode,
+        args.arena_cache_size,
+        "size" if args.optimise == "Size" else "performance",
+    )
     if args.print_pipeline:
         print(args.pipeline or pipeline(target))
         return

@@ -7,6 +7,7 @@ It reads as a sentence: partition, lower to kernels, decide, lower to commands, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 LOWERING = (
     "tfl-partition",
@@ -20,6 +21,10 @@ SCHEDULE = (
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",
+    "npu-schedule-limit-sram",
+    "npu-schedule-plan-cascades",
+    "npu-schedule-form-cascades",
+    "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",
 )
 COMMANDS = (
@@ -37,13 +42,14 @@ OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-set-blockdep"})
 
 @dataclass(frozen=True)
 class Target:
-    """What a model is compiled for, with vela's names and defaults; `limit` in bytes."""
+    """What a model is compiled for and how, with vela's names and defaults; `limit` in bytes."""
 
     accelerator: str = "ethos-u55-256"
     config: str | None = None
     system_config: str | None = None
     memory_mode: str | None = None
     limit: int | None = None
+    strategy: Literal["performance", "size"] = "performance"
 
     @property
     def text(self) -> str:
@@ -63,5 +69,6 @@ class Target:
 
 def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
-    passes = [target.text, *LOWERING, *SCHEDULE, *COMMANDS, EMIT]
-    return ",".join(one for one in passes if one not in leave_out)
+    options = {"npu-schedule-limit-sram": f'{{strategy="{target.strategy}"}}'}
+    passes = (one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out)
+    return ",".join([target.text, *(one + options.get(one, "") for one in passes)])

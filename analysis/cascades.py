@@ -1,0 +1,598 @@
+"""
+What a region would need in memory and time with its kernels cut into cascades in one way or another.
+
+Plain data, built once from the IR: a `Network` is the kernels in program order (the order in which they run) and the
+tensors with their sizes and live ranges; views are seen through `Storage`. A `Planner` values *segments*, runs of
+consecutive kernels that form one cascade or a single kernel that runs whole, and finds the best way to cut the whole
+network into segments:
+
+- memory of a segment: what lives across it, what it reads and leaves behind, and its rolling buffers, exact by
+  `npuc.dialects.stripes`. The rows alive in a rolling buffer depend on the kernels behind it only, so one walk that
+  ends at kernel j values all segments that end there;
+- time of a segment: the sum over its launches, each as `npuc.hardware.cycles` estimates it with the block that suits
+  it, weights read once a launch, and the time to fill and drain that stripes pay again and again.
+
+Both are sums or maxima over segments, so the best cut is found by dynamic programming over the kernel at which the last
+segment starts: least peak (`least_peak`), or least time of all cuts whose segments stay below a limit (`quickest`).
+A larger limit only adds segments to choose from, so that more memory never makes a plan slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.analysis.allocation import ALIGNMENT
+from npuc.analysis.machine import copy_kernel, places_of, stripe_kernel
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.dialects.locations import describe
+from npuc.dialects.npu import InvokeOp
+from npuc.dialects.npu_schedule import (
+    CascadeOp,
+    ConstantOp,
+    CopyOp,
+    ElementwiseOp,
+    KernelOp,
+    element_of,
+    is_brick,
+    nhwc,
+)
+from npuc.dialects.stripes import Input, Reach, Stage, unroll
+from npuc.hardware import accelerators
+from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.cycles import best_block, dma_cycles, kernel_cost
+from npuc.hardware.memory import MemorySetup
+from npuc.hardware.shram import Kernel, explain
+
+LONGEST = 24
+"""Kernels of the longest cascade that is looked at."""
+TABLE_BYTES = LUT_BANKS * 1024
+LIMIT_ATTR = "npu.sram_limit"
+"""On an NPU region: the bytes of the arena that its schedule may take."""
+
+
+def rounded(size: int) -> int:
+    """Bytes that a buffer takes in the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
+    """The functions that hold kernels."""
+    kinds = (KernelOp, CopyOp, CascadeOp)
+    return [f for f in module.ops if isinstance(f, FuncOp) and any(isinstance(op, kinds) for op in f.body.ops)]
+
+
+class Held(NamedTuple):
+    """What the host of a region needs in the arena while it runs, besides what it hands over and takes back."""
+
+    size: int
+    """Bytes of values for regions and operators before and after."""
+    arguments: frozenset[int]
+    """Arguments of the region that the host needs afterwards."""
+
+
+NOTHING_HELD = Held(0, frozenset())
+
+
+def held_by_host(module: ModuleOp) -> dict[str, Held]:
+    """What the host keeps in the arena of what regions take or make, by the names of the regions that run meanwhile."""
+    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
+    found: dict[str, Held] = {}
+    for host in functions.values():
+        block = host.body.blocks.first
+        if block is None:
+            continue
+        order: dict[Operation, int] = {op: time for time, op in enumerate(block.ops)}
+        sizes: dict[SSAValue, int] = {}
+        invokes = [op for op in order if isinstance(op, InvokeOp) and op.callee.string_value() in functions]
+        for op in invokes:
+            callee = functions[op.callee.string_value()].function_type
+            for values, types in ((op.arguments, callee.inputs), (op.res, callee.outputs)):
+                for value, type_ in zip(values, types, strict=True):
+                    assert isinstance(type_, TensorType)
+                    sizes[value] = rounded(storage_bytes(type_))
+        for op in invokes:
+            now = order[op]
+            size, kept = 0, set[int]()
+            for value, bytes_ in sizes.items():
+                born = -1 if isinstance(value.owner, Block) else order[value.owner]
+                last = max((order[use.operation] for use in value.uses), default=born)
+                if value in op.arguments:
+                    kept |= {k for k, v in enumerate(op.arguments) if v is value and last > now}
+                elif born < now < last:
+                    size += bytes_
+            found[op.callee.string_value()] = Held(size, frozenset(kept))
+    return found
+
+
+@dataclass
+class Tensor:
+    """Memory of the arena: one root of `Storage` and all that lives in it."""
+
+    size: int
+    first: int
+    """The item that writes it first, -1 for what the region is given."""
+    last: int
+    """The last item that reads it; the number of items if it is needed when the region ends."""
+    rolls: bool = False
+    """It may live in a rolling buffer: the OFM of one kernel that other kernels read as it is."""
+    row: int = 0
+    """Bytes of a row."""
+
+
+@dataclass
+class Item:
+    """A kernel, copy or formed cascade: what runs before the next item begins."""
+
+    op: KernelOp | CopyOp | CascadeOp
+    barrier: int = 0
+    """The first item that may be in one cascade with it: it reads views of what earlier items write."""
+    writes: list[int] = field(default_factory=list[int])
+    """Tensors that it writes."""
+    own: int = 0
+    """Rolling buffers of a formed cascade, in bytes."""
+    saved: int = 0
+    """Bytes that it does not need because its OFM takes the place of an operand."""
+
+    @property
+    def kernel(self) -> KernelOp | None:
+        """The kernel, if that is what it is and it has rows to be cut."""
+        return self.op if isinstance(self.op, KernelOp) and nhwc(self.op.result)[0] > 1 else None
+
+
+class Network:
+    """Items in order and tensors of one region, and what the host keeps in the arena meanwhile."""
+
+    def __init__(self, function: FuncOp, host: Held = NOTHING_HELD):
+        self.function = function
+        self.storage = Storage(function)
+        self.items: list[Item] = []
+        self.tensors: list[Tensor] = []
+        self._index: dict[SSAValue, int] = {}
+        self._writers: dict[int, int] = {}
+        """The last item that writes a tensor."""
+        self._kernels: dict[SSAValue, int] = {}
+        block = function.body.block
+        for argument in block.args:
+            self._tensor(argument, -1)
+        for op in block.ops:
+            if isinstance(op, KernelOp | CopyOp | CascadeOp):
+                self._add(op)
+        last = block.last_op
+        if isinstance(last, ReturnOp):
+            for value in last.operands:
+                if (index := self._find(value)) is not None:
+                    self.tensors[index].last = len(self.items)
+        for number in host.arguments:
+            self.tensors[self._index[block.args[number]]].last = len(self.items)
+        for item in self.items:
+            item.saved = self._saved(item)
+        count = len(self.items)
+        steps = [0] * (count + 2)
+        for tensor in self.tensors:
+            # Lives across an item if written before it and needed by it or later.
+            if tensor.last > tensor.first:
+                steps[tensor.first + 1] += tensor.size
+                steps[tensor.last + 1] -= tensor.size
+        self.before: list[int] = []
+        """For each item the bytes of what exists when it begins and is still needed."""
+        total = host.size
+        for step in steps[:count]:
+            total += step
+            self.before.append(total)
+
+    def producer(self, value: SSAValue) -> int:
+        """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
+        return self._kernels.get(value, -1)
+
+    def _find(self, value: SSAValue) -> int | None:
+        """The tensor that a value lives in; None for constants."""
+        root = self.storage.root(value)
+        return None if isinstance(root.owner, ConstantOp) else self._index.get(root)
+
+    def _tensor(self, value: SSAValue, item: int) -> int:
+        """The tensor that an item writes, or an argument."""
+        root = self.storage.root(value)
+        if root not in self._index:
+            self._index[root] = len(self.tensors)
+            tensor = Tensor(rounded(storage_bytes(tensor_type(root))), item, item)
+            if isinstance(root.owner, KernelOp):
+                uses = [use.operation for use in root.uses]
+                tensor.rolls = bool(uses) and all(isinstance(op, KernelOp) for op in uses)
+                tensor.row = self.storage.place(root).stride_y
+            self.tensors.append(tensor)
+        return self._index[root]
+
+    def _add(self, op: KernelOp | CopyOp | CascadeOp) -> None:
+        number = len(self.items)
+        item = Item(op)
+        self.items.append(item)
+        inner = op.kernels if isinstance(op, CascadeOp) else (op,)
+        results = list(op.outputs) if isinstance(op, CascadeOp) else [op.result]
+        if isinstance(op, CascadeOp):
+            for kernel, rows in zip(op.kernels, op.unrolled().alive, strict=True):
+                if kernel.result not in op.yielded:
+                    height = nhwc(kernel.result)[0]
+                    rows = kernel.rolling.data[0] if kernel.rolling is not None else height
+                    item.own += rounded(rows * self.storage.place(kernel.result).stride_y)
+        for kernel in inner:
+            for value in (kernel.ifm,) if isinstance(kernel, CopyOp) else kernel.feature_maps:
+                index = self._find(value)
+                if index is None:
+                    continue
+                tensor = self.tensors[index]
+                tensor.last = max(tensor.last, number)
+                if value not in self._kernels and index in self._writers:
+                    item.barrier = max(item.barrier, 1 + self._writers[index])
+        for value in results:
+            index = self._tensor(value, number)
+            item.writes.append(index)
+            self._writers[index] = number
+            if isinstance(op, KernelOp):
+                self._kernels[value] = number
+
+    def _saved(self, item: Item) -> int:
+        """Bytes that an elementwise kernel saves that may write over an operand, which nothing needs later."""
+        op = item.op
+        if not isinstance(op, ElementwiseOp):
+            return 0
+        own = self.tensors[item.writes[0]]
+        number = own.first
+        if self.items[number] is not item or self.storage.root(op.result) is not op.result:
+            return 0
+        for value in op.feature_maps:
+            index = self._find(value)
+            same = (nhwc(value), element_of(value).bits, is_brick(value)) == (
+                nhwc(op.result),
+                element_of(op.result).bits,
+                is_brick(op.result),
+            )
+            if index is not None and same:
+                old = self.tensors[index]
+                if old.first >= 0 and old.last == number and old.size == own.size:
+                    return own.size
+        return 0
+
+    @property
+    def plain_peak(self) -> int:
+        """Bytes needed if every item runs as it stands."""
+        return max(map(self.alone, range(len(self.items))), default=0)
+
+    def alone(self, number: int) -> int:
+        """Bytes needed while an item runs as it stands, one kernel whole."""
+        item = self.items[number]
+        new = sum(self.tensors[t].size for t in set(item.writes) if self.tensors[t].first == number)
+        return self.before[number] + new + item.own - item.saved
+
+
+class Segment(NamedTuple):
+    """Items `start` to `stop`, both included, as one cascade; alone if they are one."""
+
+    start: int
+    stop: int
+    rows: int
+    """OFM rows a launch of the last kernel; 0 for an item that runs as it stands."""
+    memory: int
+    """Bytes while it runs."""
+
+
+class Choice(NamedTuple):
+    """A stripe height for each kernel of a cascade, and the rows that its OFM then needs in a rolling buffer."""
+
+    stripes: list[int]
+    rolling: list[int | None]
+    """None for what leaves the cascade."""
+
+
+class _Walk(NamedTuple):
+    """What all segments have in common that end with one item in launches of so many rows."""
+
+    lowest: int
+    """The first item of the longest of them."""
+    stripes: list[int]
+    launches: list[dict[int, int]]
+    """For each item how often it is launched with how many rows."""
+    cycles: list[int]
+    """Of the segments of 1, 2, ... items, as far as somebody has asked."""
+
+
+def heights(height: int) -> list[int]:
+    """Stripe heights that are tried for a last OFM of so many rows: powers of two, and half."""
+    found = {1 << power for power in range(height.bit_length()) if 1 << power < height}
+    return sorted(found | {-(-height // 2)}) if height > 1 else []
+
+
+def scaled(rows: int, reach: Reach) -> int:
+    """Rows of an IFM that `rows` more rows of the OFM call for."""
+    return max(1, -(-rows * reach.stride // reach.up))
+
+
+class _Shape(NamedTuple):
+    """What the rows of a kernel need; nothing of other items, which no cascade takes."""
+
+    height: int
+    stripe: int
+    """Rows a launch that are written on it; 0 if none are."""
+    reads: list[Input]
+    """The feature maps that it reads, by the item that writes them; -1 where that is no kernel."""
+
+
+def _shape(item: Item, network: Network) -> _Shape:
+    op = item.op
+    if not isinstance(op, KernelOp):
+        return _Shape(0, 0, [])
+    reads = [Input(network.producer(value), op.reach(value)) for value in op.feature_maps]
+    return _Shape(nhwc(op.result)[0], op.stripe.data[0] if op.stripe is not None else 0, reads)
+
+
+class Planner:
+    """Values segments of a network on a machine and finds the best cuts."""
+
+    def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup):
+        self.network = network
+        self.machine = machine
+        self.setup = setup
+        self._blocks: dict[tuple[int, int], accelerators.Block] = {}
+        self._cycles: dict[tuple[int, int, int], int] = {}
+        self._kernels: dict[tuple[int, int], Kernel] = {}
+        self._shapes = [_shape(item, network) for item in network.items]
+        self._walks: dict[tuple[int, int], _Walk] = {}
+        self.pinned = self._pinned()
+        self.segments: list[list[Segment]] = [[] for _ in network.items]
+        """Segments by the item that they end with."""
+        for stop in range(len(network.items)):
+            self.segments[stop] = self._ending(stop)
+
+    # -- what is given
+
+    def _pinned(self) -> dict[int, tuple[int, int]]:
+        """For each item of a cascade that is planned already, the first and last item of that cascade."""
+        members: dict[int, list[int]] = {}
+        for number, item in enumerate(self.network.items):
+            if isinstance(item.op, KernelOp) and item.op.cascade is not None:
+                members.setdefault(item.op.cascade.data[0], []).append(number)
+        found: dict[int, tuple[int, int]] = {}
+        for cascade, numbers in members.items():
+            if numbers[-1] - numbers[0] + 1 != len(numbers):
+                raise PassFailedException(f"{self._name(numbers[0])}: the kernels of cascade {cascade} do not follow")
+            found |= dict.fromkeys(numbers, (numbers[0], numbers[-1]))
+        return found
+
+    def _name(self, number: int) -> str:
+        return describe(self.network.items[number].op)
+
+    def _may_be_cut(self, number: int) -> bool:
+        """Whether an item can be part of a cascade. A stripe of all its rows says that it shall not."""
+        kernel = self.network.items[number].kernel
+        if kernel is None:
+            return False
+        written = kernel.stripe
+        return number in self.pinned or written is None or written.data[0] < nhwc(kernel.result)[0]
+
+    # -- segments
+
+    def _ending(self, stop: int) -> list[Segment]:
+        """All segments whose last item is `stop`."""
+        network = self.network
+        found: list[Segment] = []
+        if stop not in self.pinned:
+            found.append(Segment(stop, stop, 0, network.alone(stop)))
+        if not self._may_be_cut(stop) or (stop in self.pinned and self.pinned[stop][1] != stop):
+            return found
+        lowest = self._lowest(stop)
+        if lowest == stop:
+            return found
+        kernel = network.items[stop].kernel
+        assert kernel is not None
+        for rows in heights(nhwc(kernel.result)[0]) if kernel.stripe is None else [kernel.stripe.data[0]]:
+            found += self._with_rows(lowest, stop, rows)
+        if stop in self.pinned:
+            found = [segment for segment in found if segment.start == self.pinned[stop][0]]
+        return found
+
+    def _lowest(self, stop: int) -> int:
+        """The first item of the longest segment that may end with `stop`."""
+        barrier = start = stop
+        barrier = 0
+        tables = 0
+        largest = 0
+        for number in range(stop, max(-1, stop - LONGEST), -1):
+            item = self.network.items[number]
+            if not self._may_be_cut(number) or (number in self.pinned) != (stop in self.pinned):
+                break
+            if number in self.pinned and self.pinned[number] != self.pinned[stop]:
+                break
+            barrier = max(barrier, item.barrier)
+            if number < barrier:
+                break
+            size = self._table_bytes(number)
+            if size and self.machine.reserved_end_banks:
+                tables, largest = tables + 1, max(largest, size)
+                if tables * largest > TABLE_BYTES:
+                    break
+            start = number
+        return start
+
+    def _table_bytes(self, number: int) -> int:
+        op = self.network.items[number].op
+        table = op.table_value if isinstance(op, KernelOp) else None
+        return 0 if table is None else storage_bytes(tensor_type(table))
+
+    def _stages(self, start: int, stop: int, rows: int) -> list[Stage]:
+        """The stages of items `start` to `stop` with launches of `rows` rows at the end."""
+        stripes = [0] * (stop - start) + [rows]
+        stages: list[Stage] = []
+        for number in range(stop, start - 1, -1):
+            height, written, reads = self._shapes[number]
+            index = number - start
+            stripe = min(height, written or stripes[index] or height)
+            inputs: list[Input] = []
+            granule: Reach | None = None
+            for producer, reach in reads:
+                granule = reach if reach.up > 1 else granule
+                if producer >= start:
+                    inputs.append(Input(producer - start, reach))
+                    stripes[producer - start] = max(stripes[producer - start], scaled(stripe, reach))
+            tensor = self.network.tensors[self.network.items[number].writes[0]]
+            stages.append(Stage(height, stripe, inputs, not tensor.rolls or tensor.last > stop, granule))
+        return stages[::-1]
+
+    def choice(self, segment: Segment) -> Choice:
+        """The stripes of a segment, and the rows of its rolling buffers."""
+        stages = self._stages(segment.start, segment.stop, segment.rows)
+        alive = unroll(stages).alive
+        rolling = [
+            None if stage.leaves or index == len(stages) - 1 else rows
+            for index, (stage, rows) in enumerate(zip(stages, alive, strict=True))
+        ]
+        return Choice([stage.stripe for stage in stages], rolling)
+
+    def _with_rows(self, lowest: int, stop: int, rows: int) -> list[Segment]:
+        """The segments of two or more items that end with `stop`, in launches of `rows` rows at the end."""
+        network = self.network
+        stages = self._stages(lowest, stop, rows)
+        unrolled = unroll(stages)
+        launches: list[dict[int, int]] = [{} for _ in stages]
+        for stage, begin, end in unrolled.launches:
+            launches[stage][end - begin] = launches[stage].get(end - begin, 0) + 1
+        self._walks[stop, rows] = _Walk(lowest, [stage.stripe for stage in stages], launches, [])
+        found: list[Segment] = []
+        buffers = 0
+        for number in range(stop, lowest - 1, -1):
+            index = number - lowest
+            tensor = network.tensors[network.items[number].writes[0]]
+            if not stages[index].leaves:
+                buffers += rounded(unrolled.alive[index] * tensor.row)
+            elif tensor.first == number:
+                buffers += tensor.size
+            if number < stop:
+                found.append(Segment(number, stop, rows, network.before[number] + buffers))
+        return found
+
+    # -- time
+
+    def cycles(self, segment: Segment) -> int:
+        """Estimated cycles of a segment."""
+        if not segment.rows:
+            return self._whole(segment.start)
+        walk = self._walks[segment.stop, segment.rows]
+        while len(walk.cycles) <= segment.stop - segment.start:
+            number = segment.stop - len(walk.cycles)
+            index = number - walk.lowest
+            own = 0
+            for rows, count in walk.launches[index].items():
+                own += count * self._launch(number, rows, walk.stripes[index])
+            walk.cycles.append(own + (walk.cycles[-1] if walk.cycles else 0))
+        return walk.cycles[segment.stop - segment.start]
+
+    def _whole(self, number: int) -> int:
+        """Cycles of an item as it stands."""
+        op = self.network.items[number].op
+        if isinstance(op, CascadeOp):
+            return 0
+        if isinstance(op, KernelOp):
+            height = nhwc(op.result)[0]
+            return self._launch(number, height, height)
+        kernel = copy_kernel(op)
+        places = places_of(op)
+        block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
+        cost = kernel_cost(self.machine, self.setup, kernel, block, places)
+        return cost.cycles + cost.fill_cycles
+
+    def _launch(self, number: int, rows: int, stripe: int) -> int:
+        """Cycles of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule."""
+        key = (number, rows, stripe)
+        if key not in self._cycles:
+            op = self.network.items[number].op
+            assert isinstance(op, KernelOp)
+            try:
+                block = self._block(number, op, stripe)
+                cost = kernel_cost(self.machine, self.setup, self._kernel(number, op, rows), block, places_of(op))
+            except ValueError as error:
+                raise PassFailedException(f"{describe(op)}: {error}") from error
+            cycles = cost.cycles + cost.fill_cycles
+            if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
+                cycles += dma_cycles(self.setup.constants, None, size)
+            self._cycles[key] = cycles
+        return self._cycles[key]
+
+    def _kernel(self, number: int, op: KernelOp, rows: int) -> Kernel:
+        """A launch of `rows` rows."""
+        if (number, rows) not in self._kernels:
+            self._kernels[number, rows] = stripe_kernel(op, rows)
+        return self._kernels[number, rows]
+
+    def _block(self, number: int, op: KernelOp, rows: int) -> accelerators.Block:
+        """The block for launches of so many rows: the one written, or the quickest that suits the whole as well."""
+        if op.block is not None:
+            return op.block.data
+        key = (number, rows)
+        if key not in self._blocks:
+            places = places_of(op)
+            block = best_block(self.machine, self.setup, self._kernel(number, op, rows), places)
+            whole = self._kernel(number, op, nhwc(op.result)[0])
+            if explain(self.machine, whole, block) is not None:
+                block = best_block(self.machine, self.setup, whole, places)
+            self._blocks[key] = block
+        return self._blocks[key]
+
+    # -- cuts
+
+    def least_peak_within(self, slowdown: float) -> int:
+        """
+        The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all.
+        """
+        sizes = sorted({segment.memory for segments in self.segments for segment in segments})
+        least = self.least_peak()
+        sizes = [size for size in sizes if size >= least]
+        most = slowdown * sum(map(self.cycles, self.quickest(sizes[-1])))
+        low, high = 0, len(sizes) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if sum(map(self.cycles, self.quickest(sizes[middle]))) <= most:
+                high = middle
+            else:
+                low = middle + 1
+        return sizes[low]
+
+    def least_peak(self) -> int:
+        """The smallest number of bytes in which the network can run."""
+        best = [0]
+        for segments in self.segments:
+            best.append(min(max(best[segment.start], segment.memory) for segment in segments))
+        return best[-1]
+
+    def quickest(self, limit: int) -> list[Segment]:
+        """
+        The segments, in order, of the cut with the fewest cycles whose peak is at most `limit`.
+
+        Of equals the one with the least sum of memory. PassFailedException if no cut keeps to the limit.
+        """
+        best: list[tuple[int, int] | None] = [(0, 0)]
+        taken: list[Segment | None] = []
+        for segments in self.segments:
+            found: tuple[int, int] | None = None
+            chosen: Segment | None = None
+            for segment in segments:
+                before = best[segment.start]
+                if before is None or segment.memory > limit:
+                    continue
+                value = (before[0] + self.cycles(segment), before[1] + segment.memory)
+                if found is None or value < found:
+                    found, chosen = value, segment
+            best.append(found)
+            taken.append(chosen)
+        cut: list[Segment] = []
+        at = len(taken)
+        while at:
+            segment = taken[at - 1]
+            if segment is None:
+                raise PassFailedException(f"the limit is {limit} bytes, the smallest possible is {self.least_peak()}")
+            cut.append(segment)
+            at = segment.start
+        return cut[::-1]

@@ -1,0 +1,64 @@
+"""
+Write on each NPU region how many bytes of the arena its schedule may take, `npu.sram_limit`: later passes keep to it.
+
+Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
+the target, else the arena size of its memory mode, else the address space. Strategy `size` gives the least in which the
+network runs in cascades at no more than `slowdown` times the cycles that it takes with all memory (both as
+`npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions share the arena, so the
+limit is that of the region that needs most; values that the host keeps in the arena across a region are part of it. A
+limit that is written already stays.
+An error if not even the smallest schedule keeps to the limit; it names the smallest limit that would do.
+Decides only the number; without this pass nothing is limited, and no cascade is planned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.analysis.cascades import LIMIT_ATTR, NOTHING_HELD, Network, Planner, held_by_host, scheduled_functions
+from npuc.analysis.machine import machine_of, setup_of
+from npuc.dialects.npu import target_of
+
+
+@dataclass(frozen=True)
+class NpuScheduleLimitSramPass(ModulePass):
+    """Decide how much memory schedules may take."""
+
+    name = "npu-schedule-limit-sram"
+
+    strategy: Literal["performance", "size"] = "performance"
+    slowdown: float = 1.25
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = [f for f in scheduled_functions(op) if LIMIT_ATTR not in f.attributes]
+        if not functions:
+            return
+        held = held_by_host(op)
+        networks = [Network(f, held.get(f.sym_name.data, NOTHING_HELD)) for f in functions]
+        limit = available(op)
+        wanted = limit
+        if self.strategy == "size" or any(network.plain_peak > limit for network in networks):
+            planners = [Planner(n, machine_of(n.function), setup_of(n.function)) for n in networks]
+            least = max(planner.least_peak() for planner in planners)
+            if least > limit:
+                raise PassFailedException(f"the limit is {limit} bytes of SRAM, the smallest possible is {least}")
+            if self.strategy == "size":
+                wanted = max(planner.least_peak_within(self.slowdown) for planner in planners)
+        for function in functions:
+            function.attributes[LIMIT_ATTR] = IntegerAttr(min(limit, wanted), i64)
+
+
+def available(op: Operation) -> int:
+    """Bytes of the arena that the target has."""
+    target, setup, machine = target_of(op), setup_of(op), machine_of(op)
+    if target.sram_limit is not None:
+        return target.sram_limit
+    # Where the arena is slow memory, the size that the mode names is that of a cache.
+    return 1 << machine.address_bits if setup.spilling else setup.arena_cache_size

@@ -1,0 +1,88 @@
+"""
+Plan which kernels run stripe by stripe: the quickest of all schedules that keep to `npu.sram_limit`.
+
+Assumes a target on the module, the limit on each region (`npu-schedule-limit-sram`; a region without one is left as it
+is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes.
+Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.analysis.cascades`): `cascade`, the
+number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
+that its result then needs while it stays inside. Kernels that have a `cascade` already stay together as they are, with
+the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out of cascades.
+Only writes; `npu-schedule-form-cascades` carries it out. Leaving it out costs memory and changes no result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from npuc.analysis.cascades import (
+    LIMIT_ATTR,
+    NOTHING_HELD,
+    Held,
+    Network,
+    Planner,
+    Segment,
+    held_by_host,
+    scheduled_functions,
+)
+from npuc.analysis.machine import machine_of, setup_of
+from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu_schedule import KernelOp
+
+
+@dataclass(frozen=True)
+class NpuSchedulePlanCascadesPass(ModulePass):
+    """Write cascades, stripes and rolling buffers on kernels."""
+
+    name = "npu-schedule-plan-cascades"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        held = held_by_host(op)
+        for function in scheduled_functions(op):
+            limit = function.attributes.get(LIMIT_ATTR)
+            if isinstance(limit, IntegerAttr):
+                plan(function, held.get(function.sym_name.data, NOTHING_HELD), limit.value.data)
+
+
+def plan(function: FuncOp, held: Held, limit: int) -> None:
+    """Write the quickest schedule of a region within a limit."""
+    network = Network(function, held)
+    pinned = any(isinstance(item.op, KernelOp) and item.op.cascade is not None for item in network.items)
+    if network.plain_peak <= limit and not pinned:
+        return
+    planner = Planner(network, machine_of(function), setup_of(function))
+    try:
+        segments = planner.quickest(limit)
+    except PassFailedException as error:
+        raise PassFailedException(f"@{function.sym_name.data}: {error}") from error
+    numbers = {number for item in network.items if (number := _number(item.op)) is not None}
+    following = max(numbers, default=-1) + 1
+    for segment in segments:
+        if not segment.rows:
+            continue
+        if _number(network.items[segment.start].op) is None:
+            following += 1
+        _write(planner, segment, following - 1)
+
+
+def _number(op: object) -> int | None:
+    """The cascade that a kernel is planned for already."""
+    return op.cascade.data[0] if isinstance(op, KernelOp) and op.cascade is not None else None
+
+
+def _write(planner: Planner, segment: Segment, number: int) -> None:
+    """What has been decided about a segment, but for what stands on its kernels already."""
+    choice = planner.choice(segment)
+    items = planner.network.items[segment.start : segment.stop + 1]
+    for item, stripe, rolling in zip(items, choice.stripes, choice.rolling, strict=True):
+        op = item.op
+        assert isinstance(op, KernelOp)
+        op.cascade = op.cascade or IntsAttr((number,))
+        op.stripe = op.stripe or IntsAttr((stripe,))
+        if rolling is not None:
+            op.rolling = op.rolling or IntsAttr((rolling,))

@@ -1,0 +1,115 @@
+// RUN: npu-opt %s -p npu-schedule-plan-cascades --split-input-file | filecheck %s
+
+// Depth 8, 32, 32, 8: whole, the pool takes 16384 bytes. Of the schedules that need no more than 9000 the quickest has
+// stripes of two rows. Beside %x and %c, 2048 bytes each, it keeps what a launch of each consumer sees: four rows of %a
+// (512 bytes a row) under the 3x3 window, two of %b under the 1x1 window, 7168 in all. Four rows a launch would take 9216.
+
+// CHECK-LABEL: @bottleneck
+// CHECK: conv2d %{{.*}} cascade <0> stripe <2> rolling <4> :
+// CHECK: pool max {{.*}} cascade <0> stripe <2> rolling <2> :
+// CHECK: conv2d %{{.*}} cascade <0> stripe <2> :
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
+      attributes {npu.region, npu.sram_limit = 9000 : i64} {
+    %w0 = npu_schedule.constant dense<1> : tensor<32x1x1x8xi8>
+    %s0 = npu_schedule.scales {bias = dense<0> : tensor<32xi64>, multiplier = dense<1073741824> : tensor<32xi32>,
+      shift = dense<30> : tensor<32xi8>} : !npu_schedule.scales<32>
+    %a = npu_schedule.conv2d %x, %w0, %s0 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x8xi8>, tensor<32x1x1x8xi8>, !npu_schedule.scales<32>) -> tensor<1x16x16x32xi8>
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+    %w1 = npu_schedule.constant dense<1> : tensor<8x1x1x32xi8>
+    %s1 = npu_schedule.scales {bias = dense<0> : tensor<8xi64>, multiplier = dense<1073741824> : tensor<8xi32>,
+      shift = dense<30> : tensor<8xi8>} : !npu_schedule.scales<8>
+    %c = npu_schedule.conv2d %b, %w1, %s1 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x32xi8>, tensor<8x1x1x32xi8>, !npu_schedule.scales<8>) -> tensor<1x16x16x8xi8>
+    func.return %c : tensor<1x16x16x8xi8>
+  }
+}
+
+// -----
+
+// Nothing is planned where all fits as it stands, or where nobody has set a limit.
+
+// CHECK-LABEL: @bottleneck
+// CHECK-NOT: cascade
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
+      attributes {npu.region, npu.sram_limit = 16384 : i64} {
+    %w0 = npu_schedule.constant dense<1> : tensor<32x1x1x8xi8>
+    %s0 = npu_schedule.scales {bias = dense<0> : tensor<32xi64>, multiplier = dense<1073741824> : tensor<32xi32>,
+      shift = dense<30> : tensor<32xi8>} : !npu_schedule.scales<32>
+    %a = npu_schedule.conv2d %x, %w0, %s0 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x8xi8>, tensor<32x1x1x8xi8>, !npu_schedule.scales<32>) -> tensor<1x16x16x32xi8>
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+    %w1 = npu_schedule.constant dense<1> : tensor<8x1x1x32xi8>
+    %s1 = npu_schedule.scales {bias = dense<0> : tensor<8xi64>, multiplier = dense<1073741824> : tensor<8xi32>,
+      shift = dense<30> : tensor<8xi8>} : !npu_schedule.scales<8>
+    %c = npu_schedule.conv2d %b, %w1, %s1 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x32xi8>, tensor<8x1x1x32xi8>, !npu_schedule.scales<8>) -> tensor<1x16x16x8xi8>
+    func.return %c : tensor<1x16x16x8xi8>
+  }
+}
+
+// -----
+
+// Decisions that stand in the IR stay: one row a launch has been written on the pool. What feeds it follows.
+
+// CHECK-LABEL: @bottleneck
+// CHECK: conv2d %{{.*}} cascade <0> stripe <1> rolling <3> :
+// CHECK: pool max {{.*}} cascade <0> stripe <1> rolling <4> :
+// CHECK: conv2d %{{.*}} cascade <0> stripe <4> :
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
+      attributes {npu.region, npu.sram_limit = 9000 : i64} {
+    %w0 = npu_schedule.constant dense<1> : tensor<32x1x1x8xi8>
+    %s0 = npu_schedule.scales {bias = dense<0> : tensor<32xi64>, multiplier = dense<1073741824> : tensor<32xi32>,
+      shift = dense<30> : tensor<32xi8>} : !npu_schedule.scales<32>
+    %a = npu_schedule.conv2d %x, %w0, %s0 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x8xi8>, tensor<32x1x1x8xi8>, !npu_schedule.scales<32>) -> tensor<1x16x16x32xi8>
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127> stripe <1>
+         : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+    %w1 = npu_schedule.constant dense<1> : tensor<8x1x1x32xi8>
+    %s1 = npu_schedule.scales {bias = dense<0> : tensor<8xi64>, multiplier = dense<1073741824> : tensor<8xi32>,
+      shift = dense<30> : tensor<8xi8>} : !npu_schedule.scales<8>
+    %c = npu_schedule.conv2d %b, %w1, %s1 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x32xi8>, tensor<8x1x1x32xi8>, !npu_schedule.scales<8>) -> tensor<1x16x16x8xi8>
+    func.return %c : tensor<1x16x16x8xi8>
+  }
+}
+
+// -----
+
+// A stripe of all its rows keeps a kernel out of cascades: the first two run as one now, and the last reads all of %b.
+
+// CHECK-LABEL: @bottleneck
+// CHECK: conv2d %{{.*}} cascade <0> {{.*}} rolling
+// CHECK: pool max {{.*}} cascade <0> stripe <{{[0-9]+}}> :
+// CHECK: conv2d %{{.*}} activation <-128, 127> stripe <16> :
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
+      attributes {npu.region, npu.sram_limit = 12288 : i64} {
+    %w0 = npu_schedule.constant dense<1> : tensor<32x1x1x8xi8>
+    %s0 = npu_schedule.scales {bias = dense<0> : tensor<32xi64>, multiplier = dense<1073741824> : tensor<32xi32>,
+      shift = dense<30> : tensor<32xi8>} : !npu_schedule.scales<32>
+    %a = npu_schedule.conv2d %x, %w0, %s0 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x8xi8>, tensor<32x1x1x8xi8>, !npu_schedule.scales<32>) -> tensor<1x16x16x32xi8>
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+    %w1 = npu_schedule.constant dense<1> : tensor<8x1x1x32xi8>
+    %s1 = npu_schedule.scales {bias = dense<0> : tensor<8xi64>, multiplier = dense<1073741824> : tensor<8xi32>,
+      shift = dense<30> : tensor<8xi8>} : !npu_schedule.scales<8>
+    %c = npu_schedule.conv2d %b, %w1, %s1 window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> stripe <16>
+         : (tensor<1x16x16x32xi8>, tensor<8x1x1x32xi8>, !npu_schedule.scales<8>) -> tensor<1x16x16x8xi8>
+    func.return %c : tensor<1x16x16x8xi8>
+  }
+}
