@@ -544,9 +544,14 @@ def _check_mean(op: tfl.MeanOp) -> None:
     axes = {_axis(axis, len(shape), op.axis) for axis in _constants(op.axis, "the axes must be constant")}
     _same_storage(op, [op.input], op.output)
     _require(bool(axes), "MEAN must be over at least one axis", op.input)
-    height, width, depth = ((1, 1, 1, *shape))[-3:]
-    if len(shape) - 1 in axes:
-        _require(1 in (height, width, depth), "MEAN over the depth needs a height, width or depth of 1", op.input)
+    # The sum is over one axis of a map of three: what is before the averaged axes, these, and what is behind them.
+    averaged = [axis for axis in axes if shape[axis] > 1]
+    span = range(min(averaged, default=0), max(averaged, default=-1) + 1)
+    _require(all(axis in axes or shape[axis] == 1 for axis in span), "the averaged axes must be neighbours", op.input)
+    count = math.prod(shape[axis] for axis in averaged)
+    around = (math.prod(shape[: span.start]), math.prod(shape[span.stop :]))
+    _require(max(around) <= MAX_DIMENSION, f"MEAN must have at most {MAX_DIMENSION} sums on each side", op.input)
+    _require(count <= MAX_DIMENSION, f"MEAN must be over at most {MAX_DIMENSION} elements", op.input)
     sizes = [shape[axis] for axis in axes]
     _require(max(sizes) < 4096, "an axis that is averaged must be below 4096", op.input)
     element = _element(op.input).data

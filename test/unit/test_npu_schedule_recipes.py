@@ -348,6 +348,8 @@ ODD: dict[str, Callable[[Network], Tensor]] = {
     "mean_tall_only_height": lambda n: mean(n, n.input((1, 70, 6, 4)), [1]),
     "mean_many": lambda n: mean(n, n.input((1, 80, 90, 2)), [1, 2]),
     "mean_depth": lambda n: mean(n, n.input((1, 5, 1, 33)), [3]),
+    "mean_width_and_depth": lambda n: mean(n, n.input((1, 5, 4, 9)), [2, 3]),
+    "mean_all": lambda n: mean(n, n.input((1, 5, 4, 9)), [0, 1, 2, 3]),
     "mean_rank_3": lambda n: mean(n, n.input((4, 1, 9)), [2]),
     "resize_8": lambda n: resize(n, n.input((1, 3, 2, 5)), (24, 16)),
     "resize_8_align_corners": lambda n: resize(n, n.input((1, 3, 2, 5)), (17, 9), align_corners=True),
