@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
-from npuc.analysis.accesses import Accesses, Span, accesses, base_of
-from npuc.dialects.npu import Space, WindowAttr
+from npuc.analysis.accesses import Accesses, Span, accesses
+from npuc.dialects.npu import BufferType, Space, WindowAttr
 from npuc.dialects.npu_cmd import (
     DepthwiseOp,
     DmaOp,
@@ -185,16 +185,35 @@ def kernel_of(op: LaunchOp) -> Kernel:
 def _area(op: LaunchOp, name: str) -> Area:
     """Where an operand lies; any area for one that the launch has not."""
     values = op.values_of(name) if any(clause.operand == name for clause in op.CLAUSES) else ()
-    return AREAS[base_of(values[0])[0]] if values else "cache"
+    type_ = values[0].type if values else None
+    return AREAS[type_.space] if isinstance(type_, BufferType) else "cache"
+
+
+def _places(op: LaunchOp) -> Places:
+    return Places(_area(op, "ifm"), _area(op, "ifm2"), _area(op, "ofm"), _area(op, "weights"))
+
+
+def launch_cost(op: LaunchOp, machine: Accelerator, setup: MemorySetup) -> KernelCost:
+    """What one launch takes; it need not be allocated."""
+    weights = sum(op.weight_ranges.data[1::2]) if isinstance(op, WeightedOp) else None
+    return kernel_cost(machine, setup, kernel_of(op), Block(*op.block.data), _places(op), weights)
+
+
+def transfer_cycles(op: DmaOp, setup: MemorySetup) -> int:
+    """What one transfer takes; it need not be allocated."""
+    source, target = op.source.type, op.destination.type
+    assert isinstance(source, BufferType)
+    assert isinstance(target, BufferType)
+    memory = setup.memory(AREAS[target.space]) if target.space in AREAS else None
+    return dma_cycles(setup.memory(AREAS[source.space]), memory, op.size.data[0])
 
 
 def _kernel(
     op: LaunchOp, machine: Accelerator, setup: MemorySetup
 ) -> tuple[KernelCost, dict[str, int], dict[str, int]]:
     """Cost of a launch, and what it reads from and writes to each area."""
-    places = Places(_area(op, "ifm"), _area(op, "ifm2"), _area(op, "ofm"), _area(op, "weights"))
-    weights = sum(op.weight_ranges.data[1::2]) if isinstance(op, WeightedOp) else None
-    cost = kernel_cost(machine, setup, kernel_of(op), Block(*op.block.data), places, weights)
+    places = _places(op)
+    cost = launch_cost(op, machine, setup)
     read: Counter[str] = Counter()
     read[places.ifm] += cost.ifm_read
     read[places.ifm2] += cost.ifm2_read
@@ -245,9 +264,8 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
         if isinstance(op, DmaOp):
             source, target = touched.reads[0].space, touched.writes[0].space
             size = op.size.data[0]
-            memory = None if target == "shram" else setup.memory(AREAS[target])
-            end = start + dma_cycles(setup.memory(AREAS[source]), memory, size)
-            read, written = {AREAS[source]: size}, {"shram" if memory is None else AREAS[target]: size}
+            end = start + transfer_cycles(op, setup)
+            read, written = {AREAS[source]: size}, {AREAS.get(target, "shram"): size}
         else:
             cost, read, written = _kernel(op, machine, setup)
             overlapped = op.blockdep is not None and op.blockdep.data[0] > 0 and start == kernels.free and start > 0

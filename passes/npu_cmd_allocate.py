@@ -18,28 +18,14 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
-from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
+from npuc.analysis.live_ranges import Item, live_ranges
 from npuc.analysis.machine import setup_of
-from npuc.dialects.npu import TARGET_ATTR, IntsAttr, InvokeOp, Space, target_of
-from npuc.dialects.npu_cmd import BufferOp, ConstantOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
-
-
-@dataclass
-class _Item:
-    """Buffers that share one address, and when they are needed."""
-
-    ops: list[BufferOp]
-    start: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        return max(op.buffer.size for op in self.ops)
+from npuc.dialects.npu import TARGET_ATTR, IntsAttr, Space, target_of
+from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class NpuCmdAllocatePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         programs = [p for p in op.ops if isinstance(p, ProgramOp)]
         self._place_constants(op, programs)
-        items = _live_ranges(op, programs)
+        items = live_ranges(op).items
         for space in ("arena", "fast"):
             self._place(op, [item for item in items if item.ops[0].buffer.space == space], space)
         if TARGET_ATTR not in op.attributes:
@@ -84,7 +70,7 @@ class NpuCmdAllocatePass(ModulePass):
                 op.address = IntsAttr((places[key],))
         module.attributes["npu.read_only_size"] = IntegerAttr(end, i64)
 
-    def _place(self, module: ModuleOp, items: list[_Item], space: Space) -> None:
+    def _place(self, module: ModuleOp, items: list[Item], space: Space) -> None:
         ranges = [LiveRange(item.start, item.end, item.size) for item in items]
         found = allocate(ranges)
         for item, address in zip(items, found.addresses, strict=True):
@@ -92,76 +78,3 @@ class NpuCmdAllocatePass(ModulePass):
                 op.address = IntsAttr((address,))
         module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
         module.attributes[f"npu.{space}_bound"] = IntegerAttr(found.bound, i64)
-
-
-def _live_ranges(module: ModuleOp, programs: list[ProgramOp]) -> list[_Item]:
-    """What needs an address in the arena or the fast memory, with its time."""
-    by_name = {p.sym_name.data: p for p in programs}
-    items: list[_Item] = []
-    hosted: dict[SSAValue, _Item] = {}
-    invoked: set[str] = set()
-    now = 0
-    for function in (f for f in module.ops if isinstance(f, FuncOp)):
-        if not any(isinstance(op, InvokeOp) for op in function.walk()):
-            continue
-        written: dict[SSAValue, int] = dict.fromkeys(function.body.block.args, now)
-        for op in function.body.block.ops:
-            now += 1
-            if isinstance(op, InvokeOp):
-                program = by_name.get(op.callee.string_value())
-                if program is None:
-                    raise VerifyException(f"npu.invoke names @{op.callee.string_value()}, and there is no such program")
-                invoked.add(program.sym_name.data)
-                now = _walk(program, op, now, items, hosted, written)
-            else:
-                for value in op.operands:
-                    if value in hosted:
-                        hosted[value].end = now
-                written |= dict.fromkeys(op.results, now)
-    for program in programs:
-        if program.sym_name.data not in invoked:
-            now = _walk(program, None, now + 1, items, hosted, {})
-    return items
-
-
-def _walk(
-    program: ProgramOp,
-    invoke: InvokeOp | None,
-    start: int,
-    items: list[_Item],
-    hosted: dict[SSAValue, _Item],
-    written: dict[SSAValue, int],
-) -> int:
-    """Add the buffers of one program that runs from time `start`; returns the time at which it ends."""
-    times: dict[Operation, int] = {op: start + index for index, op in enumerate(program.body.block.ops)}
-    end = start + len(times)
-    for op in times:
-        if not isinstance(op, BufferOp) or isinstance(op, MemoryOp) or op.buffer.space == "shram":
-            continue
-        uses = [times[use.operation] for use in op.result.uses]
-        if isinstance(op, InputOp | OutputOp):
-            is_input = isinstance(op, InputOp)
-            item = _Item([op], start if is_input else min(uses, default=end), max(uses, default=start))
-            if not is_input:
-                item.end = end
-            if invoke is None:
-                items.append(item)
-                continue
-            values = invoke.arguments if is_input else invoke.res
-            index = op.index.data[0]
-            if index >= len(values):
-                raise VerifyException(f"@{program.sym_name.data} has no {'operand' if is_input else 'result'} {index}")
-            value = values[index]
-            known = hosted.get(value)
-            if known is None:
-                if is_input:
-                    item.start = written.get(value, start)
-                hosted[value] = item
-                items.append(item)
-            else:
-                known.ops.append(op)
-                known.end = max(known.end, item.end)
-        else:
-            frees = [times[u.operation] for u in op.result.uses if isinstance(u.operation, FreeOp)]
-            items.append(_Item([op], times[op], min(frees, default=end)))
-    return end

@@ -18,6 +18,7 @@ OPTIONAL = (
     "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",
     "npu-schedule-split-weight-buffers",
+    "npu-cmd-hoist-dma",
 )
 SEEDS = 14
 
@@ -32,7 +33,10 @@ def test_lowered_regions_equal_their_evaluation(name: str, number: int) -> None:
     left_out = number % (len(OPTIONAL) + 2)
     chosen = [p for i, p in enumerate(OPTIONAL) if left_out not in (i, len(OPTIONAL))]
     lowering = LOWERING if number % 3 else LOWERING[:-1]
-    found = execute(parse(made.text), made.arguments, [*chosen, *lowering])
+    passes = [p for p in chosen if p.startswith("npu-schedule")] + list(lowering)
+    at = passes.index(LOWERING[0]) + 1
+    passes[at:at] = [p for p in chosen if p.startswith("npu-cmd")]
+    found = execute(parse(made.text), made.arguments, passes)
     assert not found.reports, "\n".join(map(str, found.reports))
     for index, (have, want) in enumerate(zip(found.results, wanted, strict=True)):
         np.testing.assert_array_equal(have, want, err_msg=f"result {index} of seed {seed}")

@@ -1,0 +1,72 @@
+// RUN: npu-opt %s -p 'convert-npu-schedule-to-npu-cmd,npu-cmd-hoist-dma' | filecheck %s
+
+// A pool with 4096 bytes before and 4096 behind it, then a convolution whose weights (240 bytes) pass through a buffer.
+// The three programs differ in nothing but the memory that they may take.
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  // The pool needs 8192 bytes. With 240 more the transfer can be issued right behind its launch, before what the pool
+  // has read is freed: the two run side by side, and the convolution need not wait long.
+  // CHECK-LABEL: @room
+  // CHECK: npu_cmd.pool
+  // CHECK: npu_cmd.pool
+  // CHECK-NEXT: %[[B:.*]] = npu_cmd.alloc : !npu.buffer<240, arena>
+  // CHECK-NEXT: npu_cmd.dma from %{{.*}} to %[[B]] size <240>
+  // CHECK-NEXT: npu_cmd.free %[[X:.*]] : !npu.buffer<4096, arena>
+  // CHECK: npu_cmd.conv
+  func.func @room(%in: tensor<1x16x16x16xi8>) -> tensor<1x6x6x16xi8> attributes {npu.region, npu.sram_limit = 8432} {
+    %w = npu_schedule.constant dense<1> : tensor<16x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
+      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
+    %x = npu_schedule.pool max %in window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %p = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %y = npu_schedule.conv2d %p, %w, %s window <1x1, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
+    func.return %y : tensor<1x6x6x16xi8>
+  }
+
+  // One byte less, and it stays where it is: the convolution itself needs far less than 8431 bytes, the peak does not.
+  // CHECK-LABEL: @one_byte_short
+  // CHECK: npu_cmd.pool
+  // CHECK: npu_cmd.pool
+  // CHECK-NEXT: npu_cmd.free
+  // CHECK: npu_cmd.dma
+  // CHECK-NEXT: npu_cmd.conv
+  func.func @one_byte_short(%in: tensor<1x16x16x16xi8>) -> tensor<1x6x6x16xi8>
+      attributes {npu.region, npu.sram_limit = 8431} {
+    %w = npu_schedule.constant dense<1> : tensor<16x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
+      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
+    %x = npu_schedule.pool max %in window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %p = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %y = npu_schedule.conv2d %p, %w, %s window <1x1, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
+    func.return %y : tensor<1x6x6x16xi8>
+  }
+
+  // Where nothing is said of a limit, hoisting does not add to the peak that there is: 8192 bytes, too.
+  // CHECK-LABEL: @no_limit
+  // CHECK: npu_cmd.pool
+  // CHECK: npu_cmd.pool
+  // CHECK-NEXT: npu_cmd.free
+  // CHECK: npu_cmd.dma
+  // CHECK-NEXT: npu_cmd.conv
+  func.func @no_limit(%in: tensor<1x16x16x16xi8>) -> tensor<1x6x6x16xi8> attributes {npu.region} {
+    %w = npu_schedule.constant dense<1> : tensor<16x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
+      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
+    %x = npu_schedule.pool max %in window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %p = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %y = npu_schedule.conv2d %p, %w, %s window <1x1, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
+    func.return %y : tensor<1x6x6x16xi8>
+  }
+}
