@@ -22,13 +22,11 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.traits import is_side_effect_free
+from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
 from npuc.dialects.npu import is_region, regions_of
-from npuc.dialects.quant import StorageCastOp
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
 
@@ -97,44 +95,31 @@ def _convert(block: Block, in_region: bool) -> None:
     build = Builder()
     converted: list[Operation] = []
     for op in list(block.ops):
+        build.at = op
         conversion = CONVERSIONS.get(type(op))
         if conversion is None or goes_directly(op):
             if in_region and isinstance(op, tfl.TflOp) and not goes_directly(op) and not _is_source(op):
                 raise PassFailedException(f"{op.name} is in an NPU region, but nothing converts it")
-            _use_quantized(build, op)
+            op.operands = [build.quantized(operand) for operand in op.operands]
             continue
-        build.at = op
         try:
             results = conversion(build, op)
         except CannotConvert as error:
             if in_region:
                 raise PassFailedException(f"{op.name} is in an NPU region, but cannot be converted: {error}") from error
-            _use_quantized(build, op)
+            op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         for result, plain in zip(op.results, results, strict=True):
             build.define(result, plain)
         converted.append(op)
     for op in reversed(converted):
         Rewriter.erase_op(op)
+    # Weights and shapes that nothing reads any more, and what a refused conversion had begun.
     for op in reversed(list(block.ops)):
-        if not any(result.uses for result in op.results) and op.results and is_side_effect_free(op):
+        left_over = isinstance(op, tfl.ConstantOp | StorageCastOp) or op.dialect_name() == "tosa"
+        if left_over and not any(result.uses for result in op.results):
             Rewriter.erase_op(op)
 
 
 def _is_source(op: Operation) -> bool:
     return isinstance(op, tfl.ConstantOp | tfl.NoValueOp | tfl.PseudoTensorOp)
-
-
-def _use_quantized(build: Builder, op: Operation) -> None:
-    """Gives an operation that is not converted its converted operands in their quantised type again."""
-    for index, operand in enumerate(op.operands):
-        plain = build.defined(operand)
-        if plain is None or isinstance(operand.owner, Block) or type(operand.owner) not in CONVERSIONS:
-            continue
-        if plain.type == operand.type:
-            op.operands[index] = plain
-            continue
-        cast = StorageCastOp(plain, operand.type)
-        cast.location = operand.owner.location
-        Rewriter.insert_op(cast, InsertPoint.before(op))
-        op.operands[index] = cast.result

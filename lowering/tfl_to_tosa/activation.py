@@ -18,7 +18,7 @@ from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.quant import quantization, to_float32
 from npuc.lowering import fixed_point
 from npuc.lowering.fixed_point import Array
-from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert, per_tensor, shape_of, storage_type
+from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert, per_tensor, scale_of, shape_of, storage_type
 
 RELU_NAMES: dict[type[tfl.UnaryOp], str] = {
     tfl.ReluOp: "RELU",
@@ -28,20 +28,13 @@ RELU_NAMES: dict[type[tfl.UnaryOp], str] = {
 }
 
 
-def _quantize(real: float) -> tuple[int, int]:
-    try:
-        return fixed_point.quantize_multiplier(real)
-    except ValueError as error:
-        raise CannotConvert(str(error)) from error
-
-
 def relu(build: Builder, op: tfl.UnaryOp) -> list[SSAValue]:
     """A RELU by itself: rescaled by the float32 quotient of the scales, then limited."""
     x, output = per_tensor(op.input), per_tensor(op.output)
     scaled = build.rescale(
         build.storage(op.input),
         output.storage_type,
-        _quantize(to_float32(x.scale / output.scale)),
+        scale_of(to_float32(x.scale / output.scale)),
         input_zp=x.zero_point,
         output_zp=output.zero_point,
     )
@@ -55,7 +48,7 @@ def quantize(build: Builder, op: tfl.QuantizeOp) -> list[SSAValue]:
         build.rescale(
             build.storage(op.input),
             output.storage_type,
-            _quantize(x.scale / output.scale),
+            scale_of(x.scale / output.scale),
             input_zp=x.zero_point,
             output_zp=output.zero_point,
         )
@@ -78,7 +71,7 @@ def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
     def scaled(values: Array, real: float) -> Array:
         if real == 0:
             return np.zeros_like(values)
-        multiplier, shift = _quantize(abs(real))
+        multiplier, shift = scale_of(abs(real))
         # A negative multiplier, as TFLite has it: ties go the other way than for the negated value.
         return fixed_point.double_round(values, multiplier if real > 0 else -multiplier, shift)
 
@@ -103,7 +96,7 @@ def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
         raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {alpha}")
     source = build.storage(op.input)
     kept, leaked = (
-        source if real == 1 else build.rescale(source, output.storage_type, _quantize(real) if real else (0, 31))
+        source if real == 1 else build.rescale(source, output.storage_type, scale_of(real) if real else (0, 31))
         for real in (identity, slope)
     )
     return [build.insert(kind(kept, leaked, storage_type(op.output)))]

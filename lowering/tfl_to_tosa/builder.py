@@ -38,6 +38,8 @@ class Builder:
     def __init__(self) -> None:
         self.at: Operation
         self._storage: dict[SSAValue, SSAValue] = {}
+        self._converted: set[SSAValue] = set()
+        self._quantized: dict[SSAValue, SSAValue] = {}
         self._constants: dict[Attribute, SSAValue] = {}
         self._numbers: dict[tuple[int, Attribute], SSAValue] = {}
         self._shapes: dict[tuple[int, ...], SSAValue] = {}
@@ -51,12 +53,23 @@ class Builder:
     # Values -------------------------------------------------------------------------------------
 
     def define(self, value: SSAValue, storage: SSAValue) -> None:
-        """Says which plain value holds the integers of `value`."""
+        """Says which plain value holds the integers of a converted operation's result."""
         self._storage[value] = storage
+        self._converted.add(value)
 
-    def defined(self, value: SSAValue) -> SSAValue | None:
-        """The plain value of a result that a family has converted; None for all others."""
-        return self._storage.get(value)
+    def quantized(self, value: SSAValue) -> SSAValue:
+        """`value` for an operation that is not converted: cast back where the operation that made it was converted."""
+        if value not in self._converted:
+            return value
+        plain = self._storage[value]
+        if plain.type == value.type:
+            return plain
+        found = self._quantized.get(value)
+        if found is None:
+            found = self._quantized[value] = self.insert(StorageCastOp(plain, value.type))
+            if isinstance(value.owner, Operation) and isinstance(found.owner, Operation):
+                found.owner.location = value.owner.location
+        return found
 
     def storage(self, value: SSAValue) -> SSAValue:
         """The plain value of an operand: `value` itself where it is not quantised."""
@@ -187,6 +200,14 @@ class Builder:
         if (least, greatest) == limits:
             return value
         return self.insert(tosa.ClampOp(value, least, greatest))
+
+
+def scale_of(real: float) -> tuple[int, int]:
+    """Multiplier and shift of a real scale."""
+    try:
+        return fixed_point.quantize_multiplier(real)
+    except ValueError as error:
+        raise CannotConvert(str(error)) from error
 
 
 def tensor_type(value: SSAValue) -> TensorType[Any]:

@@ -32,7 +32,15 @@ from xdsl.ir import SSAValue
 from npuc.dialects import tfl, tosa
 from npuc.dialects.quant import UniformQuantizedType, to_float32
 from npuc.lowering import fixed_point
-from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert, per_tensor, shape_of, storage_type, tensor_type
+from npuc.lowering.tfl_to_tosa.builder import (
+    Builder,
+    CannotConvert,
+    per_tensor,
+    scale_of,
+    shape_of,
+    storage_type,
+    tensor_type,
+)
 
 LEFT_SHIFT = {8: 20, 16: 15}
 """How far ADD and SUB shift their operands left before they scale them, by width."""
@@ -46,13 +54,6 @@ def _broadcast(build: Builder, value: SSAValue, rank: int) -> SSAValue:
 
 def _wide(result: SSAValue) -> TensorType[Any]:
     return TensorType(i32, list(shape_of(result)))
-
-
-def _quantize(real: float) -> tuple[int, int]:
-    try:
-        return fixed_point.quantize_multiplier(real)
-    except ValueError as error:
-        raise CannotConvert(str(error)) from error
 
 
 def _exact_log2(scale: float) -> int | None:
@@ -69,9 +70,9 @@ def add_sub(build: Builder, op: tfl.AddOp | tfl.SubOp) -> list[SSAValue]:
     if scales is None:
         twice_greater = 2 * max(a.scale, b.scale)
         scales = (
-            _quantize(a.scale / twice_greater),
-            _quantize(b.scale / twice_greater),
-            _quantize(twice_greater / ((1 << left_shift) * output.scale)),
+            scale_of(a.scale / twice_greater),
+            scale_of(b.scale / twice_greater),
+            scale_of(twice_greater / ((1 << left_shift) * output.scale)),
         )
     rank = len(shape_of(op.output))
 
@@ -112,7 +113,7 @@ def mul(build: Builder, op: tfl.MulOp) -> list[SSAValue]:
         for value, type_ in ((op.lhs, a), (op.rhs, b))
     )
     product = build.insert(tosa.MulOp(lhs, rhs, build.number(0, tosa.i8), _wide(op.output)))
-    scale = _quantize(to_float32(to_float32(a.scale * b.scale) / output.scale))
+    scale = scale_of(to_float32(to_float32(a.scale * b.scale) / output.scale))
     scaled = build.rescale(product, output.storage_type, scale, output_zp=output.zero_point)
     return [build.activate(scaled, op.fused_activation_function.data, output)]
 
@@ -132,5 +133,5 @@ def absolute(build: Builder, op: tfl.AbsOp) -> list[SSAValue]:
     """ABS: of the value less its zero point, rescaled by the float32 quotient of the scales."""
     x, output = per_tensor(op.input), per_tensor(op.output)
     magnitude = build.insert(tosa.AbsOp(build.widen(build.storage(op.input), x.zero_point)))
-    scale = _quantize(to_float32(x.scale / output.scale))
+    scale = scale_of(to_float32(x.scale / output.scale))
     return [build.rescale(magnitude, output.storage_type, scale, output_zp=output.zero_point)]
