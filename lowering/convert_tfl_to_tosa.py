@@ -27,6 +27,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
 from npuc.dialects.npu import is_region, regions_of
+from npuc.dialects.quant import StorageCastOp
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
 
