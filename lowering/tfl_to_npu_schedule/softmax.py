@@ -96,8 +96,9 @@ def exp_table(scale: float, beta: float) -> NDArray[Any]:
     import numpy as np
 
     real = min(beta * scale * (1 << 31 - INTEGER_BITS), (1 << 31) - 1.0)
-    multiplier, shift = quantize_multiplier(real)
-    left = 31 - shift
+    # A quarter of it has a shift in TOSA's range.
+    multiplier, shift = quantize_multiplier(real / 4)
+    left = 33 - shift
     least = -(((1 << INTEGER_BITS) - 1 << 31 - INTEGER_BITS) >> left)
     return np.array([0 if d < least else exp_q5(high_mul(d << left, multiplier)) for d in range(-255, 1)], np.int32)
 

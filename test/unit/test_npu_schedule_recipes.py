@@ -356,6 +356,7 @@ ODD: dict[str, Callable[[Network], Tensor]] = {
     "resize_one_axis": lambda n: resize(n, n.input((1, 1, 5, 3)), (1, 20)),
     "resize_from_1x1": lambda n: resize(n, n.input((1, 1, 1, 3)), (5, 7)),
     "softmax_sharp": lambda n: softmax(n, n.input((3, 40), scale=0.9), 2.5),
+    "softmax_sharpest": lambda n: softmax(n, n.input((3, 7), scale=300.0), 1.0),
     "softmax_flat": lambda n: softmax(n, n.input((1, 2, 3, 10), scale=0.001), 0.5),
     "softmax_one_class": lambda n: softmax(n, n.input((4, 1)), 1.0),
     "pad_all_sides": lambda n: n.pad(n.input((1, 3, 4, 5)), [(0, 0), (1, 2), (3, 0), (2, 1)]),
