@@ -478,6 +478,13 @@ class WaitOp(ClauseOp):
     def __init__(self, kind: str, pending: int):
         super().__init__(properties={"kind": StringAttr(kind), "pending": IntsAttr((pending,))})
 
+    def verify_(self) -> None:
+        most = {"dma": 15, "kernel": 3}.get(self.kind.data)
+        if most is None:
+            raise VerifyException(f"unknown wait {self.kind.data}: one of {', '.join(self.KINDS)}")
+        if not 0 <= self.pending.data[0] <= most:
+            raise VerifyException(f"a {self.kind.data} wait leaves 0 to {most} pending, not {self.pending.data[0]}")
+
 
 @irdl_op_definition
 class StopOp(IRDLOperation):
@@ -549,6 +556,8 @@ class LaunchOp(ClauseOp, ABC):
         )
 
     def verify_(self) -> None:
+        if isinstance(kind := self.properties.get("kind"), StringAttr) and kind.data not in self.KINDS:
+            raise VerifyException(f"unknown {self.name} {kind.data}: one of {', '.join(self.KINDS)}")
         if (self.activation.data.function == "table") != bool(self.values_of("table")):
             raise VerifyException("a table operand goes with the activation function `table`")
         if self.blockdep is not None and self.blockdep.data[0] not in range(4):
@@ -719,6 +728,8 @@ class ElementwiseOp(LaunchOp):
         has_second = self.ifm2 is not None or self.scalar is not None
         if has_second != (self.kind.data in BINARY_KINDS) or (self.ifm2 is not None and self.scalar is not None):
             raise VerifyException(f"{self.kind.data} takes {'one' if has_second else 'two'} inputs: IFM2 or a scalar")
+        if self.scalar is not None and len(self.scalar.data) != 2:
+            raise VerifyException("a scalar has a value and a zero point")
 
 
 NPU_CMD = Dialect(

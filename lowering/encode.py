@@ -17,7 +17,7 @@ from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.alignment import ALIGNMENT, address_problem, dma_problem, feature_map_alignment
 from npuc.lowering.machine_state import SHRAM_REGION, State, operation_of, register_state
 
-_WAITS = {"kernel": ("KERNEL_WAIT", 3), "dma": ("DMA_WAIT", 15)}
+_WAITS = {"kernel": "KERNEL_WAIT", "dma": "DMA_WAIT"}
 _PARAMS = {operation.name: {mode: param for param, mode in operation.params} for operation in registers.OPERATIONS}
 
 
@@ -42,7 +42,7 @@ def encode(program: ProgramOp, acc: Accelerator) -> list[int]:
         current.update(state)
 
     def operate(operation: str, param: int = 0) -> None:
-        for name, _ in _WAITS.values():
+        for name in _WAITS.values():
             if name in pending:
                 words.append(registers.operation_word(name, pending.pop(name)))
         words.append(registers.operation_word(operation, param))
@@ -53,10 +53,7 @@ def encode(program: ProgramOp, acc: Accelerator) -> list[int]:
         try:
             match op:
                 case WaitOp():
-                    name, limit = _WAITS[op.kind.data]
-                    count = op.pending.data[0]
-                    if not 0 <= count <= limit:
-                        raise ValueError(f"{name} cannot leave {count} pending")
+                    name, count = _WAITS[op.kind.data], op.pending.data[0]
                     pending[name] = min(count, pending.get(name, count))
                 case StopOp():
                     operate("STOP", registers.STOP_PARAM)

@@ -81,3 +81,22 @@ npu_cmd.program @p {
     : !npu.buffer<1024, arena>, !npu.buffer<1024, arena>, !npu.buffer<1024, arena>, !npu.buffer<1024, arena>
   npu_cmd.stop
 }
+
+// -----
+
+npu_cmd.program @p {
+  // CHECK: a kernel wait leaves 0 to 3 pending, not 4
+  npu_cmd.wait kernel pending <4>
+  npu_cmd.stop
+}
+
+// -----
+
+npu_cmd.program @p {
+  %x = npu_cmd.alloc : !npu.buffer<1024, arena>
+  // CHECK: a scalar has a value and a zero point
+  npu_cmd.elementwise max ifm %x <8x8x16xi8, nhwc> ofm %x <8x8x16xi8, nhwc> scalar <3> activation <-128, 127>
+    scale <per_channel, double_round> block <8x8x16> shram <ib_end 22, ab_start 22, acc 32>
+    : !npu.buffer<1024, arena>, !npu.buffer<1024, arena>
+  npu_cmd.stop
+}
