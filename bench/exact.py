@@ -1,7 +1,8 @@
 """
 Every model on every accelerator in every memory mode, compiled and executed: exact or not.
 
-    python bench/exact.py [--models DIR ...] [--match TEXT] [--accelerators NAME,...] [--seeds N] [--resume FILE]
+    python bench/exact.py [--models DIR ...] [--match TEXT] [--accelerators NAME,...] [--strategies size,performance]
+        [--seeds N] [--resume FILE]
 
 Prints one line for each model and machine, and a table of how many runs were exact. Without --models the committed
 test models are run, and the shared ones where `../shared/models` or $NPUC_SHARED exists. The reference is LiteRT with
@@ -52,11 +53,12 @@ np.savez(outputs, **found)
 """
 
 
-def targets(accelerators: Sequence[str]) -> Iterator[Target]:
-    """Every machine with every memory mode that it has."""
+def targets(accelerators: Sequence[str], strategies: Sequence[str]) -> Iterator[Target]:
+    """Every machine with every memory mode that it has, for each strategy."""
     for name in accelerators:
         for mode in MODES if name in U55 else (*MODES, "Dedicated_Sram"):
-            yield Target(name, memory_mode=mode)
+            for strategy in strategies:
+                yield Target(name, memory_mode=mode, strategy="size" if strategy == "size" else "performance")
 
 
 def find_models(folders: Sequence[str]) -> list[Path]:
@@ -136,6 +138,7 @@ def main() -> int:
     parser.add_argument("--models", nargs="*", default=[], metavar="DIR")
     parser.add_argument("--match", default="", help="only models with this in their name")
     parser.add_argument("--accelerators", default=",".join(U55 + U65))
+    parser.add_argument("--strategies", default="performance,size")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--resume", metavar="FILE", help="where results are kept")
     parser.add_argument("--tflm-python", metavar="PYTHON", help="a Python that has tflite-micro")
@@ -148,8 +151,8 @@ def main() -> int:
         if args.match not in path.name:
             continue
         judge = Judge(path, args.seeds, args.tflm_python)
-        for target in targets(args.accelerators.split(",")):
-            key = f"{path.stem}\t{target.accelerator}\t{target.memory_mode}"
+        for target in targets(args.accelerators.split(","), args.strategies.split(",")):
+            key = f"{path.stem}\t{target.accelerator}\t{target.memory_mode}\t{target.strategy}"
             if key in known:
                 counts["exact"] += 1
                 continue

@@ -22,9 +22,10 @@ MAIN = "ethos-u55-128"
 OTHERS = (
     Target("ethos-u55-32"),
     Target("ethos-u55-64", memory_mode="Sram_Only"),
-    Target("ethos-u55-256"),
+    Target("ethos-u55-256", strategy="size"),
     Target("ethos-u65-256", memory_mode="Sram_Only"),
     Target("ethos-u65-512"),
+    Target("ethos-u65-512", memory_mode="Shared_Sram", strategy="size"),
 )
 CASES_ELSEWHERE = 2
 HAS_LITERT = importlib.util.find_spec("ai_edge_litert") is not None
@@ -71,9 +72,9 @@ def test_model(each_model) -> None:
     check(each_model, Target(MAIN), 1000, MAIN)
 
 
-@pytest.mark.parametrize("target", OTHERS, ids=lambda t: t.accelerator)
+@pytest.mark.parametrize("target", OTHERS, ids=lambda t: f"{t.accelerator}-{t.memory_mode}-{t.strategy}")
 def test_other_accelerators(each_model, target: Target) -> None:
-    check(each_model, target, CASES_ELSEWHERE, target.accelerator)
+    check(each_model, target, CASES_ELSEWHERE, f"{target.accelerator} {target.memory_mode} {target.strategy}")
 
 
 def test_comparisons(models, capsys) -> None:
