@@ -171,5 +171,7 @@ def float_table(
 
 
 def logistic(x: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    """1 / (1 + exp(-x)) in float32, as LiteRT computes it; near a tie its roundings decide."""
+    with np.errstate(over="ignore"):
+        exponential = np.exp(-x).astype(np.float32)
+    return np.float32(1) / (np.float32(1) + exponential)

@@ -329,7 +329,13 @@ def table_chain(n: Network) -> Tensor:
     return n.unary("LOGISTIC", between, 1 / 256, -128 if n.dtype == "int8" else 0)
 
 
-NOT_OF_16_BITS = ("softmax", "table_chain")
+def logistic_near_a_tie(n: Network) -> Tensor:
+    """The logistic of 2/256 is a hair below a half step: float32 arithmetic decides."""
+    zero = -128 if n.dtype == "int8" else 0
+    return n.unary("LOGISTIC", n.input((1, 256), 1 / 256, zero), 1 / 256, zero)
+
+
+NOT_OF_16_BITS = ("softmax", "table_chain", "logistic")
 ODD: dict[str, Callable[[Network], Tensor]] = {
     "wide_stride_valid": lambda n: n.conv(n.input((1, 9, 24, 3)), 5, (3, 6), (2, 4), "VALID"),
     "wide_stride_same": lambda n: n.conv(n.input((1, 23, 19, 3)), 5, (5, 3), (4, 5)),
@@ -362,6 +368,7 @@ ODD: dict[str, Callable[[Network], Tensor]] = {
     "pad_all_sides": lambda n: n.pad(n.input((1, 3, 4, 5)), [(0, 0), (1, 2), (3, 0), (2, 1)]),
     "concat_rank_2": lambda n: n.concat([n.input((3, 4), 0.1, 0), n.input((2, 4), 0.1, 0)], 0),
     "table_chain": table_chain,
+    "logistic_near_a_tie": logistic_near_a_tie,
     "conv_requantised": lambda n: n.quantize(n.conv(n.input((1, 6, 6, 3)), 4), 0.04, 0),
     "split_rank_3": lambda n: n.concat(n.split(n.input((4, 6, 5)), 2, 1)[::-1], 0),
 }
