@@ -9,6 +9,7 @@ leaves a reproducer: the module as it was before that pass, and the command that
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import sys
@@ -25,16 +26,21 @@ from pathlib import Path
 from xdsl.context import Context
 from xdsl.dialects import get_all_dialects
 from xdsl.dialects.builtin import (
+    AnyFloat,
     ArrayAttr,
     BytesAttr,
+    ComplexType,
     DenseIntOrFPElementsAttr,
     DenseResourceAttr,
     FileLineColLoc,
     FusedLoc,
+    IndexType,
     IntAttr,
+    IntegerType,
     LocationAttr,
     ModuleOp,
     NameLoc,
+    RankedStructure,
     StringAttr,
     UnknownLoc,
 )
@@ -45,6 +51,7 @@ from xdsl.printer import Printer
 from xdsl.transforms import get_all_passes
 from xdsl.utils.arg_spec import parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException, VerifyException
+from xdsl.utils.lexer import Span
 from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
 from npuc.dialects import all_dialects
@@ -54,6 +61,9 @@ ELIDED = "__elided__"
 """What stands for the contents of a large constant in text that is only for reading; MLIR's own spelling."""
 ELIDE_ABOVE = 64
 """Bytes of a constant, or scales of a type times eight, that are still printed where large ones are elided."""
+
+MAX_ELEMENTS = 1 << 28
+"""Elements of a constant in a text: a few bytes of it could ask for any amount of memory."""
 
 
 class UserError(Exception):
@@ -94,16 +104,25 @@ class LocatingParser(Parser):
         super().__init__(ctx, text, name)
         self._file = StringAttr(name)
         self._line_offset = line_offset
+        self._operation_start = 0
         self._line_starts = list(accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
 
     def parse_operation(self) -> Operation:
-        start = self._current_token.span.start
+        start = self._operation_start = self._current_token.span.start
         op = super().parse_operation()
         if isinstance(op.location, UnknownLoc):
             line = bisect_right(self._line_starts, start)
             column = start - self._line_starts[line - 1] + 1
             op.location = FileLineColLoc(self._file, IntAttr(line + self._line_offset), IntAttr(column))
         return op
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        try:
+            return super()._get_op_by_name(name)
+        except ParseError as error:  # it would point behind the operation's name
+            start = self._operation_start
+            error.span = Span(start, start + 1, self.lexer.input)
+            raise
 
     def parse_optional_str_literal(self) -> str | None:
         # xDSL's lexer takes a string with escaped bytes beyond ASCII for raw bytes; names are UTF-8.
@@ -120,6 +139,12 @@ class LocatingParser(Parser):
     def _parse_optional_string_attr(self) -> StringAttr | None:
         text = self.parse_optional_str_literal()
         return None if text is None else StringAttr(text)
+
+    def _parse_dense_literal_type(self) -> RankedStructure[IntegerType | IndexType | AnyFloat | ComplexType]:
+        type_ = super()._parse_dense_literal_type()
+        if math.prod(type_.get_shape()) > MAX_ELEMENTS:  # `dense<0>` would make them all
+            self.raise_error(f"a constant may have at most {MAX_ELEMENTS} elements")
+        return type_
 
     def _parse_builtin_dense_resource_attr(self) -> DenseResourceAttr:
         start = self.pos
@@ -140,12 +165,22 @@ def make_context(allow_unregistered: bool = False) -> Context:
 def parse_text(
     ctx: Context, data: bytes, name: str, line_offset: int = 0, allow_implicit_module: bool = True
 ) -> ModuleOp:
-    """The module that a text in MLIR syntax holds; raises UserError or, for `format_error`, xDSL's ParseError."""
+    """The module that a text in MLIR syntax holds; raises xDSL's ParseError, and UserError for what has no such."""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: byte {error.start} is not UTF-8 text, nor is the file a TFLite model") from None
-    return LocatingParser(ctx, text, name, line_offset).parse_module(allow_implicit_module)
+    parser = LocatingParser(ctx, text, name, line_offset)
+    try:
+        return parser.parse_module(allow_implicit_module)
+    except RecursionError:
+        raise UserError(f"{name}: nested too deeply") from None
+    except NotImplementedError as error:
+        message = str(error)
+    except DiagnosticException as error:  # an attribute that does not verify
+        message = str(error)
+    where = Span(parser.pos, parser.pos, parser.lexer.input, line_offset).get_location()
+    raise UserError(f"{where.file}:{where.line}:{where.col}: {_one_line(message)}")
 
 
 def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = None) -> ModuleOp:
@@ -159,8 +194,8 @@ def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = Non
     if frontend == "mlir":
         try:
             return parse_text(ctx, data, name)
-        except (ParseError, DiagnosticException) as error:
-            raise UserError(format_error(error, name)) from None
+        except ParseError as error:
+            raise UserError(format_error(error)) from None
     from npuc.lowering.import_tflite import import_tflite
     from npuc.lowering.tflite_schema import TFLiteError
 

@@ -22,7 +22,7 @@ from typing import IO
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline, get_pass_option_infos
 from xdsl.utils.arg_spec import parse_spec
-from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException
+from xdsl.utils.exceptions import ArgSpecParseError, ParseError, ShrinkException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from npuc import __version__
@@ -128,8 +128,6 @@ class NpuOptMain(xDSLOptMain):
             except ParseError as error:
                 error.span = dataclasses.replace(error.span, line_offset=line_offset)
                 raise
-            except DiagnosticException as error:
-                raise UserError(driver.format_error(error, name)) from None
         if not self.args.disable_verify:
             driver.verify(module, name)
         return module

@@ -1,0 +1,48 @@
+"""Texts that are wrong end in one line with a place; texts for reading leave out what nobody reads."""
+
+import pytest
+from xdsl.dialects.builtin import ModuleOp, TensorType, i8
+
+from npuc.dialects.constants import from_bytes
+from npuc.dialects.tfl import PseudoConstOp
+from npuc.tools.driver import UserError, elided_text, load_module, make_context, verify
+
+WRONG = {
+    "func.func @f(": r"text:1:14: ",
+    "func.func @f() {\n  tfl.nothing\n}": r"text:2:3: Operation tfl.nothing is not registered",
+    "func.func @f(%a: !tfl.nothing) { return }": r"text:1:\d+: 'tfl.nothing' is not registered",
+    "func.func @f(%a: tensor<1x!quant.uniform<i8:f32, 0.0>>) { return }": r"text:1:\d+: quantised scales must",
+    "func.func @f() attributes {a = dense<0> : tensor<99999999999xi8>} { return }": r"text:1:\d+: a constant may have",
+    "{-# external_resources: {} #-}": r"text:1:\d+: .*resources",
+    "func.func @f() attributes {a = " + "[" * 5000 + "} { return }": r"text: nested too deeply",
+    'func.func @f() attributes {a = "\\FF"} {\n  "test.op"() : () -> ()\n}': r"text:2:",
+    "func.func @f() { return }\nfunc.func @f() { return }": r"text: 'builtin.module': Redefinition of symbol",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=range(len(WRONG)))
+def test_one_line_that_says_where(text: str) -> None:
+    def load() -> None:
+        verify(load_module(make_context(), text.encode(), "text"), "text")
+
+    with pytest.raises(UserError, match=WRONG[text]) as error:
+        load()
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_names_in_any_script() -> None:
+    text = 'func.func @f() { %0 = tfl.pseudo_tensor : () -> tensor<4xi8> loc("größe_畳み込み") return }'
+    module = load_module(make_context(), text.encode(), "text")
+    (op,) = (op for op in module.walk() if op.name == "tfl.pseudo_tensor")
+    assert str(op.location) == 'loc("gr\\C3\\B6\\C3\\9Fe_\\E7\\95\\B3\\E3\\81\\BF\\E8\\BE\\BC\\E3\\81\\BF")'
+    again = load_module(make_context(), f"module attributes {{a = {str(op.location)[4:-1]}}} {{}}".encode(), "text")
+    assert again.attributes["a"].data == "größe_畳み込み"  # type: ignore
+
+
+def test_large_constants_and_long_scales_are_left_out() -> None:
+    scales = ", ".join(["0.5"] * 40)
+    text = f"func.func @f(%a: tensor<40x!quant.uniform<i8:f32:0, {{{scales}}}>>) {{ return }}"
+    assert "{0.5, 0.5, ...}" in elided_text(load_module(make_context(), text.encode(), "text"))
+    for size, shown in ((64, False), (65, True)):
+        op = PseudoConstOp(from_bytes(TensorType(i8, [size]), bytes(size)))
+        assert ("__elided__" in elided_text(ModuleOp([op]))) is shown
