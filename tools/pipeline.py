@@ -26,9 +26,12 @@ SCHEDULE = (
     "npu-schedule-form-cascades",
     "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",
+    "npu-schedule-buffer-weights",
+    "npu-schedule-split-weight-buffers",
 )
 COMMANDS = (
     "convert-npu-schedule-to-npu-cmd",
+    "npu-cmd-hoist-dma",
     "npu-cmd-allocate",
     "npu-cmd-assign-lut-slots",
     "npu-cmd-set-blockdep",
@@ -36,7 +39,7 @@ COMMANDS = (
 )
 EMIT = "convert-npu-cmd-to-tfl"
 
-OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-set-blockdep"})
+OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-hoist-dma", "npu-cmd-set-blockdep"})
 """Passes that only optimise: the result is exact without any of them."""
 
 

@@ -1,0 +1,318 @@
+"""
+Decide which weights pass through buffers of faster memory, and in which depth slices.
+
+Assumes a target on the module, OFM blocks chosen, cascades formed, and on each region `npu.sram_limit` where the arena
+is limited (the target's limit else; a fast memory beside a slow arena has the limit of its cache). Weights that lie in
+memory no slower than the buffers would are left alone.
+
+Decides `slices` and `buffers` of kernels with weights; either stays where it stands already. Kernel after kernel, all
+choices are timed side by side: weights in place; one buffer for the whole stream; slices, whose cuts are multiples of
+the block depth, through two buffers or through one. Timed is what the machine would do: transfers one after the other,
+each beside the kernel of the slice before, the first beside the kernels before the operator as far as they leave time
+and room. The quickest wins, of those within a hundredth of it the one that takes the least memory; so never one slower
+than weights in place, by this estimate.
+
+What buffers take is the sum of what each of them takes: with all that is alive beside the kernel it stays within the
+limit. So at the peak of a schedule there are no buffers, and below it they fill the room up to the limit.
+In a cascade, whose kernels run again for every stripe, only a buffer for the whole stream is worth anything: it is
+filled once, where room is, best the kernels first that gain most for a byte.
+
+Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
+place: slower, and just as right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+
+from npuc.analysis.cascades import LIMIT_ATTR, NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
+from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, stripe_kernel, weight_space_of
+from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
+from npuc.dialects.npu import IntsAttr, target_of
+from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
+from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.cycles import KernelCost, dma_cycles, kernel_cost
+from npuc.hardware.memory import Area, MemorySetup
+from npuc.hardware.shram import Kernel, largest_block
+
+BRICK = 16
+TRIES = 4
+"""Ways to slice a kernel whose sizes are found out, best estimate first, before it goes without slices."""
+TOLERANCE = 1.01
+"""Among choices that are no slower than the best by more than this factor, the smallest is taken."""
+
+
+@dataclass(frozen=True)
+class NpuScheduleBufferWeightsPass(ModulePass):
+    """Write slices and buffers on kernels with weights."""
+
+    name = "npu-schedule-buffer-weights"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = scheduled_functions(op)
+        if not functions:
+            return
+        machine, setup, fast = machine_of(op), setup_of(op), weight_space_of(op) == "fast"
+        area: Area = "cache" if fast else "arena"
+        memory = setup.memory(area)
+        if memory.bytes_per_cycle <= setup.constants.bytes_per_cycle:
+            return
+        held = held_by_host(op)
+        for function in functions:
+            kernels = [k for k in function.walk() if isinstance(k, ConvKernelOp)]
+            whole = slice_sizes([(k, (0, nhwc(k.result)[2])) for k in kernels], machine)
+            sizes = {k: size for k, (size,) in zip(kernels, whole, strict=True)}
+            planner = _Planner(machine, setup, area, sizes)
+            planner.plan(function, held.get(function.sym_name.data, NOTHING_HELD), _limit(function, setup, fast))
+
+
+def _limit(function: FuncOp, setup: MemorySetup, fast: bool) -> int:
+    """Bytes of the memory of the buffers."""
+    given, written = target_of(function).sram_limit, function.attributes.get(LIMIT_ATTR)
+    if fast:
+        return setup.arena_cache_size if given is None else given
+    if isinstance(written, IntegerAttr):
+        return written.value.data
+    return 1 << 40 if given is None else given
+
+
+@dataclass
+class _Window:
+    """One launch: its cycles in which no transfer runs, and the bytes that are free meanwhile."""
+
+    idle: int
+    room: int
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A way to bring weights: where the stream is cut, how many buffers (0: in place), and what that costs."""
+
+    cuts: tuple[int, ...]
+    buffers: int
+    sizes: tuple[int, ...]
+    """Bytes of each buffer."""
+    cycles: int
+    windows: tuple[tuple[int, int], ...]
+    """For each launch: idle cycles, and bytes of buffers that are alive."""
+    first: int = 0
+    """Cycles of the first transfer."""
+
+    @property
+    def memory(self) -> int:
+        return sum(self.sizes)
+
+
+@dataclass
+class _Planner:
+    machine: Accelerator
+    setup: MemorySetup
+    area: Area
+    sizes: dict[ConvKernelOp, int]
+    """Bytes of each whole stream."""
+    windows: list[_Window] = field(default_factory=list[_Window])
+
+    def plan(self, function: FuncOp, held: Held, limit: int) -> None:
+        """Decide for all kernels of one region, in program order."""
+        network = Network(function, held)
+        for number, item in enumerate(network.items):
+            room = limit - (network.alone(number) if self.area == "arena" else 0)
+            if isinstance(item.op, ConvKernelOp):
+                self._take(item.op, self._best(item.op, room), room)
+            elif isinstance(item.op, CascadeOp):
+                self._cascade(item.op, room)
+            else:
+                self.windows.append(_Window(self._plain(item.op), room))
+
+    # -- time
+
+    def _plain(self, op: KernelOp | CopyOp) -> int:
+        """Cycles of a kernel as it stands, in stripes if it has some."""
+        if isinstance(op, CopyOp):
+            kernel = copy_kernel(op)
+            block = op.block.data if op.block is not None else largest_block(self.machine, kernel)
+            return kernel_cost(self.machine, self.setup, kernel, block, places_of(op)).cycles
+        height = nhwc(op.result)[0]
+        rows = op.stripe.data[0] if op.stripe is not None else height
+        weights = None
+        if isinstance(op, ConvKernelOp):
+            weights = self.sizes[op] - scale_bytes(nhwc(op.result)[2], self.machine)
+        cost = kernel_cost(
+            self.machine, self.setup, stripe_kernel(op, rows), block_of(op, self.machine), places_of(op), weights
+        )
+        return cost.cycles * -(-height // rows)
+
+    def _cost(self, op: ConvKernelOp, kernel: Kernel, depth: int, size: int, area: Area) -> KernelCost:
+        """One launch of `depth` channels whose streams, `size` bytes with scales, lie in `area`."""
+        if depth < kernel.ofm.depth:
+            kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
+            if kernel.kind == "depthwise":
+                kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
+        weights = max(0, size - scale_bytes(depth, self.machine))
+        places = places_of(op)._replace(weights=area)
+        return kernel_cost(self.machine, self.setup, kernel, block_of(op, self.machine), places, weights)
+
+    def _transfer(self, size: int) -> int:
+        return dma_cycles(self.setup.constants, self.setup.memory(self.area), size)
+
+    def _hidden(self, cycles: int, size: int) -> int:
+        """Cycles of a transfer to a buffer of `size` bytes that can pass beside the launches so far."""
+        left = cycles
+        for window in reversed(self.windows):
+            if window.room < size or left <= 0:
+                break
+            left -= window.idle
+        return cycles - max(0, left)
+
+    # -- choices
+
+    def _in_place(self, op: ConvKernelOp, cuts: tuple[int, ...], sizes: Sequence[int]) -> _Choice:
+        kernel = stripe_kernel(op, nhwc(op.result)[0])
+        costs = [
+            self._cost(op, kernel, end - start, size, "constants")
+            for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
+        ]
+        windows = tuple((cost.cycles, 0) for cost in costs)
+        return _Choice(cuts, 0, (), sum(cost.cycles for cost in costs), windows)
+
+    def _through(self, op: ConvKernelOp, cuts: tuple[int, ...], sizes: Sequence[int], count: int) -> _Choice:
+        """Slices of these sizes through so many buffers."""
+        kernel = stripe_kernel(op, nhwc(op.result)[0])
+        buffers = tuple(size for size in buffer_sizes(sizes, count) if size)
+        count = len(buffers)
+        costs = [
+            self._cost(op, kernel, end - start, size, self.area)
+            for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
+        ]
+        transfers = [self._transfer(size) for size in sizes]
+        # Times count from the end of the kernel before.
+        ready = transfers[0] - self._hidden(transfers[0], buffers[0])
+        end = 0
+        windows: list[tuple[int, int]] = []
+        for index, cost in enumerate(costs):
+            start = max(end, ready)
+            busy = 0
+            if start > end:
+                end += cost.fill_cycles
+            end = max(end, start) + cost.cycles
+            last = index + 1 == len(costs)
+            if not last:
+                # With two buffers beside this launch, with one behind it.
+                begin = max(start, ready) if count > 1 else end
+                ready = begin + transfers[index + 1]
+                busy = min(cost.cycles, transfers[index + 1]) if count > 1 else 0
+            windows.append((cost.cycles - busy, buffers[index % count] if last else sum(buffers)))
+        return _Choice(cuts, count, buffers, end, tuple(windows), transfers[0])
+
+    def _best(self, op: ConvKernelOp, room: int) -> _Choice:
+        """The choice for a kernel outside of cascades."""
+        depth, whole = nhwc(op.result)[2], self.sizes[op]
+        if op.buffers is not None:
+            cuts = cuts_of(op)
+            return self._through(op, cuts, self._exact(op, cuts), op.buffers.data[0])
+        if op.slices is not None:
+            cuts = op.slices.data
+            sizes = self._exact(op, cuts)
+            found = [self._in_place(op, cuts, sizes), *(self._through(op, cuts, sizes, n) for n in (1, 2))]
+            return _pick([c for c in found if c.memory <= room])
+        found = [self._in_place(op, (0, depth), [whole])]
+        single = self._through(op, (0, depth), [whole], 1)
+        if single.memory <= room:
+            found.append(single)
+        if room > 0:
+            found += self._sliced(op, room, _pick(found))
+        return _pick(found)
+
+    def _sliced(self, op: ConvKernelOp, room: int, best: _Choice) -> list[_Choice]:
+        """Slices better than what is known already; the best of those that are tried."""
+        whole, depth = self.sizes[op], nhwc(op.result)[2]
+        guesses: list[_Choice] = []
+        for cuts, count in product(_all_cuts(depth, block_of(op, self.machine).depth), (2, 1)):
+            # As if the weights of all channels were equally long.
+            sizes = [-(-whole * (end - start) // depth // ALIGNMENT) * ALIGNMENT for start, end in pairwise(cuts)]
+            if sum(buffer_sizes(sizes, count)) <= room:
+                guesses.append(self._through(op, cuts, sizes, count))
+        for _ in range(TRIES):
+            guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
+            if not guesses:
+                break
+            guess = _pick(guesses)
+            guesses.remove(guess)
+            exact = self._through(op, guess.cuts, self._exact(op, guess.cuts), guess.buffers)
+            if exact.memory <= room and _pick([best, exact]) is exact:
+                return [exact]
+        return []
+
+    def _exact(self, op: ConvKernelOp, cuts: Sequence[int]) -> list[int]:
+        """The bytes of every slice."""
+        if len(cuts) == 2:
+            return [self.sizes[op]]
+        return slice_sizes([(op, cuts)], self.machine)[0]
+
+    def _take(self, op: ConvKernelOp, choice: _Choice, room: int) -> None:
+        """Write a choice on its kernel, and account for its transfers and memory."""
+        if choice.buffers:
+            op.buffers = IntsAttr((choice.buffers,))
+            if len(choice.cuts) > 2:
+                op.slices = IntsAttr(choice.cuts)
+            self._fetch_before(choice.first, choice.sizes[0])
+        self.windows += [_Window(idle, room - alive) for idle, alive in choice.windows]
+
+    def _fetch_before(self, cycles: int, size: int) -> None:
+        """Spend the time of the launches so far on a transfer, and their room on its buffer."""
+        for window in reversed(self.windows):
+            if window.room < size or cycles <= 0:
+                break
+            spent = min(cycles, window.idle)
+            cycles -= spent
+            window.idle -= spent
+            window.room -= size
+
+    # -- cascades
+
+    def _cascade(self, cascade: CascadeOp, room: int) -> None:
+        """Buffers for the kernels of a cascade, most cycles saved for a byte first."""
+        gains: list[tuple[float, int, ConvKernelOp]] = []
+        kernels = [op for op in cascade.kernels if isinstance(op, ConvKernelOp)]
+        for index, op in enumerate(kernels):
+            if op.buffers is not None:
+                sizes = self._exact(op, cuts_of(op))
+                room -= sum(buffer_sizes(sizes, op.buffers.data[0]))
+            elif op.slices is None:
+                height = nhwc(op.result)[0]
+                rows = op.stripe.data[0] if op.stripe is not None else height
+                kernel, depth, size = stripe_kernel(op, rows), nhwc(op.result)[2], self.sizes[op]
+                near, far = (self._cost(op, kernel, depth, size, area).cycles for area in (self.area, "constants"))
+                transfer = self._transfer(size)
+                gain = (far - near) * -(-height // rows) - transfer + self._hidden(transfer, size)
+                if gain > 0:
+                    gains.append((-gain / size, index, op))
+        for _, _, op in sorted(gains, key=lambda gain: gain[:2]):
+            if self.sizes[op] <= room:
+                op.buffers = IntsAttr((1,))
+                room -= self.sizes[op]
+                self._fetch_before(self._transfer(self.sizes[op]), self.sizes[op])
+        self.windows += [_Window(self._plain(op), room) for op in cascade.kernels]
+
+
+def _pick(choices: Sequence[_Choice]) -> _Choice:
+    """The quickest choice, or a smaller one that is hardly slower."""
+    least = min(choice.cycles for choice in choices)
+    good = [choice for choice in choices if choice.cycles <= least * TOLERANCE]
+    return min(good, key=lambda choice: (choice.memory, choice.cycles, len(choice.cuts), choice.buffers))
+
+
+def _all_cuts(depth: int, block_depth: int) -> list[tuple[int, ...]]:
+    """Ways to cut the depth: a first slice, then slices of one size, each so many blocks and no odd part of a brick."""
+    if block_depth % BRICK or block_depth >= depth:
+        return []
+    steps = [block_depth << power for power in range(6) if block_depth << power < depth]
+    found = {(0, *range(first, depth, step), depth): None for first, step in product(steps, steps)}
+    return list(found)
