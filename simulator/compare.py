@@ -172,7 +172,10 @@ class Comparer:
         self.reference = Reference(original)
         ours = [compiled.tensors[i] for i in compiled.inputs]
         theirs = [self.original.tensors[i] for i in self.original.inputs]
-        if len(ours) != len(theirs) or len(compiled.outputs) != len(self.original.outputs):
+        outputs = [compiled.tensors[i].name for i in compiled.outputs]
+        expected = [self.original.tensors[i].name for i in self.original.outputs]
+        # A tensor may be an output more than once.
+        if len(ours) != len(theirs) or (len(outputs) != len(expected) and set(outputs) != set(expected)):
             raise FileError("the compiled file and the reference differ in their number of inputs or outputs")
         by_name = {tensor.name for tensor in ours} == {tensor.name for tensor in theirs}
         order = {tensor.name: position for position, tensor in enumerate(ours)}
