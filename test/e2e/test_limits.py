@@ -1,0 +1,71 @@
+"""Models under a sweep of arena limits: never more memory than that, exact, and one line where nothing fits."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from npuc.simulator import Session, load
+from npuc.tools.driver import UserError
+from npuc.tools.npu_compile import Compiled, compile_tflite
+from npuc.tools.pipeline import Target
+
+NETWORKS = ("digits_cnn", "residual_net", "separable_net", "int16x8_net", "unet")
+ACCELERATORS = ("ethos-u55-32", "ethos-u65-512")
+STEPS = 3
+
+
+def build(model, target: Target) -> Compiled:
+    return compile_tflite(model.path.read_bytes(), target, name=model.path.name)
+
+
+def check(model, compiled: Compiled) -> None:
+    """One case of the golden data, bit for bit, nothing reported."""
+    session = Session(load(compiled.data))
+    inputs, expected = next(iter(model.golden()))
+    result = session.run(dict(enumerate(inputs)))
+    assert result.reports == []
+    for index, reference in zip(session.model.outputs, expected, strict=True):
+        value = result.outputs[session.model.tensors[index].name]
+        assert (value.reshape(-1) == reference.reshape(-1)).all()
+
+
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_limits_are_kept(models, name: str, accelerator: str) -> None:
+    model = models[name]
+    mode = "Sram_Only" if accelerator == "ethos-u65-512" else None
+    whole = build(model, Target(accelerator, memory_mode=mode)).summary.arena
+    with pytest.raises(UserError) as refused:
+        build(model, Target(accelerator, memory_mode=mode, limit=16))
+    found = re.search(r"the limit is 16 bytes of SRAM, the smallest possible is (\d+)$", str(refused.value))
+    assert found is not None
+    least = int(found[1])
+    assert least <= whole
+    arenas: list[int] = []
+    for step in range(STEPS):
+        limit = least + (whole - least) * step // (STEPS - 1)
+        compiled = build(model, Target(accelerator, memory_mode=mode, limit=limit))
+        arenas.append(compiled.summary.arena)
+        assert arenas[-1] <= limit
+        if step < STEPS - 1:
+            check(model, compiled)
+            assert arenas[0] == least
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_size_is_exact(models, name: str) -> None:
+    model = models[name]
+    performance, size = (build(model, Target("ethos-u55-256", strategy=s)) for s in ("performance", "size"))
+    assert size.summary.arena <= performance.summary.arena
+    check(model, size)
+
+
+def test_some_network_shrinks(models) -> None:
+    """The sweep would show nothing if no cascade were ever formed."""
+    shrunk = 0
+    for name in NETWORKS:
+        performance, size = (build(models[name], Target("ethos-u55-128", strategy=s)) for s in ("performance", "size"))
+        shrunk += size.summary.arena < performance.summary.arena
+    assert shrunk >= 3
