@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import cast
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
-from npuc.dialects.npu import Window
+from npuc.dialects.npu import Window, find_target
 from npuc.dialects.npu_schedule import (
     ConstantOp,
     ConvKernelOp,
@@ -24,17 +24,17 @@ from npuc.dialects.npu_schedule import (
     is_brick,
     nhwc,
 )
-from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.accelerators import Block, accelerator
 from npuc.hardware.shram import (
     Dims,
     Format,
     Kernel,
     Kind,
-    Operation,
     explain,
     kernel_problem,
     prefers_part_kernel,
 )
+from npuc.hardware.shram import Operation as ElementwiseOperation
 
 POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 
@@ -78,7 +78,7 @@ def machine_kernel(op: KernelOp, ifm_rows: int | None = None, ofm_rows: int | No
     ifm_dims, ofm_dims = Dims(*nhwc(ifm)), Dims(*nhwc(ofm))
     top, left, bottom, right = padding(window, ifm_dims[:2], ofm_dims[:2])
     kind: Kind = "conv"
-    operation: Operation = ""
+    operation: ElementwiseOperation = ""
     ifm2: Dims | None = None
     scalar = False
     if isinstance(op, DepthwiseConv2DOp):
@@ -87,7 +87,7 @@ def machine_kernel(op: KernelOp, ifm_rows: int | None = None, ofm_rows: int | No
         kind = POOL_KINDS[op.kind.data]
     elif isinstance(op, ElementwiseOp):
         kind = "elementwise"
-        operation = cast(Operation, op.kind.data)
+        operation = cast(ElementwiseOperation, op.kind.data)
         if op.ifm2 is not None:
             scalar = is_scalar(op.ifm2)
             ifm2 = Dims(*nhwc(op.ifm2))
@@ -136,6 +136,18 @@ def copy_kernel(op: CopyOp) -> Kernel:
 
 
 @lru_cache(maxsize=4096)
-def launch_problem(machine: Accelerator, kernel: Kernel, block: Block | None) -> str | None:
-    """Why the machine cannot launch a kernel, or not in these blocks, in one line; None if it can."""
+def _problem(name: str, kernel: Kernel, block: Block | None) -> str | None:
+    machine = accelerator(name)
     return kernel_problem(machine, kernel) or (None if block is None else explain(machine, kernel, block))
+
+
+def launch_problem(op: Operation) -> str | None:
+    """
+    Why the target cannot launch a kernel or copy, or not in the blocks that it states, in one line; None if it can, or
+    if the module names no target.
+    """
+    target = find_target(op)
+    if target is None or not isinstance(op, KernelOp | CopyOp):
+        return None
+    kernel = copy_kernel(op) if isinstance(op, CopyOp) else machine_kernel(op)
+    return _problem(target.accelerator.data, kernel, None if op.block is None else op.block.data)

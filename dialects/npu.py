@@ -204,6 +204,12 @@ class Payload(Data[PayloadT], Generic[PayloadT]):
         return cls.new(cls.parse_parameter(parser))
 
 
+def within(what: str, value: int, low: int, high: int) -> None:
+    """Raises VerifyException unless low <= value <= high: what a register cannot hold no attribute says."""
+    if not low <= value <= high:
+        raise VerifyException(f"{what} {value} is not from {low} to {high}")
+
+
 def read_dims(parser: AttrParser, count: int) -> tuple[int, ...]:
     """Read `3x3` or `16x16x16`: exactly `count` numbers."""
     dims = [parser.parse_shape_dimension(allow_dynamic=False)]
@@ -258,6 +264,17 @@ class WindowAttr(Payload[Window]):
             out += f", upscale {w.upscale}"
         return out
 
+    def verify(self) -> None:
+        w = self.data
+        for what, values, low in (
+            ("window size", (w.height, w.width), 1),
+            ("stride", (w.stride_y, w.stride_x), 1),
+            ("dilation", (w.dilation_y, w.dilation_x), 1),
+            ("padding", (w.top, w.left, w.bottom, w.right), 0),
+        ):
+            for value in values:
+                within(what, value, low, 1 << 16)
+
 
 @irdl_attr_definition
 class ScaleAttr(Payload[Scale]):
@@ -281,6 +298,10 @@ class ScaleAttr(Payload[Scale]):
         amount = "per_channel" if s.multiplier is None else f"{s.multiplier}, shift {s.shift}"
         return f"{amount}, {s.rounding}"
 
+    def verify(self) -> None:
+        within("multiplier", self.data.multiplier or 0, 0, (1 << 32) - 1)
+        within("shift", self.data.shift or 0, 0, 63)
+
 
 @irdl_attr_definition
 class OperandScalesAttr(Payload[OperandScales]):
@@ -301,6 +322,12 @@ class OperandScalesAttr(Payload[OperandScales]):
     def text(self) -> str:
         s = self.data
         return f"both {s.a} {s.b}" if s.which == "both" else f"{s.which} {s.a}, shift {s.shift}"
+
+    def verify(self) -> None:
+        s = self.data
+        for scale in (s.a, s.b):
+            within("operand scale", scale, 0, (1 << (16 if s.which == "both" else 32)) - 1)
+        within("shift", s.shift, 0, 63)
 
 
 @irdl_attr_definition
@@ -323,6 +350,10 @@ class ActivationAttr(Payload[Activation]):
         a = self.data
         return ("" if a.function == "none" else f"{a.function}, ") + f"{a.low}, {a.high}"
 
+    def verify(self) -> None:
+        if self.data.low > self.data.high:
+            raise VerifyException(f"empty clamp range {self.data.low}..{self.data.high}")
+
 
 @irdl_attr_definition
 class BlockAttr(Payload[Block]):
@@ -336,6 +367,10 @@ class BlockAttr(Payload[Block]):
 
     def text(self) -> str:
         return str(self.data)
+
+    def verify(self) -> None:
+        for size in self.data:
+            within("block size", size, 1, 1 << 16)
 
 
 @irdl_attr_definition
@@ -516,14 +551,22 @@ def regions_of(module: ModuleOp) -> list[FuncOp]:
     return marked if marked or PARTITIONED_ATTR in module.attributes else functions
 
 
-def target_of(op: Operation) -> TargetAttr:
-    """The target of the module around `op`; a module that names none is an error of its user."""
+def find_target(op: Operation) -> TargetAttr | None:
+    """The target of the module around `op`, if it names one."""
     module: Operation | None = op
     while module is not None:
         target = module.attributes.get(TARGET_ATTR)
         if isinstance(module, ModuleOp) and isinstance(target, TargetAttr):
             return target
         module = module.parent_op()
+    return None
+
+
+def target_of(op: Operation) -> TargetAttr:
+    """The target of the module around `op`; a module that names none is an error of its user."""
+    target = find_target(op)
+    if target is not None:
+        return target
     raise VerifyException(f"the module names no machine: give it the attribute {TARGET_ATTR} = #npu.target<...>")
 
 

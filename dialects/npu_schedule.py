@@ -36,7 +36,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
 )
-from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Dialect, Operation, ParametrizedAttribute, Region, SSAValue, TypeAttribute
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -71,8 +71,14 @@ from npuc.dialects.npu import (
     Space,
     Window,
     WindowAttr,
+    within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+
+BRICK = 16
+"""Channels of a brick."""
+REGISTER = (-(1 << 15), (1 << 16) - 1)
+"""What registers of 16 bits hold, signed or not."""
 
 POOL_KINDS = ("max", "average", "sum")
 UNARY_KINDS = ("lrelu", "abs", "clz")
@@ -244,6 +250,15 @@ _WEIGHT_DECISIONS = (
 _TABLE = Clause("table", operand="table")
 
 
+def verify_launch(op: Operation) -> None:
+    """The target of the module can launch a kernel, in blocks of the size that it states."""
+    from npuc.dialects.launch import launch_problem  # which knows the kernels defined here
+
+    problem = launch_problem(op)
+    if problem is not None:
+        raise VerifyException(problem)
+
+
 class KernelOp(ClauseOp):
     """What all kernels have: one OFM, zero points, scale, activation, and the decisions about them."""
 
@@ -291,16 +306,17 @@ class KernelOp(ClauseOp):
         clamp = self.activation.data
         if (clamp.function == "table") != (self.table_value is not None):
             raise VerifyException("a table operand goes with the activation function `table`")
-        if clamp.low > clamp.high:
-            raise VerifyException(f"empty clamp range {clamp.low}..{clamp.high}")
+        if element_of(self.result).bits != 32 or self.table_value is not None:
+            for limit in (clamp.low, clamp.high):
+                within("clamp limit", limit, *REGISTER)
+        for zero_point in self.zero_points.data:
+            within("zero point", zero_point, *REGISTER)
         ofm_h = nhwc(self.result)[0]
         for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
             if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
                 raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")
         if self.cascade is not None and len(self.cascade.data) != 1:
             raise VerifyException("a kernel is part of one cascade")
-        if self.block is not None and min(self.block.data.height, self.block.data.width, self.block.data.depth) < 1:
-            raise VerifyException("a block has at least one element")
 
     def verify_window(self) -> None:
         """The OFM is no larger than the padded IFM allows."""
@@ -379,6 +395,10 @@ class ConvKernelOp(KernelOp):
                 )
             if len(set(self.through)) != len(self.through):
                 raise VerifyException("the buffers that the slices of one kernel pass through are different values")
+        cut = (self.result, self.ifm) if self.DEPTHWISE else (self.result,)
+        if self.slices is not None and any(map(is_brick, cut)) and any(at % BRICK for at in self.slices.data[:-1]):
+            raise VerifyException(f"slices of bricks start at multiples of {BRICK} channels")
+        verify_launch(self)
 
 
 @irdl_op_definition
@@ -429,6 +449,7 @@ class PoolOp(KernelOp):
         depth = 1 if self.kind.data == "sum" else nhwc(self.ifm)[2]
         if nhwc(self.result)[2] != depth:
             raise VerifyException(f"this pool has OFM depth {depth}")
+        verify_launch(self)
 
 
 @irdl_op_definition
@@ -494,6 +515,7 @@ class ElementwiseOp(KernelOp):
             old, new = self.feature_maps[self.in_place.data[0]], self.result
             if (nhwc(old), element_of(old).bits, is_brick(old)) != (ofm, element_of(new).bits, is_brick(new)):
                 raise VerifyException(f"a {new.type} does not fit exactly in the place of a {old.type}")
+        verify_launch(self)
 
 
 @irdl_op_definition
@@ -514,6 +536,9 @@ class CopyOp(IRDLOperation):
     def verify_(self) -> None:
         if nhwc(self.ifm) != nhwc(self.result) or element_of(self.ifm) != element_of(self.result):
             raise VerifyException("a copy has the shape and element type of what it copies")
+        if element_of(self.ifm).bits == 32 and (is_brick(self.ifm) or is_brick(self.result)):
+            raise VerifyException("32-bit feature maps are copied in linear layout only")
+        verify_launch(self)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -580,6 +605,10 @@ class SliceOp(IRDLOperation):
             raise VerifyException("the NPU cannot step over channels")
         if element_of(self.source) != element_of(self.result):
             raise VerifyException("a slice keeps the element type")
+        if is_brick(self.source) != is_brick(self.result):
+            raise VerifyException("a slice keeps the layout")
+        if is_brick(self.source) and (self.offsets.data[2] % BRICK or self.strides.data[1] != 1):
+            raise VerifyException(f"a slice of bricks starts at a multiple of {BRICK} channels and takes every column")
 
 
 @irdl_op_definition
@@ -612,8 +641,12 @@ class ConcatOp(IRDLOperation):
                 raise VerifyException(f"operand {shape} does not fit {nhwc(self.result)} along axis {at + 1}")
             if element_of(value) != element_of(self.result):
                 raise VerifyException("a concat keeps the element type")
+            if is_brick(value) != is_brick(self.result):
+                raise VerifyException("a concat keeps the layout")
         if total[at] != 0:
             raise VerifyException("the operands of a concat fill its result exactly")
+        if at == 2 and is_brick(self.result) and any(nhwc(value)[2] % BRICK for value in self.inputs[:-1]):
+            raise VerifyException(f"a concat of bricks joins at multiples of {BRICK} channels")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
