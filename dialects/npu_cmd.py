@@ -55,7 +55,6 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp
 from npuc.dialects.npu import (
-    TARGET_ATTR,
     ActivationAttr,
     BlockAttr,
     BufferType,
@@ -66,9 +65,9 @@ from npuc.dialects.npu import (
     Payload,
     ScaleAttr,
     Space,
-    TargetAttr,
     Window,
     WindowAttr,
+    find_target,
     read_dims,
     read_word,
 )
@@ -597,10 +596,8 @@ class LaunchOp(ClauseOp, ABC):
 
 def machine_of(op: Operation) -> Accelerator | None:
     """The accelerator of the module around `op`, if it names one."""
-    while (parent := op.parent_op()) is not None:
-        op = parent
-    target = op.attributes.get(TARGET_ATTR)
-    return accelerator(target.accelerator.data) if isinstance(target, TargetAttr) else None
+    target = find_target(op)
+    return None if target is None else accelerator(target.accelerator.data)
 
 
 class WeightedOp(LaunchOp, ABC):
