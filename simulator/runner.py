@@ -27,11 +27,7 @@ _REGIONS = 8
 
 @dataclass(frozen=True)
 class RunResult:
-    """
-    What one run gave: output values by tensor name, every broken rule, and the operations executed.
-
-    `error` is the one line of the operation that could not be executed; outputs are then absent.
-    """
+    """What one run gave: output values by tensor name, every broken rule, and the operations executed."""
 
     outputs: dict[str, NDArray]
     reports: list[Report]

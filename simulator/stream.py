@@ -56,15 +56,11 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A decoded command stream; `words` is the stream itself, `coverage` what features it used."""
+    """A decoded command stream; `words` is the stream itself."""
 
     product: Product
     ops: tuple[Op, ...]
     words: tuple[int, ...]
-
-    @property
-    def kernels(self) -> int:
-        return sum(op.is_kernel for op in self.ops)
 
 
 def _words(data: bytes, what: str) -> tuple[int, ...]:
