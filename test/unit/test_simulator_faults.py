@@ -15,7 +15,7 @@ from npuc.tools.pipeline import Target
 
 pytest.importorskip("ai_edge_litert")
 BENCH = Path(__file__).parents[2] / "bench" / "witness_faults.py"
-COUNT = 60
+COUNT = 40
 
 
 @pytest.fixture(scope="module")
