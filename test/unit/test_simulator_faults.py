@@ -1,4 +1,4 @@
-"""Faults seeded into a stream of the compiler's own: each is caught, or harmless in every order the machine may take."""
+"""Faults seeded into a stream of the compiler's own: each is caught, or harmless in every order that is tried."""
 
 from __future__ import annotations
 
