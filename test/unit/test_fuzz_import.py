@@ -6,10 +6,12 @@ something odd. Mutations are seeded, so a failure repeats.
 """
 
 import random
+import re
 import resource
 import signal
 import time
 from collections.abc import Iterator
+from itertools import islice
 from types import FrameType
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 from npuc.lowering.tflite_schema import TFLiteError, read_model
 from npuc.passes.tfl_partition import TflPartitionPass
 from npuc.tools.driver import UserError, load_module, make_context, verify
+from npuc.tools.npu_compile import compile_tflite
 
 MODELS = """
     bias_axis_3 custom_in_the_middle float_in_the_middle if_with_subgraphs metadata open_batch_net ranks stateful
@@ -25,7 +28,7 @@ MODELS = """
     op_resize_x2 op_softmax op_split_channels op_strided_slice_masks op_transpose_conv
 """.split()
 MUTATIONS_EACH = 125
-SECONDS_EACH = 5
+SECONDS_EACH = 30
 
 
 def mutations(data: bytes, rng: random.Random) -> Iterator[bytes]:
@@ -97,6 +100,25 @@ def test_mutated_models(models: dict[str, Any]) -> None:
     assert sum(results.values()) >= 2000
     assert min(results.values()) >= 300  # both kinds are well represented
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 100_000  # KiB
+
+
+def test_mutated_models_compile_or_are_refused(models: dict[str, Any]) -> None:
+    """What the partition takes of an odd model, the lowering must manage: a failure there is the compiler's fault."""
+    rng = random.Random(20250101)
+    compiled = 0
+    for name in MODELS:
+        for mutated in islice(mutations(models[name].path.read_bytes(), rng), 20):
+            signal.alarm(SECONDS_EACH)
+            try:
+                compile_tflite(mutated)
+            except UserError as error:
+                line = str(error)
+            else:
+                compiled += 1
+                continue
+            assert len(line.splitlines()) == 1
+            assert not re.search("internal error|convert-|npu[-_]|NPU", line), line
+    assert compiled >= 50
 
 
 def test_every_truncation(models: dict[str, Any]) -> None:
