@@ -411,6 +411,14 @@ def _check_unary(op: tfl.UnaryOp) -> None:
     _require_shape(op.output, _shape(op.input))
 
 
+def _check_function(op: tfl.LogisticOp | tfl.TanhOp) -> None:
+    _check_unary(op)
+    element = _element(op.input)
+    if element.data.storage_width == 16:
+        # The argument, in steps of 1 / (3 * 4096), must fit 32 bits.
+        _require(element.scale < 5.0, f"{operator_name(op)} of 16 bits must have a scale below 5", op.input)
+
+
 def _check_hard_swish(op: tfl.HardSwishOp) -> None:
     _check_unary(op)
     _require(_element(op.input).data.storage_width == 8, "HARD_SWISH must be of 8 bits", op.input)
@@ -599,7 +607,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.FullyConnectedOp, _check_fully_connected),
         _typed(tfl.HardSwishOp, _check_hard_swish),
         _typed(tfl.LeakyReluOp, _check_leaky_relu),
-        _typed(tfl.LogisticOp, _check_unary),
+        _typed(tfl.LogisticOp, _check_function),
         _typed(tfl.MaxPool2DOp, _check_pool),
         _typed(tfl.MaximumOp, _check_minimum_maximum),
         _typed(tfl.MeanOp, _check_mean),
@@ -618,7 +626,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.SqueezeOp, _check_squeeze),
         _typed(tfl.StridedSliceOp, _check_strided_slice),
         _typed(tfl.SubOp, _check_sum),
-        _typed(tfl.TanhOp, _check_unary),
+        _typed(tfl.TanhOp, _check_function),
         _typed(tfl.TransposeConvOp, _check_transpose_conv),
     ]
 )
