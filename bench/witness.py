@@ -29,7 +29,7 @@ from npuc.hardware import registers
 from npuc.simulator import Op, Session, StreamError, load
 from npuc.simulator.compare import Comparer, Comparison
 from npuc.simulator.convolution import forget_weights
-from npuc.simulator.coverage import coverage
+from npuc.simulator.coverage import coverage, unexercised
 from npuc.simulator.hazards import overlap
 from npuc.simulator.litert import HostError, Reference
 from npuc.simulator.memory import Access, Report
@@ -269,7 +269,7 @@ def main() -> int:
         print(f"{old.name}, by an old vela: {verdict}, {len(comparison.reports)} reports")
         unexplained += not comparison.exact or bool(comparison.reports)
         features.update(coverage(comparison.result.ops))
-    print(f"{len(features)} register features exercised")
+    print(f"{len(features)} register features exercised; in no stream: {', '.join(unexercised(features))}")
     if arguments.coverage:
         arguments.coverage.write_text("".join(f"{count:8} {name}\n" for name, count in sorted(features.items())))
     total: Counter[str] = Counter()

@@ -87,3 +87,20 @@ def coverage(ops: Iterable[Op]) -> Counter[str]:
     for op in ops:
         total.update(features(op))
     return total
+
+
+def unexercised(total: Counter[str]) -> list[str]:
+    """The enumerated values of the register map, and the operations and modes, that no stream used."""
+    heads = {name.split(":")[0] for name in total}
+    seen = {name.split(": ", 1)[1] for name in total if ": " in name}
+    missing = [
+        f"{operation.name} {mode}".rstrip()
+        for operation in registers.OPERATIONS
+        for mode in [mode for _, mode in operation.params] or [""]
+        if f"{operation.name} {mode}".rstrip() not in heads
+    ]
+    for register in registers.REGISTERS:
+        for field in register.fields:
+            names = [f"{register.name}.{field.name} = {text}" for _, text in field.values]
+            missing += [name for name in names if name not in seen]
+    return missing
