@@ -52,8 +52,6 @@ from npuc.hardware.shram import Kernel, explain
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
 TABLE_BYTES = LUT_BANKS * 1024
-LIMIT_ATTR = "npu.sram_limit"
-"""On an NPU region: the bytes of the arena that its schedule may take."""
 
 
 def rounded(size: int) -> int:

@@ -63,6 +63,8 @@ REGION_ATTR = "npu.region"
 PARTITIONED_ATTR = "npu.partitioned"
 """On a module in which the functions without `npu.region` are the host's, even if there is no other."""
 TARGET_ATTR = "npu.target"
+LIMIT_ATTR = "npu.sram_limit"
+"""On an NPU region and its program: the bytes of the arena that its schedule may take."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -32,12 +32,11 @@ from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
-from npuc.dialects.npu import BufferType, Space, target_of
+from npuc.dialects.npu import LIMIT_ATTR, BufferType, Space, target_of
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.memory import MemorySetup
 
-LIMIT_ATTR = "npu.sram_limit"
 TABLE_BYTES = LUT_BANKS * 1024
 
 

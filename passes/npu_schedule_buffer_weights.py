@@ -32,10 +32,10 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.cascades import LIMIT_ATTR, NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
+from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
 from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, stripe_kernel, weight_space_of
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
-from npuc.dialects.npu import IntsAttr, target_of
+from npuc.dialects.npu import LIMIT_ATTR, IntsAttr, target_of
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import KernelCost, dma_cycles, kernel_cost

@@ -2,11 +2,11 @@
 Write on each NPU region how many bytes of the arena its schedule may take, `npu.sram_limit`: later passes keep to it.
 
 Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
-the target, else the arena size of its memory mode, else the address space. Strategy `size` gives the least in which the
-network runs in cascades at no more than `slowdown` times the cycles that it takes with all memory (both as
-`npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions share the arena, so the
-limit is that of the region that needs most; values that the host keeps in the arena across a region are part of it. A
-limit that is written already stays.
+the target, else the arena size of its memory mode, else (and for an arena in slow memory) the address space. Strategy
+`size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
+with all memory (both as `npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions
+share the arena, so the limit is that of the region that needs most; values that the host keeps in the arena across a
+region are part of it. A limit that is written already stays.
 An error if not even the smallest schedule keeps to the limit; it names the smallest limit that would do.
 Decides only the number; without this pass nothing is limited, and no cascade is planned.
 """
@@ -22,9 +22,9 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import LIMIT_ATTR, NOTHING_HELD, Network, Planner, held_by_host, scheduled_functions
+from npuc.analysis.cascades import NOTHING_HELD, Network, Planner, held_by_host, scheduled_functions
 from npuc.analysis.machine import machine_of, setup_of
-from npuc.dialects.npu import target_of
+from npuc.dialects.npu import LIMIT_ATTR, target_of
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class NpuScheduleLimitSramPass(ModulePass):
 
 def available(op: Operation) -> int:
     """Bytes of the arena that the target has."""
-    target, setup, machine = target_of(op), setup_of(op), machine_of(op)
-    if target.sram_limit is not None:
-        return target.sram_limit
-    # Where the arena is slow memory, the size that the mode names is that of a cache.
-    return 1 << machine.address_bits if setup.spilling else setup.arena_cache_size
+    target, setup = target_of(op), setup_of(op)
+    if setup.spilling:
+        # The arena is slow memory of any size; what the target or the mode limits is a cache beside it.
+        return 1 << machine_of(op).address_bits
+    return setup.arena_cache_size if target.sram_limit is None else target.sram_limit

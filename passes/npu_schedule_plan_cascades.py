@@ -21,7 +21,6 @@ from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.cascades import (
-    LIMIT_ATTR,
     NOTHING_HELD,
     Held,
     Network,
@@ -31,7 +30,7 @@ from npuc.analysis.cascades import (
     scheduled_functions,
 )
 from npuc.analysis.machine import machine_of, setup_of
-from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu import LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import KernelOp
 
 

@@ -12,9 +12,9 @@ from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import LIMIT_ATTR, Network, Planner
+from npuc.analysis.cascades import Network, Planner
 from npuc.analysis.machine import machine_of, setup_of
-from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu import LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, nhwc
 from npuc.hardware.accelerators import ACCELERATORS
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
@@ -157,7 +157,7 @@ def test_b7_rolling_buffers_and_what_lives_across_are_counted_once() -> None:
 
 def test_b8_a_slow_arena_does_not_make_the_limit_zero() -> None:
     """In Dedicated_Sram the cache limits nothing that lies in the arena."""
-    module = parse(chain('"ethos-u65-256", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB"'))
+    module = parse(chain('"ethos-u65-256", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB", limit 1000'))
     NpuScheduleLimitSramPass("size").apply(None, module)  # pyright: ignore
     limit = region_of(module).attributes[LIMIT_ATTR]
     assert isinstance(limit, IntegerAttr)
