@@ -2,12 +2,13 @@
 Every model on every accelerator in every memory mode, compiled and executed: exact or not.
 
     python bench/exact.py [--models DIR ...] [--match TEXT] [--accelerators NAME,...] [--strategies size,performance]
-        [--seeds N] [--resume FILE]
+        [--limits N] [--seeds N] [--resume FILE]
 
 Prints one line for each model and machine, and a table of how many runs were exact. Without --models the committed
 test models are run, and the shared ones where `../shared/models` or $NPUC_SHARED exists. The reference is LiteRT with
 its reference kernels; TFLM where LiteRT cannot load the file but `--tflm-python` says where `tflite-micro` is
-installed. With --resume, runs that stand in FILE as exact are not repeated.
+installed. --limits N adds N limits
+of the arena between what the strategies size and performance need. With --resume, runs that stand in FILE as exact are not repeated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,18 @@ def tflm_outputs(path: Path, inputs: Sequence[NDArray], python: str) -> list[NDA
             return [found[f"o{i}"] for i in range(len(found))]
 
 
+def limited(data: bytes, target: Target, count: int) -> Iterator[Target]:
+    """The target with limits spread evenly between the smallest arena and the one that is best for cycles."""
+    try:
+        ends = [compile_tflite(data, replace(target, strategy=s)).summary.arena for s in ("size", "performance")]
+    except UserError:
+        return
+    low, high = sorted(ends)
+    for step in range(count):
+        limit = (low + (high - low) * step // max(count, 1)) // 16 * 16
+        yield replace(target, strategy="performance", limit=max(limit, low))
+
+
 class Judge:
     """References of one model, kept over all machines."""
 
@@ -108,6 +122,8 @@ class Judge:
             compiled = compile_tflite(self.data, target, name=self.path.name)
         except UserError as error:
             return f"not compiled: {error}"
+        if target.limit is not None and compiled.summary.arena > target.limit:
+            return f"the arena has {compiled.summary.arena} bytes, the limit is {target.limit}"
         session = Session(load(compiled.data))
         for seed in range(self.seeds):
             inputs = random_inputs(self.original, seed)
@@ -139,6 +155,7 @@ def main() -> int:
     parser.add_argument("--match", default="", help="only models with this in their name")
     parser.add_argument("--accelerators", default=",".join(U55 + U65))
     parser.add_argument("--strategies", default="performance,size")
+    parser.add_argument("--limits", type=int, default=0, help="limits between the arenas of the two strategies")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--resume", metavar="FILE", help="where results are kept")
     parser.add_argument("--tflm-python", metavar="PYTHON", help="a Python that has tflite-micro")
@@ -151,8 +168,13 @@ def main() -> int:
         if args.match not in path.name:
             continue
         judge = Judge(path, args.seeds, args.tflm_python)
-        for target in targets(args.accelerators.split(","), args.strategies.split(",")):
-            key = f"{path.stem}\t{target.accelerator}\t{target.memory_mode}\t{target.strategy}"
+        machines = list(targets(args.accelerators.split(","), args.strategies.split(",")))
+        if args.limits:
+            plain = [t for t in machines if t.strategy == "performance" and t.memory_mode != "Dedicated_Sram"]
+            machines += [one for t in plain for one in limited(judge.data, t, args.limits)]
+        for target in machines:
+            limit = "" if target.limit is None else f"\t{target.limit}"
+            key = f"{path.stem}\t{target.accelerator}\t{target.memory_mode}\t{target.strategy}{limit}"
             if key in known:
                 counts["exact"] += 1
                 continue
