@@ -7,8 +7,8 @@ Every model on every accelerator in every memory mode, compiled and executed: ex
 Prints one line for each model and machine, and a table of how many runs were exact. Without --models the committed
 test models are run, and the shared ones where `../shared/models` or $NPUC_SHARED exists. The reference is LiteRT with
 its reference kernels; TFLM where LiteRT cannot load the file but `--tflm-python` says where `tflite-micro` is
-installed. --limits N adds N limits
-of the arena between what the strategies size and performance need. With --resume, runs that stand in FILE as exact are not repeated.
+installed. --limits N adds N limits of the arena, from what the strategy size needs to what performance needs. With
+--resume, runs that stand in FILE as exact are not repeated.
 """
 
 from __future__ import annotations
