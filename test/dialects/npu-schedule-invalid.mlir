@@ -1,0 +1,111 @@
+// RUN: npu-opt %s --split-input-file --verify-diagnostics | filecheck %s
+
+// What the machine of the module cannot do is an error of the IR, in one line; so is what no machine can do.
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @f(%x: tensor<1x8x8x16xi8>) {
+    // CHECK: block width 3 is not a multiple of 2 from 2 to 64 (ethos-u55-128)
+    %a = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127> block <4x3x16>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    func.return
+  }
+}
+
+// -----
+
+module attributes {npu.target = #npu.target<"ethos-u55-32">} {
+  func.func @f(%x: tensor<1x32x32x16xi8>) {
+    // CHECK: block 16x32x16 needs more SHRAM than ethos-u55-32 has: input of 16 and accumulators of 64 banks in 14
+    %a = npu_schedule.copy %x {block = #npu.block<16x32x16>} : tensor<1x32x32x16xi8> -> tensor<1x32x32x16xi8>
+    func.return
+  }
+}
+
+// -----
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @f(%x: tensor<1x9x8x16xi8>) {
+    // CHECK: stride 4x1: each must be 1 to 3
+    %a = npu_schedule.pool max %x window <1x1, stride 4x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x9x8x16xi8>) -> tensor<1x3x8x16xi8>
+    func.return
+  }
+}
+
+// -----
+
+// Both cores read the sum's input as it lies, channel by channel: no bricks.
+module attributes {npu.target = #npu.target<"ethos-u65-512">} {
+  func.func @f(%x: tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>) {
+    // CHECK: reduce_sum of two cores or 32 bits reads nhwc only
+    %a = npu_schedule.pool sum %x window <1x1> zero_points <0, 0> scale <1, shift 3, natural> activation <-128, 127>
+         : (tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>) -> tensor<1x8x8x1xi8>
+    func.return
+  }
+}
+
+// -----
+
+// The same without a target: nothing is known of the machine, so this is right.
+func.func @no_target(%x: tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>) {
+  // CHECK-LABEL: @no_target
+  // CHECK-NEXT: pool sum
+  %a = npu_schedule.pool sum %x window <1x1> zero_points <0, 0> scale <1, shift 3, natural> activation <-128, 127>
+       block <4x3x1> : (tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>) -> tensor<1x8x8x1xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>) {
+  // CHECK: zero point 70000 is not from -32768 to 65535
+  %a = npu_schedule.pool max %x window <1x1> zero_points <0, 70000> activation <-128, 127>
+       : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>) {
+  // CHECK: shift 64 is not from 0 to 63
+  %a = npu_schedule.pool average %x window <1x1> zero_points <0, 0> scale <1, shift 64, natural> activation <-128, 127>
+       : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>) {
+  // CHECK: OFM height 8 needs 10 padded IFM elements, there are 9
+  %a = npu_schedule.pool max %x window <3x1, pad 1 0 0 0> zero_points <0, 0> activation <-128, 127>
+       : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>) {
+  // CHECK: a slice of bricks starts at a multiple of 16 channels and takes every column
+  %a = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 8>, strides = #npu.ints<1, 1, 1>}
+       : tensor<1x8x8x32xi8, #npu.layout<nhcwb16>> -> tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x24xi8, #npu.layout<nhcwb16>>) {
+  // CHECK: a concat of bricks joins at multiples of 16 channels
+  %a = npu_schedule.concat %x, %x {axis = #npu.ints<3>}
+       : (tensor<1x8x8x24xi8, #npu.layout<nhcwb16>>, tensor<1x8x8x24xi8, #npu.layout<nhcwb16>>)
+         -> tensor<1x8x8x48xi8, #npu.layout<nhcwb16>>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>, %y: tensor<1x1x1x16xi8>) {
+  // CHECK: a tensor<1x8x8x16xi8> does not fit exactly in the place of a tensor<1x1x1x16xi8>
+  %a = npu_schedule.elementwise max %x, %y zero_points <0, 0, 0> activation <-128, 127> in_place <1>
+       : (tensor<1x8x8x16xi8>, tensor<1x1x1x16xi8>) -> tensor<1x8x8x16xi8>
+  func.return
+}
