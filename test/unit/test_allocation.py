@@ -1,0 +1,63 @@
+"""Addresses for live ranges: nothing overlaps, the height is what the addresses say, and the bound is one."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate, lower_bound, usage
+
+RANGES = st.lists(
+    st.builds(
+        lambda start, length, size: LiveRange(start, start + length, size),
+        st.integers(0, 40),
+        st.integers(0, 12),
+        st.integers(1, 5000),
+    ),
+    max_size=40,
+)
+
+
+@given(RANGES)
+@settings(max_examples=150, deadline=None)
+def test_what_is_alive_together_does_not_overlap(ranges: list[LiveRange]) -> None:
+    found = allocate(ranges)
+    placed = list(zip(ranges, found.addresses, strict=True))
+    for i, (a, at) in enumerate(placed):
+        assert at >= 0
+        assert at % ALIGNMENT == 0
+        for b, other in placed[:i]:
+            if a.start <= b.end and b.start <= a.end:
+                assert at + a.size <= other or other + b.size <= at
+    assert found.height == max((at + r.rounded for r, at in placed), default=0)
+
+
+@given(RANGES)
+@settings(max_examples=100, deadline=None)
+def test_the_bound_is_the_most_that_is_alive_at_one_time(ranges: list[LiveRange]) -> None:
+    alive = [sum(r.rounded for r in ranges if r.start <= time <= r.end) for time in range(60)]
+    assert lower_bound(ranges) == max(alive)
+    assert lower_bound(ranges) <= allocate(ranges).height
+    # The curve says the same at every time.
+    curve = dict(usage(ranges))
+    total = 0
+    for time, bytes_alive in enumerate(alive):
+        total = curve.get(time, total)
+        assert total == bytes_alive
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_a_chain_reaches_the_bound(sizes: list[int]) -> None:
+    """Each buffer is written while the one before is read: two are alive at a time."""
+    found = allocate([LiveRange(i, i + 1, size) for i, size in enumerate(sizes)])
+    assert found.height == found.bound
+
+
+def test_the_search_finds_what_one_pass_does_not() -> None:
+    """By size or by crowding alone the long range would stand on a short one and leave a hole below the last."""
+    ranges = [LiveRange(0, 2, 160), LiveRange(1, 4, 320), LiveRange(3, 6, 320), LiveRange(5, 8, 160)]
+    assert allocate(ranges).height == lower_bound(ranges) == 640
+
+
+def test_equal_ranges_get_equal_addresses() -> None:
+    ranges = [LiveRange(i % 7, i % 7 + i % 5, 16 * (i * 37 % 11 + 1)) for i in range(30)]
+    assert allocate(ranges) == allocate(list(ranges))
