@@ -199,13 +199,13 @@ def launch_cost(op: LaunchOp, machine: Accelerator, setup: MemorySetup) -> Kerne
     return kernel_cost(machine, setup, kernel_of(op), Block(*op.block.data), _places(op), weights)
 
 
-def transfer_cycles(op: DmaOp, setup: MemorySetup) -> int:
-    """What one transfer takes; it need not be allocated."""
+def transfer_cycles(op: DmaOp, setup: MemorySetup, size: int | None = None) -> int:
+    """What a transfer takes, or `size` bytes of it alone; it need not be allocated."""
     source, target = op.source.type, op.destination.type
     assert isinstance(source, BufferType)
     assert isinstance(target, BufferType)
     memory = setup.memory(AREAS[target.space]) if target.space in AREAS else None
-    return dma_cycles(setup.memory(AREAS[source.space]), memory, op.size.data[0])
+    return dma_cycles(setup.memory(AREAS[source.space]), memory, op.size.data[0] if size is None else size)
 
 
 def _kernel(

@@ -5,28 +5,29 @@ Assumes programs without addresses and waits. Moves a transfer from read-only me
 buffer, together with the `alloc` of that buffer, up to right behind an earlier launch: before the `free`s that follow
 it, so that the two can really run side by side. It makes no buffers and moves no other command.
 
-Decides behind which launch. Seen from the end, each transfer takes the time of the latest kernels before the one that
-needs it that no later transfer has taken yet; so it learns how early it should be issued. Seen from the start it is
-then moved up so far, but only while its buffer finds room beside all that is alive there; never past a transfer that
-is needed sooner; and never so early that the machine, with as many transfers outstanding as it can have, would hold up
-a kernel for it.
+Decides behind which launch. Each transfer, in the order in which kernels need them, takes the time of the latest
+kernels before its own that no other transfer has taken, and for which its buffer finds room beside all that is alive
+there. A transfer that needs the time of several kernels is cut in pieces, one behind each launch, since a machine that
+can have but one transfer outstanding would hold up everything behind a long one. What finds no time stays where it
+was.
 
 Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
 arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
-add to the peak that it finds. Tables move within the table area of SHRAM, if the machine reserves one.
+add to the peak that it finds. Tables move in one piece within the table area of SHRAM, if the machine reserves one.
 
 Without this pass a transfer runs beside kernels of its own operator only.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
@@ -38,6 +39,11 @@ from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.memory import MemorySetup
 
 TABLE_BYTES = LUT_BANKS * 1024
+SHORTEST = 1024
+"""Bytes of the shortest piece that a longer transfer is cut into."""
+MOST_PIECES = 16
+GRANULE = 128
+"""Of the size of a piece, in bytes: whole bursts of every memory."""
 
 
 @dataclass
@@ -54,8 +60,6 @@ class _Job:
     space: Space
     alloc: AllocOp | None
     """The buffer to be moved with it; None for a transfer that stays where it is."""
-    wanted: int = 0
-    """Launches that it should stand behind at most."""
 
 
 @dataclass
@@ -129,8 +133,7 @@ class _Hoist:
             return
         cycles = [launch_cost(op, self.machine, self.setup).cycles for op in self.launches]
         self._add_tables(ops)
-        self._wish(jobs, cycles)
-        self._move(jobs, cycles)
+        self._share_out(jobs, cycles)
 
     def _jobs(self, ops: list[Operation]) -> list[_Job]:
         """All transfers in the order in which kernels need them."""
@@ -155,7 +158,7 @@ class _Hoist:
                     # Other kernels write there, or tables of different sizes may not find room.
                     movable = False
                 size = -(-type_.size // ALIGNMENT) * ALIGNMENT
-                job = _Job(op, after, deadline, transfer_cycles(op, self.setup), size, type_.space, None, after)
+                job = _Job(op, after, deadline, transfer_cycles(op, self.setup), size, type_.space, None)
                 job.alloc = alloc if movable and isinstance(alloc, AllocOp) else None
                 jobs.append(job)
         return sorted(jobs, key=lambda job: job.deadline)
@@ -171,73 +174,87 @@ class _Hoist:
         self.rooms["shram"] = _Room(used, TABLE_BYTES)
 
     def _earliest(self, job: _Job) -> int:
-        """The fewest launches behind which a job finds room, as many as now if it stays."""
-        if job.alloc is None:
-            return job.after
+        """The fewest launches behind which a job that can be moved finds room; one more than now if it finds none."""
         first = self.program.body.block.first_op
         assert first is not None
+        assert job.alloc is not None
         since = self.rooms[job.space].reach(job.size, self.times[first], self.times[job.alloc])
-        after = job.after
+        after = job.after + 1
         while after > 1 and self.times[self.launches[after - 2]] + 1 >= since:
             after -= 1
         return after
 
-    def _wish(self, jobs: list[_Job], cycles: list[int]) -> None:
-        """Share out the time of kernels from the end."""
-        left = list(cycles)
-        for job in reversed(jobs):
-            need, earliest = job.cycles, self._earliest(job)
-            job.wanted = min(job.after, job.deadline)
-            for window in range(min(job.deadline, len(left)) - 1, earliest - 2, -1):
-                if need <= 0 or window < 0:
-                    break
-                if left[window] > 0:
-                    need -= left[window]
-                    left[window] = max(0, -need)
-                    job.wanted = min(job.wanted, window + 1)
-
-    def _move(self, jobs: list[_Job], cycles: list[int]) -> None:
-        """Move transfers up in the order in which they are needed, and follow the clock meanwhile."""
-        starts: list[int] = []
-        due: dict[int, int] = {}
-        """Launch -> when the transfers that it waits for are done."""
-        outstanding: deque[int] = deque(maxlen=self.machine.max_outstanding_dmas)
-        free, last = 0, 0
+    def _share_out(self, jobs: list[_Job], left: list[int]) -> None:
+        """Give transfers the time of kernels, `left` cycles of each; those that stay take theirs first."""
         for job in jobs:
-            while len(starts) < min(job.deadline, len(cycles)):
-                index = len(starts)
-                before = starts[-1] + cycles[index - 1] if starts else 0
-                starts.append(max(before, due.get(index, 0)))
-            after = job.after
+            need = job.cycles if job.alloc is None else 0
+            for window in range(max(0, job.after - 1), min(job.deadline, len(left))):
+                spent = min(need, left[window])
+                left[window] -= spent
+                need -= spent
+        for job in jobs:
             if job.alloc is not None:
-                lowest = max(job.wanted, last, 1)
-                if len(outstanding) == outstanding.maxlen:
-                    # Issued while that one runs, it would hold up the launches behind it.
-                    while lowest < after and starts[lowest - 1] + cycles[lowest - 1] < outstanding[0]:
-                        lowest += 1
-                after = max(lowest, self._earliest(job)) if lowest <= after else after
-                self._place(job, after)
-            last = max(last, after)
-            begin = max(free, starts[after - 1] if 0 < after <= len(starts) else 0)
-            free = begin + job.cycles
-            due[job.deadline] = max(due.get(job.deadline, 0), free)
-            outstanding.append(free)
+                pieces = self._pieces(job, left)
+                if pieces:
+                    self._move(job, pieces)
 
-    def _place(self, job: _Job, after: int) -> None:
-        """Put a transfer and its buffer right behind a launch, behind transfers there that are needed sooner."""
-        alloc = job.alloc
+    def _pieces(self, job: _Job, left: list[int]) -> dict[int, int]:
+        """Launches behind which parts of a transfer are issued, and their bytes; takes the cycles that they need."""
+        total = job.op.size.data[0]
+        least = total if job.space == "shram" else min(total, max(SHORTEST, -(-total // MOST_PIECES)))
+        found: dict[int, int] = {}
+        for window in range(job.after - 1, self._earliest(job) - 2, -1):
+            size = self._fitting(job, total, left[window])
+            if not size or size < min(least, total):
+                continue
+            found[window] = size
+            left[window] -= transfer_cycles(job.op, self.setup, size)
+            total -= size
+            if not total:
+                break
+        return found
+
+    def _fitting(self, job: _Job, most: int, cycles: int) -> int:
+        """How many bytes, all of `most` or a multiple of a piece's granule, are transferred in so many cycles."""
+        if transfer_cycles(job.op, self.setup, most) <= cycles:
+            return most
+        low, high = 0, most // GRANULE
+        while low < high:
+            middle = (low + high + 1) // 2
+            if transfer_cycles(job.op, self.setup, middle * GRANULE) <= cycles:
+                low = middle
+            else:
+                high = middle - 1
+        return low * GRANULE
+
+    def _move(self, job: _Job, pieces: dict[int, int]) -> None:
+        """Put the buffer and the pieces behind their launches, the rest where the transfer stands."""
+        op, alloc, block = job.op, job.alloc, self.program.body.block
         assert alloc is not None
-        if not after:
-            return
-        launch = self.launches[after - 1]
-        start, now = self.times[launch] + 1, self.times[alloc]
-        room = self.rooms[job.space]
-        if room.reach(job.size, start, now) > start:
-            return
-        room.take(job.size, start, now)
-        at: Operation = launch
-        while isinstance(at.next_op, AllocOp | DmaOp) and at.next_op is not alloc:
-            at = at.next_op
-        for op in (job.op, alloc):
-            op.detach()
-            self.program.body.block.insert_op_after(op, at)
+        windows = sorted(pieces)
+        start = self.times[self.launches[windows[0]]] + 1
+        self.rooms[job.space].take(job.size, start, self.times[alloc])
+        alloc.detach()
+        offsets = [o.data[0] if o is not None else 0 for o in (op.source_offset, op.destination_offset)]
+        done = 0
+        for window in windows:
+            at: Operation = self.launches[window]
+            # Behind what has been moved there before: it is needed sooner.
+            while isinstance(at.next_op, AllocOp | DmaOp):
+                at = at.next_op
+            if not done:
+                block.insert_op_after(alloc, at)
+                at = alloc
+            block.insert_op_after(_part(op, offsets, done, pieces[window]), at)
+            done += pieces[window]
+        rest = op.size.data[0] - done
+        if rest:
+            block.insert_op_before(_part(op, offsets, done, rest), op)
+        Rewriter.erase_op(op)
+
+
+def _part(op: DmaOp, offsets: Sequence[int], start: int, size: int) -> DmaOp:
+    """Bytes from `start` on of a transfer whose offsets are given."""
+    part = DmaOp(op.source, op.destination, size, offsets[0] + start, offsets[1] + start)
+    part.location = op.location
+    return part
