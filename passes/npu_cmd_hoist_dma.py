@@ -3,7 +3,8 @@ Issue transfers earlier, so that they run beside the kernels before the one that
 
 Assumes programs without addresses and waits. Moves a transfer from read-only memory that is the first to fill its
 buffer, together with the `alloc` of that buffer, up to right behind an earlier launch: before the `free`s that follow
-it, so that the two can really run side by side. It makes no buffers and moves no other command.
+it, so that the two can really run side by side. It makes no buffers and moves no other command. Inputs of the region
+get a `free` of their own, for the same reason.
 
 Decides behind which launch. Each transfer, in the order in which kernels need them, takes the time of the latest
 kernels before its own that no other transfer has taken, and for which its buffer finds room beside all that is alive
@@ -34,7 +35,7 @@ from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import LIMIT_ATTR, BufferType, Space, target_of
-from npuc.dialects.npu_cmd import AllocOp, DmaOp, LaunchOp, ProgramOp
+from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.memory import MemorySetup
 
@@ -91,6 +92,8 @@ class NpuCmdHoistDmaPass(ModulePass):
         programs = [p for p in op.ops if isinstance(p, ProgramOp)]
         if not programs:
             return
+        for program in programs:
+            _free_inputs(program)
         machine, setup = machine_of(op), setup_of(op)
         ranges = live_ranges(op)
         spaces: tuple[Space, ...] = ("arena", "fast")
@@ -101,6 +104,18 @@ class NpuCmdHoistDmaPass(ModulePass):
                 space: _Room(usage[space], _limit(program, space, setup, peaks[space])) for space in spaces
             }
             _Hoist(program, machine, setup, rooms, ranges.times).run()
+
+
+def _free_inputs(program: ProgramOp) -> None:
+    """State where the life of each input ends, so that what is issued behind its last kernel can run beside it."""
+    order = {op: index for index, op in enumerate(program.body.block.ops)}
+    for op in order:
+        if isinstance(op, InputOp):
+            users = [use.operation for use in op.result.uses]
+            if users and not any(isinstance(user, FreeOp) for user in users):
+                free = FreeOp(op.result)
+                free.location = op.location
+                program.body.block.insert_op_after(free, max(users, key=order.__getitem__))
 
 
 def _limit(program: ProgramOp, space: Space, setup: MemorySetup, peak: int) -> int:
