@@ -52,8 +52,8 @@ def test_a_chain_reaches_the_bound(sizes: list[int]) -> None:
     assert found.height == found.bound
 
 
-def test_the_search_finds_what_one_pass_does_not() -> None:
-    """By size or by crowding alone the long range would stand on a short one and leave a hole below the last."""
+def test_a_tight_packing_is_found() -> None:
+    """Four ranges of two sizes that fit only if the outer two lie on the same side of both others."""
     ranges = [LiveRange(0, 2, 160), LiveRange(1, 4, 320), LiveRange(3, 6, 320), LiveRange(5, 8, 160)]
     assert allocate(ranges).height == lower_bound(ranges) == 640
 
