@@ -37,8 +37,8 @@ from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, 
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
 from npuc.dialects.npu import LIMIT_ATTR, IntsAttr, target_of
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
-from npuc.hardware.accelerators import Accelerator
-from npuc.hardware.cycles import KernelCost, dma_cycles, kernel_cost
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, largest_block
 
@@ -111,6 +111,16 @@ class _Choice:
 
 
 @dataclass
+class _Launch:
+    """What the cost model must know of a launch, and the costs that have been asked for."""
+
+    kernel: Kernel
+    block: Block
+    places: Places
+    costs: dict[tuple[int, int, Area], KernelCost] = field(default_factory=dict[tuple[int, int, Area], KernelCost])
+
+
+@dataclass
 class _Planner:
     machine: Accelerator
     setup: MemorySetup
@@ -118,6 +128,7 @@ class _Planner:
     sizes: dict[ConvKernelOp, int]
     """Bytes of each whole stream."""
     windows: list[_Window] = field(default_factory=list[_Window])
+    launches: dict[tuple[ConvKernelOp, int], _Launch] = field(default_factory=dict[tuple[ConvKernelOp, int], _Launch])
 
     def plan(self, function: FuncOp, held: Held, limit: int) -> None:
         """Decide for all kernels of one region, in program order."""
@@ -149,15 +160,26 @@ class _Planner:
         )
         return cost.cycles * -(-height // rows)
 
-    def _cost(self, op: ConvKernelOp, kernel: Kernel, depth: int, size: int, area: Area) -> KernelCost:
+    def _launch(self, op: ConvKernelOp, rows: int) -> _Launch:
+        """A launch of `rows` rows and all channels."""
+        key = (op, rows)
+        if key not in self.launches:
+            self.launches[key] = _Launch(stripe_kernel(op, rows), block_of(op, self.machine), places_of(op))
+        return self.launches[key]
+
+    def _cost(self, launch: _Launch, depth: int, size: int, area: Area) -> KernelCost:
         """One launch of `depth` channels whose streams, `size` bytes with scales, lie in `area`."""
-        if depth < kernel.ofm.depth:
-            kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
-            if kernel.kind == "depthwise":
-                kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
-        weights = max(0, size - scale_bytes(depth, self.machine))
-        places = places_of(op)._replace(weights=area)
-        return kernel_cost(self.machine, self.setup, kernel, block_of(op, self.machine), places, weights)
+        key = (depth, size, area)
+        if key not in launch.costs:
+            kernel = launch.kernel
+            if depth < kernel.ofm.depth:
+                kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
+                if kernel.kind == "depthwise":
+                    kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
+            weights = max(0, size - scale_bytes(depth, self.machine))
+            places = launch.places._replace(weights=area)
+            launch.costs[key] = kernel_cost(self.machine, self.setup, kernel, launch.block, places, weights)
+        return launch.costs[key]
 
     def _transfer(self, size: int) -> int:
         return dma_cycles(self.setup.constants, self.setup.memory(self.area), size)
@@ -174,9 +196,9 @@ class _Planner:
     # -- choices
 
     def _in_place(self, op: ConvKernelOp, cuts: tuple[int, ...], sizes: Sequence[int]) -> _Choice:
-        kernel = stripe_kernel(op, nhwc(op.result)[0])
+        launch = self._launch(op, nhwc(op.result)[0])
         costs = [
-            self._cost(op, kernel, end - start, size, "constants")
+            self._cost(launch, end - start, size, "constants")
             for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
         ]
         windows = tuple((cost.cycles, 0) for cost in costs)
@@ -184,11 +206,11 @@ class _Planner:
 
     def _through(self, op: ConvKernelOp, cuts: tuple[int, ...], sizes: Sequence[int], count: int) -> _Choice:
         """Slices of these sizes through so many buffers."""
-        kernel = stripe_kernel(op, nhwc(op.result)[0])
+        launch = self._launch(op, nhwc(op.result)[0])
         buffers = tuple(size for size in buffer_sizes(sizes, count) if size)
         count = len(buffers)
         costs = [
-            self._cost(op, kernel, end - start, size, self.area)
+            self._cost(launch, end - start, size, self.area)
             for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
         ]
         transfers = [self._transfer(size) for size in sizes]
@@ -288,8 +310,8 @@ class _Planner:
             elif op.slices is None:
                 height = nhwc(op.result)[0]
                 rows = op.stripe.data[0] if op.stripe is not None else height
-                kernel, depth, size = stripe_kernel(op, rows), nhwc(op.result)[2], self.sizes[op]
-                near, far = (self._cost(op, kernel, depth, size, area).cycles for area in (self.area, "constants"))
+                launch, depth, size = self._launch(op, rows), nhwc(op.result)[2], self.sizes[op]
+                near, far = (self._cost(launch, depth, size, area).cycles for area in (self.area, "constants"))
                 transfer = self._transfer(size)
                 gain = (far - near) * -(-height // rows) - transfer + self._hidden(transfer, size)
                 if gain > 0:
