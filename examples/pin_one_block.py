@@ -1,9 +1,7 @@
 """
-A pass of one's own: pin a decision before the planners run, and see what it costs.
+A pass of one's own: pin a decision before the planners run. They leave what is written as it is.
 
     npu-opt model.mlir --load-pass examples/pin_one_block.py -p 'pin-one-block{height=2 width=2 depth=16},...'
-
-The blocks it writes are decisions like any other: `npu-schedule-select-blocks` leaves them as they are.
 """
 
 from dataclasses import dataclass
