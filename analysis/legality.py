@@ -427,7 +427,9 @@ def _check_hard_swish(op: tfl.HardSwishOp) -> None:
 def _check_softmax(op: tfl.SoftmaxOp) -> None:
     _check_unary(op)
     _require(_element(op.input).data.storage_width == 8, "SOFTMAX must be of 8 bits", op.input)
-    _require(op.beta.value.data > 0, "beta must be positive", op.input)
+    # TFLite's kernel aborts unless a step of the input is more than one of the exponential's argument, 2^-26.
+    steep = op.beta.value.data * _element(op.input).scale > 2.0**-26
+    _require(steep, "beta times the input's scale must be above 2^-26", op.input)
     rows = math.prod(_shape(op.input)[:-1])
     _require(rows < 65536, f"SOFTMAX must have fewer than 65536 rows, not {rows}", op.input)
 

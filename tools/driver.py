@@ -8,6 +8,7 @@ leaves a reproducer: the module as it was before that pass, and the command that
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import math
 import os
@@ -17,11 +18,13 @@ import tempfile
 import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from itertools import accumulate
 from pathlib import Path
+from typing import NoReturn
 
 from xdsl.context import Context
 from xdsl.dialects import get_all_dialects
@@ -68,6 +71,18 @@ MAX_ELEMENTS = 1 << 28
 
 class UserError(Exception):
     """An error that the user can do something about; the text is one line that says where and what."""
+
+
+def refuse_arguments(message: str) -> NoReturn:
+    """What a command line's parser does with arguments that it cannot take: one line, as for any other error."""
+    raise UserError(f"{_one_line(message)} (see --help)")
+
+
+def command_line(prog: str, description: str) -> argparse.ArgumentParser:
+    """A parser for a tool's arguments that raises UserError."""
+    parser = argparse.ArgumentParser(prog, description=description)
+    parser.error = refuse_arguments
+    return parser
 
 
 # Text in and out
@@ -175,7 +190,7 @@ def parse_text(
         return parser.parse_module(allow_implicit_module)
     except RecursionError:
         raise UserError(f"{name}: nested too deeply") from None
-    except NotImplementedError as error:
+    except (NotImplementedError, ValueError) as error:  # the latter for a number that its type cannot hold
         message = str(error)
     except DiagnosticException as error:  # an attribute that does not verify
         message = str(error)
@@ -233,25 +248,37 @@ def write_file(path: str | None, data: bytes) -> None:
     """
     Writes all bytes to a file, or to standard output where `path` is None; raises UserError.
 
-    The file appears whole or not at all: the bytes go to a neighbour first, which then takes its name.
+    The file appears whole or not at all.
     """
-    if path is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    if path is not None:
+        write_files({Path(path): data})
         return
-    final = Path(path)
-    if final.exists() and not final.is_file():  # /dev/stdout and the like
-        part = final
-    else:
-        part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """
+    Writes files, all of them whole or none; raises UserError.
+
+    The bytes go to neighbours first, which take the files' names when all are written.
+    """
+    parts: dict[Path, Path] = {}
+    path = Path()
     try:
-        part.write_bytes(data)
-        if part != final:
-            os.replace(part, final)
+        for path, data in files.items():
+            special = path.exists() and not path.is_file()  # /dev/stdout and the like
+            part = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
+            if not special:
+                parts[path] = part
+            part.write_bytes(data)
+        for path, part in parts.items():
+            os.replace(part, path)
     except OSError as error:
-        if part != final:
-            part.unlink(missing_ok=True)
+        for part in parts.values():
+            with suppress(OSError):  # what could not be written need not be there
+                part.unlink()
         raise UserError(f"{path}: {error.strerror}") from None
 
 

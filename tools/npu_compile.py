@@ -118,7 +118,7 @@ def compile_tflite(
     if any(isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE for op in module.walk()):
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
-    chain = driver.parse_passes(passes or pipeline(target), driver.available_passes())
+    chain = driver.parse_passes(pipeline(target) if passes is None else passes, driver.available_passes())
     module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
     files = driver.IrDump(dump) if dump is not None else None
     summary = Summary(target.accelerator)
@@ -177,7 +177,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser("npu-compile", description="Compile a quantised TFLite model for Arm Ethos-U55/U65")
+    out = driver.command_line("npu-compile", "Compile a quantised TFLite model for Arm Ethos-U55/U65")
     out.add_argument("model", metavar="MODEL.tflite")
     out.add_argument("--accelerator-config", default="ethos-u55-256", metavar="NAME")
     out.add_argument("--config", metavar="FILE.ini", help="system configurations and memory modes in vela's format")
@@ -214,7 +214,7 @@ def run(arguments: Sequence[str] | None) -> None:
         "size" if args.optimise == "Size" else "performance",
     )
     if args.print_pipeline:
-        print(args.pipeline or pipeline(target))
+        print(pipeline(target) if args.pipeline is None else args.pipeline)
         return
     data = driver.read_file(args.model)
     terminal = sys.stderr.isatty()
@@ -232,16 +232,18 @@ def run(arguments: Sequence[str] | None) -> None:
     finally:
         if terminal:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-    output = Path(args.output) if args.output else Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
+    output = Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
+    if args.output is not None:
+        output = Path(args.output)
     files = {output: compiled.data}
     if args.parts_dir is not None:
         files |= {Path(args.parts_dir) / name: data for name, data in compiled.parts.items()}
-    for path, content in files.items():
+    for path in files:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{path.parent}: {error.strerror}") from None
-        driver.write_file(str(path), content)
+    driver.write_files(files)
     if args.json:
         print(json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2))
     else:

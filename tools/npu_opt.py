@@ -50,6 +50,7 @@ class NpuOptMain(xDSLOptMain):
         self.available_frontends = {"mlir": self.load, "tflite": self.load}
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
+        arg_parser.error = driver.refuse_arguments
         super().register_all_arguments(arg_parser)
         arg_parser.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
         arg_parser.add_argument(

@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xdsl.dialects.builtin import ModuleOp
@@ -221,7 +222,7 @@ def as_html(found: Profile, name: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser("npu-profile", description="Cycles, bytes and SRAM of a compiled TFLite file")
+    out = driver.command_line("npu-profile", "Cycles, bytes and SRAM of a compiled TFLite file")
     out.add_argument("model", metavar="COMPILED.tflite")
     out.add_argument("--config", metavar="FILE.ini", action="append", default=[])
     out.add_argument("--system-config", metavar="NAME")
@@ -235,8 +236,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    args = parser().parse_args(arguments)
     try:
+        args = parser().parse_args(arguments)
         found = profile(
             driver.read_file(args.model),
             name=args.model,
@@ -244,10 +245,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             system_config=args.system_config,
             memory_mode=args.memory_mode,
         )
+        files: dict[Path, bytes] = {}
         if args.trace:
-            driver.write_file(args.trace, json.dumps(as_trace(found)).encode())
+            files[Path(args.trace)] = json.dumps(as_trace(found)).encode()
         if args.html:
-            driver.write_file(args.html, as_html(found, args.model).encode())
+            files[Path(args.html)] = as_html(found, args.model).encode()
+        driver.write_files(files)
     except UserError as error:
         print(f"npu-profile: error: {error}", file=sys.stderr)
         return 1

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from npuc.tools import driver
+from npuc.tools.driver import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,14 +18,15 @@ if TYPE_CHECKING:
     from npuc.simulator.compare import Comparison
     from npuc.simulator.memory import Access, Report
     from npuc.simulator.stream import Op
+    from npuc.simulator.tflite import CompiledModel
 
 _MAX_REPORTS = 10
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="npu-run",
-        description="Executes a compiled TFLite file on the simulated NPU (CPU operators on LiteRT). "
+    parser = driver.command_line(
+        "npu-run",
+        "Executes a compiled TFLite file on the simulated NPU (CPU operators on LiteRT). "
         "Exit 0 only if nothing was reported and, with a reference, every output equals it.",
     )
     parser.add_argument("compiled", type=Path, help="TFLite file with ethos-u operators")
@@ -38,10 +43,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read_inputs(path: Path) -> dict[str | int, NDArray]:
+    """The arrays of an .npz file; raises UserError."""
+    from zipfile import BadZipFile
+    from zlib import error as DamagedStream
+
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as data:
-        return {int(name) if name.isdigit() else name: data[name] for name in data.files}
+    data = driver.read_file(str(path))
+    if not data.startswith(b"PK"):
+        raise UserError(f"{path}: not an .npz file")
+    try:
+        with np.load(BytesIO(data), allow_pickle=False) as arrays:
+            return {int(name) if name.isdigit() else name: arrays[name] for name in arrays.files}
+    except (BadZipFile, DamagedStream, EOFError, KeyError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path}: damaged .npz file: {error}") from None
+
+
+def _load(path: Path) -> tuple[CompiledModel, bytes]:
+    """A TFLite file, read and as it is; raises UserError that names it."""
+    from npuc.simulator.runner import load
+    from npuc.simulator.stream import StreamError
+
+    data = driver.read_file(str(path))
+    try:
+        return load(data), data
+    except StreamError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _print_reports(reports: Sequence[Report]) -> None:
@@ -68,15 +95,17 @@ def _describe(comparison: Comparison, label: str) -> bool:
 
 def _run(arguments: argparse.Namespace) -> bool:
     from npuc.simulator.compare import Comparer, Step
-    from npuc.simulator.runner import RunResult, Session, load
+    from npuc.simulator.runner import RunResult, Session
 
-    compiled = load(arguments.compiled)
+    if arguments.seed < 0:
+        raise UserError(f"--seed {arguments.seed}: seeds are not negative")
+    compiled, _ = _load(arguments.compiled)
     inputs = _read_inputs(arguments.input) if arguments.input else None
     seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
     clean = True
     result: RunResult | None = None
     if arguments.reference:
-        comparer = Comparer(compiled, arguments.reference.read_bytes())
+        comparer = Comparer(compiled, _load(arguments.reference)[1])
         for seed in seeds:
             comparison = comparer.run(inputs, seed, arguments.trace)
             clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
@@ -96,24 +125,24 @@ def _run(arguments: argparse.Namespace) -> bool:
     if arguments.output and result is not None:
         import numpy as np
 
-        with open(arguments.output, "wb") as file:
-            np.savez(file, **result.outputs)  # pyright: ignore[reportArgumentType]
+        packed = BytesIO()
+        np.savez(packed, **result.outputs)  # pyright: ignore[reportArgumentType]
+        driver.write_file(str(arguments.output), packed.getvalue())
     return clean
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; returns the exit code."""
-    parsed = _parser().parse_args(arguments)
     from npuc.simulator.stream import StreamError
 
     try:
-        return 0 if _run(parsed) else 1
-    except (StreamError, OSError) as error:
+        parsed = _parser().parse_args(arguments)
+        try:
+            return 0 if _run(parsed) else 1
+        except StreamError as error:
+            raise UserError(f"{parsed.compiled}: {error}") from None
+    except UserError as error:
         print(f"npu-run: error: {error}", file=sys.stderr)
-        return 1
-    except ValueError as error:
-        # numpy's refusal of a damaged .npz
-        print(f"npu-run: error: {parsed.input}: {error}", file=sys.stderr)
         return 1
 
 

@@ -13,6 +13,7 @@ WRONG = {
     "func.func @f(%a: !tfl.nothing) { return }": r"text:1:\d+: 'tfl.nothing' is not registered",
     "func.func @f(%a: tensor<1x!quant.uniform<i8:f32, 0.0>>) { return }": r"text:1:\d+: quantised scales must",
     "func.func @f() attributes {a = dense<0> : tensor<99999999999xi8>} { return }": r"text:1:\d+: a constant may have",
+    "func.func @f() attributes {a = dense<256> : tensor<1xui8>} { return }": r"text:1:\d+: Integer value 256 is out",
     "{-# external_resources: {} #-}": r"text:1:\d+: .*resources",
     "func.func @f() attributes {a = " + "[" * 5000 + "} { return }": r"text: nested too deeply",
     'func.func @f() attributes {a = "\\FF"} {\n  "test.op"() : () -> ()\n}': r"text:2:",
