@@ -49,6 +49,8 @@ SCALE_BYTES = 10
 SCALE_BURST = 256
 LONGEST_NHWC_WRITE = 64
 WEIGHTS_PER_CYCLE = 8
+FEW_BLOCKS = 64
+"""So many blocks are all tried: on tiny kernels, latencies count for more than the bounds of the search know."""
 PORT_WEIGHT = 1 / 64
 """What a cycle of a busy port, which a DMA could have had, counts in the choice of blocks."""
 
@@ -457,12 +459,15 @@ def best_block(
     The legal block in which `kernel` takes the fewest estimated cycles, `PORT_WEIGHT` of its ports' time added.
 
     Among equals the one that moves fewer bytes, then the smallest by depth, height and width. ValueError if no block is
-    legal. Not all are looked at: of blocks that cut an axis into equally many pieces only the smallest, and of blocks
-    of one depth and height the widest first, whose score without the drain is a bound for the narrower ones.
+    legal. Where there are more than a few, not all are looked at: of blocks that cut an axis into equally many pieces
+    only the smallest, and of blocks of one depth and height the widest first, whose score without the drain is a bound
+    for the narrower ones.
     """
     model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)
     heights, widths, depths = block_extents(acc, kernel.ofm)
-    heights, widths = _useful(kernel.ofm.height, heights), _useful(kernel.ofm.width, widths)
+    few = len(heights) * len(widths) * len(depths) <= FEW_BLOCKS
+    if not few:
+        heights, widths = _useful(kernel.ofm.height, heights), _useful(kernel.ofm.width, widths)
     bands: list[tuple[float, int, int, int]] = []
     best: tuple[float, int, Block] | None = None
     for depth in depths:
@@ -482,7 +487,7 @@ def best_block(
         raise ValueError(f"no legal block for {kernel.kind} to {kernel.ofm} on {acc.name}")
     bands.sort()
     for bound, depth, height, fitting in bands:
-        if bound > best[0]:
+        if bound > best[0] and not few:
             break
         for width in widths[: fitting - 1]:
             block = Block(height, width, depth)
