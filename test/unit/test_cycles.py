@@ -196,7 +196,7 @@ def kernels(draw: st.DrawFn) -> Kernel:
 @settings(max_examples=60, deadline=None)
 @given(kernels(), st.sampled_from(list(ACCELERATORS)), st.sampled_from(["constants", "cache"]))
 def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights: str) -> None:
-    """Pruning loses next to nothing against trying each legal block; of tiny kernels less than a memory latency."""
+    """Pruning loses next to nothing against trying each legal block."""
     acc = accelerator(name)
     setup = memory_setup(acc)
     places = Places(weights="cache" if weights == "cache" else "constants")
@@ -208,7 +208,7 @@ def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights
     legal = list(legal_blocks(acc, kernel))
     chosen = best_block(acc, setup, kernel, places)
     assert chosen in legal
-    assert score(chosen) <= 1.02 * min(map(score, legal)) + 32
+    assert score(chosen) <= 1.02 * min(map(score, legal)) + 2
 
 
 @settings(max_examples=60, deadline=None)
