@@ -3,26 +3,30 @@ Is the simulator right? It executes streams that this project did not make, and 
 
     python bench/witness.py --shared ../shared --vela ~/vela/bin/vela --cache build/witness
 
-Every model of the shared folder is compiled by vela for each accelerator, core and strategy (compiled files stay in
-the cache), executed, and compared with LiteRT's reference kernels bit for bit. Then faults are seeded into some of the
-streams, and the time for two networks is taken beside LiteRT's own. Without vela only what the cache and
-`models/vela` of the shared folder hold is executed. Exit 0 only if every difference is explained and no fault missed.
+Every model of the shared folder is compiled by vela for each accelerator, core and strategy, our own test models for
+two accelerators, one with one core and one with two. Compiled files stay in the cache. Each is executed and compared
+with LiteRT's reference kernels bit for bit. Then faults are seeded into some of the streams, and the time for two
+networks is taken beside LiteRT's own. Without vela only what the cache and `models/vela` of the shared folder hold is
+executed. Exit 0 only if every difference is explained and no fault missed. Each model has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import workers
 from witness_faults import seed_faults
 
 from npuc.hardware import registers
@@ -37,10 +41,9 @@ from npuc.simulator.runner import random_inputs
 from npuc.simulator.tflite import read_model
 
 ACCELERATORS = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512")
+OWN_ACCELERATORS = ("ethos-u55-128", "ethos-u65-512")
 CORES = ("regor", "legacy")
 STRATEGIES = ("Performance", "Size")
-# Streams of up to 66,000 operations: a minute each.
-SLOW = ("coral_deeplabv3_mnv2_dm05_pascal_quant", "regor")
 FAULTY = (
     ("ethos-u55-128", "legacy", "Size", "mlperf_kws_int8"),
     ("ethos-u55-32", "legacy", "Size", "mlperf_resnet8_int8"),
@@ -155,58 +158,82 @@ def takeovers(session: Session) -> Counter[str]:
     return found
 
 
-def execute(cases: list[Case], arguments: argparse.Namespace) -> tuple[int, Counter[str]]:
-    """Runs and compares every case; returns the number of unexplained ones and what features they exercised."""
-    verdicts: Counter[str] = Counter()
-    explanations: Counter[str] = Counter()
-    features: Counter[str] = Counter()
-    order: Counter[str] = Counter()
-    unexplained = 0
+@dataclass
+class Tally:
+    """What came of some cases: how many of each verdict, why, and what there is to say of them."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    explanations: Counter[str] = field(default_factory=Counter)
+    features: Counter[str] = field(default_factory=Counter)
+    order: Counter[str] = field(default_factory=Counter)
+    unexplained: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def __iadd__(self, other: Tally) -> Tally:
+        self.verdicts += other.verdicts
+        self.explanations += other.explanations
+        self.features += other.features
+        self.order += other.order
+        self.unexplained += other.unexplained
+        self.lines += other.lines
+        return self
+
+
+def execute(case: Case, vela: Path | None, cache: Path) -> Tally:
+    """Runs one case beside the reference."""
+    found = Tally()
+    compiled = case.compiled(cache)
+    if not compiled.exists() and not (vela and compile_with_vela(case, vela, cache)):
+        found.verdicts["not compiled"] += 1
+        return found
+    try:
+        comparer = Comparer(load(compiled), case.model.read_bytes())
+        comparison = comparer.run(seed=1)
+    except HostError as error:
+        found.verdicts["no reference"] += 1
+        found.explanations[str(error)] += 1
+        return found
+    except StreamError as error:
+        found.verdicts["refused"] += 1
+        found.unexplained += 1
+        found.lines.append(f"{case}: {error}")
+        return found
+    found.features.update(coverage(comparison.result.ops))
+    if case.model.stem.startswith("mlperf"):
+        found.order += takeovers(comparer.session)
+    verdict = "exact" if comparison.exact else "differs"
+    reasons = []
+    if not comparison.exact:
+        reasons.append(explain_difference(case, comparer))
+    if comparison.reports:
+        verdict += ", reported"
+        reasons.append(KNOWN.get((case.model.stem, case.core)) or explain_reports(comparison))
+    found.verdicts[verdict] += 1
+    found.explanations.update(reason for reason in reasons if reason)
+    if "" in reasons:
+        found.unexplained += 1
+        found.lines.append(f"{case}: {verdict}, unexplained")
+        found.lines += [f"  {line}" for line in (*comparison.differences, comparison.first_wrong)]
+        found.lines += [f"  {report}" for report in comparison.reports[:3]]
+    return found
+
+
+def execute_all(cases: tuple[Case, ...], vela: Path | None, cache: Path) -> Tally:
+    """Runs the cases of one model."""
+    total = Tally()
     for case in cases:
-        compiled = case.compiled(arguments.cache)
-        if not compiled.exists() and not (arguments.vela and compile_with_vela(case, arguments.vela, arguments.cache)):
-            verdicts["not compiled"] += 1
-            continue
-        try:
-            comparer = Comparer(load(compiled), case.model.read_bytes())
-            comparison = comparer.run(seed=1)
-        except HostError as error:
-            verdicts["no reference"] += 1
-            explanations[str(error)] += 1
-            continue
-        except StreamError as error:
-            verdicts["refused"] += 1
-            unexplained += 1
-            print(f"{case}: {error}")
-            continue
-        features.update(coverage(comparison.result.ops))
-        if case.model.stem.startswith("mlperf"):
-            order += takeovers(comparer.session)
-        verdict = "exact" if comparison.exact else "differs"
-        reasons = []
-        if not comparison.exact:
-            reasons.append(explain_difference(case, comparer))
-        if comparison.reports:
-            verdict += ", reported"
-            reasons.append(KNOWN.get((case.model.stem, case.core)) or explain_reports(comparison))
-        verdicts[verdict] += 1
-        explanations.update(reason for reason in reasons if reason)
-        if "" in reasons:
-            unexplained += 1
-            print(f"{case}: {verdict}, unexplained")
-            for line in (*comparison.differences, comparison.first_wrong, *comparison.reports[:3]):
-                print(f"  {line}")
-        elif arguments.verbose:
-            print(f"{case}: {verdict} {'; '.join(reasons)}")
-    print(f"\n{sum(verdicts.values())} streams (models x accelerators x cores x strategies):")
-    for verdict, count in verdicts.most_common():
+        total += execute(case, vela, cache)
+    return total
+
+
+def print_table(name: str, found: Tally) -> None:
+    print(f"\n{sum(found.verdicts.values())} streams of {name} (models x accelerators x cores x strategies):")
+    for verdict, count in found.verdicts.most_common():
         print(f"  {count:5} {verdict}")
-    print("explained:")
-    for reason, count in explanations.most_common():
+    if found.explanations:
+        print("explained:")
+    for reason, count in found.explanations.most_common():
         print(f"  {count:5} {reason}")
-    print("kernels of the mlperf networks that, with BLOCKDEP above 0, do what no wait orders:")
-    print(f"  {dict(order)}")
-    return unexplained, features
 
 
 def clock(action, repeats: int = 3) -> float:
@@ -246,25 +273,42 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path("build/witness"))
     parser.add_argument("--models", nargs="*", help="only models whose name contains one of these")
     parser.add_argument("--accelerators", nargs="*", default=list(ACCELERATORS))
-    parser.add_argument("--slow", action="store_true", help="also DeepLab by regor, a minute a stream")
     parser.add_argument("--faults", type=int, default=60, help="faults seeded into each of five streams")
     parser.add_argument("--coverage", type=Path, help="file for the list of register features exercised")
-    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="models at a time")
     arguments = parser.parse_args()
     folder = arguments.shared / "models"
-    models = sorted(folder.glob("*.tflite")) + sorted((folder / "seanet").glob("*.tflite"))
-    models += sorted((Path(__file__).parents[1] / "test" / "models").glob("*.tflite"))
-    if arguments.models:
-        models = [model for model in models if any(part in model.stem for part in arguments.models)]
-    cases = [
-        Case(accelerator, core, strategy, model)
-        for model in models
-        for accelerator in arguments.accelerators
-        for core in CORES
-        for strategy in STRATEGIES
-        if arguments.slow or (model.stem, core) != SLOW
-    ]
-    unexplained, features = execute(cases, arguments)
+    own = Path(__file__).parents[1] / "test" / "models"
+    sets = {
+        "the shared networks": (sorted(folder.glob("*.tflite")), arguments.accelerators),
+        "the SEANet operators": (sorted((folder / "seanet").glob("*.tflite")), arguments.accelerators),
+        "our own test models": (
+            sorted(own.glob("*.tflite")),
+            [name for name in arguments.accelerators if name in OWN_ACCELERATORS],
+        ),
+    }
+    total = Tally()
+    run = partial(execute_all, vela=arguments.vela, cache=arguments.cache)
+    for name, (models, accelerators) in sets.items():
+        kept = [m for m in models if not arguments.models or any(part in m.stem for part in arguments.models)]
+        items = [tuple(Case(a, c, s, model) for a in accelerators for c in CORES for s in STRATEGIES) for model in kept]
+        part = Tally()
+        for number, (cases, found) in enumerate(workers.each(run, items, arguments.jobs)):
+            if isinstance(found, workers.Died):
+                part.unexplained += 1
+                found = Tally(lines=[f"{cases[0].model.stem}: {found}"])
+            for line in found.lines:
+                print(line, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r\033[K[{number + 1}/{len(items)}] {kept[number].stem}", end="", file=sys.stderr, flush=True)
+            part += found
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        print_table(name, part)
+        total += part
+    unexplained, features = total.unexplained, total.features
+    print("kernels of the mlperf networks that, with BLOCKDEP above 0, do what no wait orders:")
+    print(f"  {dict(total.order)}")
     for old in sorted((folder / "vela").glob("*_vela.tflite")):
         original = folder / f"{old.stem.removesuffix('_vela')}.tflite"
         comparison = Comparer(load(old), original.read_bytes()).run(seed=1)
@@ -275,16 +319,16 @@ def main() -> int:
     print(f"{len(features)} register features exercised; in no stream: {', '.join(unexercised(features))}")
     if arguments.coverage:
         arguments.coverage.write_text("".join(f"{count:8} {name}\n" for name, count in sorted(features.items())))
-    total: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
     if arguments.faults:
         print("\nfaults that nothing caught, and why they are harmless:")
         for accelerator, core, strategy, name in FAULTY:
             compiled = Case(accelerator, core, strategy, Path(name)).compiled(arguments.cache)
             if compiled.exists():
-                total += seed_faults(compiled, arguments.faults, 0)
-        print(f"{sum(total.values())} faults seeded: {dict(total)}")
-    times(models, arguments)
-    return 1 if unexplained or total["MISSED"] else 0
+                faults += seed_faults(compiled, arguments.faults, 0)
+        print(f"{sum(faults.values())} faults seeded: {dict(faults)}")
+    times(sorted(folder.glob("*.tflite")), arguments)
+    return 1 if unexplained or faults["MISSED"] else 0
 
 
 if __name__ == "__main__":
