@@ -9,8 +9,8 @@ get a `free` of their own, for the same reason.
 Decides behind which launch. Each transfer, in the order in which kernels need them, takes the time of the latest
 kernels before its own that no other transfer has taken, and for which its buffer finds room beside all that is alive
 there. A transfer that needs the time of several kernels is cut in pieces, one behind each launch, since a machine that
-can have but one transfer outstanding would hold up everything behind a long one. What finds no time stays where it
-was.
+can have but one transfer outstanding would hold up everything behind a long one. What finds no time is issued behind
+the launch right before the one that needs it; where not even that has room for its buffer, it stays where it was.
 
 Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
 arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
@@ -33,6 +33,7 @@ from xdsl.rewriter import Rewriter
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import machine_of, setup_of
+from npuc.analysis.prefetch import early_pieces
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import LIMIT_ATTR, BufferType, Space, target_of
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
@@ -40,11 +41,6 @@ from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.memory import MemorySetup
 
 TABLE_BYTES = LUT_BANKS * 1024
-SHORTEST = 1024
-"""Bytes of the shortest piece that a longer transfer is cut into."""
-MOST_PIECES = 16
-GRANULE = 128
-"""Of the size of a piece, in bytes: whole bursts of every memory."""
 
 
 @dataclass
@@ -215,35 +211,18 @@ class _Hoist:
 
     def _pieces(self, job: _Job, left: list[int]) -> dict[int, int]:
         """Launches behind which parts of a transfer are issued, and their bytes; takes the cycles that they need."""
-        total = job.op.size.data[0]
-        least = total if job.space == "shram" else min(total, max(SHORTEST, -(-total // MOST_PIECES)))
-        found: dict[int, int] = {}
-        for window in range(job.after - 1, self._earliest(job) - 2, -1):
-            size = self._fitting(job, total, left[window])
-            if not size or size < min(least, total):
-                continue
-            found[window] = size
-            left[window] -= transfer_cycles(job.op, self.setup, size)
-            total -= size
-            if not total:
-                break
+        windows = ((number, left[number]) for number in range(job.after - 1, self._earliest(job) - 2, -1))
+
+        def cycles(size: int) -> int:
+            return transfer_cycles(job.op, self.setup, size)
+
+        found, _ = early_pieces(windows, job.op.size.data[0], cycles, whole=job.space == "shram")
+        for number, size in found.items():
+            left[number] = max(0, left[number] - cycles(size))
         return found
 
-    def _fitting(self, job: _Job, most: int, cycles: int) -> int:
-        """How many bytes, all of `most` or a multiple of a piece's granule, are transferred in so many cycles."""
-        if transfer_cycles(job.op, self.setup, most) <= cycles:
-            return most
-        low, high = 0, most // GRANULE
-        while low < high:
-            middle = (low + high + 1) // 2
-            if transfer_cycles(job.op, self.setup, middle * GRANULE) <= cycles:
-                low = middle
-            else:
-                high = middle - 1
-        return low * GRANULE
-
     def _move(self, job: _Job, pieces: dict[int, int]) -> None:
-        """Put the buffer and the pieces behind their launches, the rest where the transfer stands."""
+        """Put the buffer and the pieces behind their launches."""
         op, alloc, block = job.op, job.alloc, self.program.body.block
         assert alloc is not None
         windows = sorted(pieces)
@@ -262,9 +241,6 @@ class _Hoist:
                 at = alloc
             block.insert_op_after(_part(op, offsets, done, pieces[window]), at)
             done += pieces[window]
-        rest = op.size.data[0] - done
-        if rest:
-            block.insert_op_before(_part(op, offsets, done, rest), op)
         Rewriter.erase_op(op)
 
 

@@ -23,17 +23,20 @@ place: slower, and just as right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
 from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, stripe_kernel, weight_space_of
+from npuc.analysis.prefetch import early_pieces
+from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
 from npuc.dialects.npu import LIMIT_ATTR, IntsAttr, target_of
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
@@ -103,7 +106,7 @@ class _Choice:
     windows: tuple[tuple[int, int], ...]
     """For each launch: idle cycles, and bytes of buffers that are alive."""
     first: int = 0
-    """Cycles of the first transfer."""
+    """Bytes of the first transfer."""
 
     @property
     def memory(self) -> int:
@@ -128,6 +131,9 @@ class _Planner:
     sizes: dict[ConvKernelOp, int]
     """Bytes of each whole stream."""
     windows: list[_Window] = field(default_factory=list[_Window])
+    """The launches so far, in order."""
+    table: SSAValue | None = None
+    """The lookup table that was brought last."""
     launches: dict[tuple[ConvKernelOp, int], _Launch] = field(default_factory=dict[tuple[ConvKernelOp, int], _Launch])
 
     def plan(self, function: FuncOp, held: Held, limit: int) -> None:
@@ -135,30 +141,33 @@ class _Planner:
         network = Network(function, held)
         for number, item in enumerate(network.items):
             room = limit - (network.alone(number) if self.area == "arena" else 0)
-            if isinstance(item.op, ConvKernelOp):
-                self._take(item.op, self._best(item.op, room), room)
-            elif isinstance(item.op, CascadeOp):
-                self._cascade(item.op, room)
+            op = item.op
+            if isinstance(op, CascadeOp):
+                self._cascade(op, room)
+                continue
+            if not self.machine.reserved_end_banks:
+                self._bring_table(op)
+            if isinstance(op, ConvKernelOp):
+                self._take(op, self._best(op, room), room)
             else:
-                self.windows.append(_Window(self._plain(item.op), room))
+                rows = nhwc(op.result)[0]
+                self.windows.append(_Window(self._plain(op, rows), room))
+            if self.machine.reserved_end_banks:
+                self._bring_table(op, len(self.windows) - 1)
 
     # -- time
 
-    def _plain(self, op: KernelOp | CopyOp) -> int:
-        """Cycles of a kernel as it stands, in stripes if it has some."""
+    def _plain(self, op: KernelOp | CopyOp, rows: int) -> int:
+        """Cycles of a launch of `rows` rows and all channels."""
         if isinstance(op, CopyOp):
             kernel = copy_kernel(op)
             block = op.block.data if op.block is not None else largest_block(self.machine, kernel)
             return kernel_cost(self.machine, self.setup, kernel, block, places_of(op)).cycles
-        height = nhwc(op.result)[0]
-        rows = op.stripe.data[0] if op.stripe is not None else height
-        weights = None
         if isinstance(op, ConvKernelOp):
-            weights = self.sizes[op] - scale_bytes(nhwc(op.result)[2], self.machine)
-        cost = kernel_cost(
-            self.machine, self.setup, stripe_kernel(op, rows), block_of(op, self.machine), places_of(op), weights
-        )
-        return cost.cycles * -(-height // rows)
+            area = self.area if op.buffers is not None else "constants"
+            return self._cost(self._launch(op, rows), nhwc(op.result)[2], self.sizes[op], area).cycles
+        kernel = stripe_kernel(op, rows)
+        return kernel_cost(self.machine, self.setup, kernel, block_of(op, self.machine), places_of(op)).cycles
 
     def _launch(self, op: ConvKernelOp, rows: int) -> _Launch:
         """A launch of `rows` rows and all channels."""
@@ -184,14 +193,39 @@ class _Planner:
     def _transfer(self, size: int) -> int:
         return dma_cycles(self.setup.constants, self.setup.memory(self.area), size)
 
-    def _hidden(self, cycles: int, size: int) -> int:
-        """Cycles of a transfer to a buffer of `size` bytes that can pass beside the launches so far."""
-        left = cycles
-        for window in reversed(self.windows):
-            if window.room < size or left <= 0:
-                break
-            left -= window.idle
-        return cycles - max(0, left)
+    def _early(self, size: int, buffer: int) -> tuple[dict[int, int], int]:
+        """
+        How much of a transfer to a buffer of so many bytes is issued behind which of the launches so far, and the
+        cycles by which it is late when they are done.
+        """
+
+        def windows() -> Iterator[tuple[int, int]]:
+            for number in range(len(self.windows) - 1, -1, -1):
+                if self.windows[number].room < buffer:
+                    return
+                yield number, self.windows[number].idle
+
+        return early_pieces(windows(), size, self._transfer)
+
+    def _bring_table(self, op: KernelOp | CopyOp, stop: int | None = None) -> None:
+        """Account for the transfer of a kernel's table to SHRAM, behind launches before number `stop` (all)."""
+        value = op.table_value if isinstance(op, KernelOp) else None
+        if value is None or (value is self.table and self.machine.reserved_end_banks):
+            return
+        self.table = value
+        size = storage_bytes(tensor_type(value))
+
+        def cycles(size: int) -> int:
+            return dma_cycles(self.setup.constants, None, size)
+
+        before = self.windows[:stop]
+        if self.machine.reserved_end_banks:
+            windows = ((number, before[number].idle) for number in range(len(before) - 1, -1, -1))
+            for number, piece in early_pieces(windows, size, cycles, whole=True)[0].items():
+                before[number].idle = max(0, before[number].idle - cycles(piece))
+        elif before:
+            # Other kernels overwrite tables here, so that each is brought right before its kernel.
+            before[-1].idle = max(0, before[-1].idle - cycles(size))
 
     # -- choices
 
@@ -215,7 +249,7 @@ class _Planner:
         ]
         transfers = [self._transfer(size) for size in sizes]
         # Times count from the end of the kernel before.
-        ready = transfers[0] - self._hidden(transfers[0], buffers[0])
+        ready = self._early(sizes[0], buffers[0])[1]
         end = 0
         windows: list[tuple[int, int]] = []
         for index, cost in enumerate(costs):
@@ -231,7 +265,7 @@ class _Planner:
                 ready = begin + transfers[index + 1]
                 busy = min(cost.cycles, transfers[index + 1]) if count > 1 else 0
             windows.append((cost.cycles - busy, buffers[index % count] if last else sum(buffers)))
-        return _Choice(cuts, count, buffers, end, tuple(windows), transfers[0])
+        return _Choice(cuts, count, buffers, end, tuple(windows), sizes[0])
 
     def _best(self, op: ConvKernelOp, room: int) -> _Choice:
         """The choice for a kernel outside of cascades."""
@@ -287,15 +321,13 @@ class _Planner:
             self._fetch_before(choice.first, choice.sizes[0])
         self.windows += [_Window(idle, room - alive) for idle, alive in choice.windows]
 
-    def _fetch_before(self, cycles: int, size: int) -> None:
+    def _fetch_before(self, size: int, buffer: int) -> None:
         """Spend the time of the launches so far on a transfer, and their room on its buffer."""
-        for window in reversed(self.windows):
-            if window.room < size or cycles <= 0:
-                break
-            spent = min(cycles, window.idle)
-            cycles -= spent
-            window.idle -= spent
-            window.room -= size
+        pieces, _ = self._early(size, buffer)
+        for number, piece in pieces.items():
+            self.windows[number].idle = max(0, self.windows[number].idle - self._transfer(piece))
+        for window in self.windows[min(pieces, default=len(self.windows)) :]:
+            window.room -= buffer
 
     # -- cascades
 
@@ -312,16 +344,20 @@ class _Planner:
                 rows = op.stripe.data[0] if op.stripe is not None else height
                 launch, depth, size = self._launch(op, rows), nhwc(op.result)[2], self.sizes[op]
                 near, far = (self._cost(launch, depth, size, area).cycles for area in (self.area, "constants"))
-                transfer = self._transfer(size)
-                gain = (far - near) * -(-height // rows) - transfer + self._hidden(transfer, size)
+                gain = (far - near) * -(-height // rows) - self._early(size, size)[1]
                 if gain > 0:
                     gains.append((-gain / size, index, op))
         for _, _, op in sorted(gains, key=lambda gain: gain[:2]):
             if self.sizes[op] <= room:
                 op.buffers = IntsAttr((1,))
                 room -= self.sizes[op]
-                self._fetch_before(self._transfer(self.sizes[op]), self.sizes[op])
-        self.windows += [_Window(self._plain(op), room) for op in cascade.kernels]
+                self._fetch_before(self.sizes[op], self.sizes[op])
+        costs: dict[tuple[int, int], int] = {}
+        for launch in cascade.unrolled().launches:
+            key = launch.stage, launch.stop - launch.start
+            if key not in costs:
+                costs[key] = self._plain(cascade.kernels[launch.stage], key[1])
+            self.windows.append(_Window(costs[key], room))
 
 
 def _pick(choices: Sequence[_Choice]) -> _Choice:

@@ -1,0 +1,60 @@
+"""
+Whose time a transfer takes when it is issued early: what `npu-cmd-hoist-dma` carries out is what
+`npu-schedule-buffer-weights` counts on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+SHORTEST = 1024
+"""Bytes of the shortest piece that a longer transfer is cut into."""
+MOST_PIECES = 16
+GRANULE = 128
+"""Of the size of a piece, in bytes: whole bursts of every memory."""
+
+
+def early_pieces(
+    windows: Iterable[tuple[int, int]], size: int, cycles: Callable[[int], int], whole: bool = False
+) -> tuple[dict[int, int], int]:
+    """
+    How much of a transfer of `size` bytes is issued behind which launch (bytes by the number of the launch), and the
+    cycles by which it is late when the last of these launches is done.
+
+    `windows` are launches behind which it may be issued, the latest first, each with its cycles in which nothing else
+    is transferred; `cycles` is what so many bytes take. A transfer that needs the time of several launches is cut in
+    pieces, one behind each, unless it must stay `whole`: a machine that can have but one transfer outstanding would
+    hold up everything behind a long one. What finds no time is issued behind the latest launch, so that it runs beside
+    that as far as it can. Without windows nothing is issued early.
+    """
+    least = size if whole else min(size, max(SHORTEST, -(-size // MOST_PIECES)))
+    found: dict[int, int] = {}
+    latest: tuple[int, int] | None = None
+    for number, idle in windows:
+        latest = latest or (number, idle)
+        piece = _fitting(size, idle, cycles)
+        if not piece or piece < min(least, size):
+            continue
+        found[number] = piece
+        size -= piece
+        if not size:
+            return found, 0
+    if latest is None:
+        return {}, cycles(size)
+    number, idle = latest
+    found[number] = found.get(number, 0) + size
+    return found, max(0, cycles(found[number]) - idle)
+
+
+def _fitting(most: int, idle: int, cycles: Callable[[int], int]) -> int:
+    """How many bytes, all of `most` or a multiple of a piece's granule, are transferred in so many cycles."""
+    if cycles(most) <= idle:
+        return most
+    low, high = 0, most // GRANULE
+    while low < high:
+        middle = (low + high + 1) // 2
+        if cycles(middle * GRANULE) <= idle:
+            low = middle
+        else:
+            high = middle - 1
+    return low * GRANULE
