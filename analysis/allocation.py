@@ -118,8 +118,8 @@ def _place(
     return addresses, below, height
 
 
-def allocate(ranges: Sequence[LiveRange]) -> Allocation:
-    """Addresses for all ranges; `height` is the end of the highest."""
+def allocate(ranges: Sequence[LiveRange], tries: int = TRIES) -> Allocation:
+    """Addresses for all ranges; `height` is the end of the highest. Tries so many orders to reach the bound."""
     if not ranges:
         return Allocation((), 0, 0)
     bound = lower_bound(ranges)
@@ -131,7 +131,7 @@ def allocate(ranges: Sequence[LiveRange]) -> Allocation:
     )
     addresses, below, height = _place(ranges, order, neighbours, sum(r.rounded for r in ranges))
     random = Random(0)
-    for _ in range(TRIES):
+    for _ in range(tries):
         if height <= bound:
             break
         top = [i for i, r in enumerate(ranges) if addresses[i] + r.rounded == height]

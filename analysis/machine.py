@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
 from npuc.dialects.launch import copy_kernel, is_scalar, machine_kernel, padding, part_kernel
-from npuc.dialects.npu import Space, TargetAttr, target_of
+from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
 from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
@@ -25,6 +26,7 @@ from npuc.hardware.shram import Kernel
 __all__ = [
     "copy_kernel",
     "is_scalar",
+    "limit_of",
     "machine_kernel",
     "machine_of",
     "padding",
@@ -60,6 +62,21 @@ def setup_of(op: Operation) -> MemorySetup:
 def weight_space_of(op: Operation) -> Space:
     """The memory for buffers of weights: the arena, or the fast memory beside it where the arena is slow."""
     return "fast" if setup_of(op).spilling else "arena"
+
+
+def limit_of(region: Operation, space: Space) -> int | None:
+    """
+    The most bytes of a memory that a region or its program may take; None if nothing limits it.
+
+    For a fast memory beside a slow arena that is the limit of the target or the size of the memory; for the arena what
+    is written on the region, else the limit of the target if that means the arena.
+    """
+    setup, given, written = setup_of(region), target_of(region).sram_limit, region.attributes.get(LIMIT_ATTR)
+    if space == "fast":
+        return setup.arena_cache_size if given is None else given
+    if isinstance(written, IntegerAttr):
+        return written.value.data
+    return None if setup.spilling else given
 
 
 def _area(value: SSAValue) -> Area:

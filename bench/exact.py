@@ -7,8 +7,8 @@ Every model on every accelerator in every memory mode, compiled and executed: ex
 Prints one line for each model and machine, and how many runs were exact. Without --models the committed test models are
 run, and the shared ones where `../shared/models` or $NPUC_SHARED exists. The reference is LiteRT with its reference
 kernels; TFLM, where `tflite-micro` is installed, if LiteRT cannot load the file. --limits N adds N limits of the arena,
-from what the strategy size needs to what performance needs. With --resume, runs that stand in FILE as exact are not
-repeated. Each model has a process of its own.
+from the smallest schedule there is, or of the fast memory beside a slow arena, from none. With --resume, runs that
+stand in FILE as exact are not repeated. Each model has a process of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from npuc.simulator.compare import Comparer
 from npuc.simulator.litert import HostError
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.pipeline import Target
+from npuc.tools.pipeline import Target, pipeline
 
 ROOT = Path(__file__).parents[1]
 U55 = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256")
@@ -53,15 +53,18 @@ def find_models(folders: Sequence[str]) -> list[Path]:
 
 
 def limited(data: bytes, target: Target, count: int) -> Iterator[Target]:
-    """The target with limits spread evenly between the smallest arena and the one that is best for cycles."""
-    try:
-        ends = [compile_tflite(data, replace(target, strategy=s)).summary.arena for s in ("size", "performance")]
-    except UserError:
-        return
-    low, high = sorted(ends)
+    """
+    The target with limits spread evenly from the smallest schedule there is to the one that is best for cycles: of the
+    arena, or of the fast memory beside a slow arena.
+    """
+    smallest = pipeline(replace(target, strategy="size")).replace('"size"', '"size" slowdown=1000000.0')
+    low, high = (compile_tflite(data, target, passes=text).summary for text in (smallest, pipeline(target)))
+    if target.memory_mode == "Dedicated_Sram":
+        ends = 0, high.fast
+    else:
+        ends = low.arena, max(low.arena, high.arena)
     for step in range(count):
-        limit = (low + (high - low) * step // max(count, 1)) // 16 * 16
-        yield replace(target, strategy="performance", limit=max(limit, low))
+        yield replace(target, limit=ends[0] + (ends[1] - ends[0]) * step // count // 16 * 16)
 
 
 def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
@@ -70,20 +73,21 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
         compiled = compile_tflite(data, target, name=path.name)
     except UserError as error:
         return f"not compiled: {error}"
-    if target.limit is not None and compiled.summary.arena > target.limit:
-        return f"the arena has {compiled.summary.arena} bytes, the limit is {target.limit}"
+    found = compiled.summary
+    for size, limit in ((found.arena, found.arena_limit), (found.fast, target.limit)):
+        if limit is not None and size > limit:
+            return f"the limit is missed: {size} bytes, the limit is {limit}"
     try:
         comparer = Comparer(load(compiled.data), data)
     except HostError as error:
         return f"no reference: {error}"
     for seed in range(seeds):
-        found = comparer.run(seed=seed)
-        if found.reports:
-            return f"reported: {found.reports[0]}"
-        if found.differences:
-            return f"differs: {found.differences[0]}"
-    cpu = sum(compiled.summary.cpu_operators.values())
-    return f"exact ({compiled.summary.npu_operators} on the NPU, {cpu} on the CPU)"
+        comparison = comparer.run(seed=seed)
+        if comparison.reports:
+            return f"reported: {comparison.reports[0]}"
+        if comparison.differences:
+            return f"differs: {comparison.differences[0]}"
+    return f"exact ({found.npu_operators} on the NPU, {sum(found.cpu_operators.values())} on the CPU)"
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,9 @@ class Work:
         data = self.path.read_bytes()
         machines = list(self.machines)
         if self.limits:
-            plain = [t for t in machines if t.strategy == "performance" and t.memory_mode != "Dedicated_Sram"]
-            machines += [one for t in plain for one in limited(data, t, self.limits)]
+            machines += [
+                one for t in self.machines if t.strategy == "performance" for one in limited(data, t, self.limits)
+            ]
         counts: Counter[str] = Counter()
         for target in machines:
             limit = "" if target.limit is None else f"\t{target.limit}"

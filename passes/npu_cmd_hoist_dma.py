@@ -25,17 +25,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
-from npuc.analysis.machine import machine_of, setup_of
+from npuc.analysis.machine import limit_of, machine_of, setup_of
 from npuc.analysis.prefetch import early_pieces
 from npuc.analysis.timeline import launch_cost, transfer_cycles
-from npuc.dialects.npu import LIMIT_ATTR, BufferType, Space, target_of
+from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.memory import MemorySetup
@@ -96,9 +96,10 @@ class NpuCmdHoistDmaPass(ModulePass):
         usage = {space: ranges.usage(space) for space in spaces}
         peaks = {space: max(usage[space]) for space in spaces}
         for program in programs:
-            rooms: dict[Space, _Room] = {
-                space: _Room(usage[space], _limit(program, space, setup, peaks[space])) for space in spaces
-            }
+            rooms: dict[Space, _Room] = {}
+            for space in spaces:
+                limit = limit_of(program, space)
+                rooms[space] = _Room(usage[space], peaks[space] if limit is None else limit)
             _Hoist(program, machine, setup, rooms, ranges.times).run()
 
 
@@ -112,17 +113,6 @@ def _free_inputs(program: ProgramOp) -> None:
                 free = FreeOp(op.result)
                 free.location = op.location
                 program.body.block.insert_op_after(free, max(users, key=order.__getitem__))
-
-
-def _limit(program: ProgramOp, space: Space, setup: MemorySetup, peak: int) -> int:
-    """The most bytes that may be alive in a memory."""
-    given = target_of(program).sram_limit
-    if space == "fast":
-        return setup.arena_cache_size if given is None else given
-    written = program.attributes.get(LIMIT_ATTR)
-    if isinstance(written, IntegerAttr):
-        return written.value.data
-    return peak if given is None or setup.spilling else given
 
 
 @dataclass

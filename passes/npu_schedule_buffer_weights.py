@@ -28,17 +28,26 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
-from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, stripe_kernel, weight_space_of
+from npuc.analysis.machine import (
+    copy_kernel,
+    limit_of,
+    machine_of,
+    places_of,
+    setup_of,
+    stripe_kernel,
+    weight_space_of,
+)
 from npuc.analysis.prefetch import early_pieces
 from npuc.analysis.storage import storage_bytes, tensor_type
+from npuc.analysis.timeline import AREAS
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
-from npuc.dialects.npu import LIMIT_ATTR, IntsAttr, target_of
+from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
@@ -46,6 +55,7 @@ from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, largest_block
 
 BRICK = 16
+UNLIMITED = 1 << 40
 TRIES = 4
 """Ways to slice a kernel whose sizes are found out, best estimate first, before it goes without slices."""
 TOLERANCE = 1.01
@@ -62,8 +72,8 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         functions = scheduled_functions(op)
         if not functions:
             return
-        machine, setup, fast = machine_of(op), setup_of(op), weight_space_of(op) == "fast"
-        area: Area = "cache" if fast else "arena"
+        machine, setup, space = machine_of(op), setup_of(op), weight_space_of(op)
+        area = AREAS[space]
         memory = setup.memory(area)
         if memory.bytes_per_cycle <= setup.constants.bytes_per_cycle:
             return
@@ -73,17 +83,10 @@ class NpuScheduleBufferWeightsPass(ModulePass):
             whole = slice_sizes([(k, (0, nhwc(k.result)[2])) for k in kernels], machine)
             sizes = {k: size for k, (size,) in zip(kernels, whole, strict=True)}
             planner = _Planner(machine, setup, area, sizes)
-            planner.plan(function, held.get(function.sym_name.data, NOTHING_HELD), _limit(function, setup, fast))
-
-
-def _limit(function: FuncOp, setup: MemorySetup, fast: bool) -> int:
-    """Bytes of the memory of the buffers."""
-    given, written = target_of(function).sram_limit, function.attributes.get(LIMIT_ATTR)
-    if fast:
-        return setup.arena_cache_size if given is None else given
-    if isinstance(written, IntegerAttr):
-        return written.value.data
-    return 1 << 40 if given is None else given
+            limit = limit_of(function, space)
+            planner.plan(
+                function, held.get(function.sym_name.data, NOTHING_HELD), UNLIMITED if limit is None else limit
+            )
 
 
 @dataclass

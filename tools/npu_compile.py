@@ -36,6 +36,8 @@ class Summary:
     memory_mode: str = ""
     arena: int = 0
     arena_lower_bound: int = 0
+    arena_limit: int | None = None
+    """What the schedule was to keep to: the smallest `npu.sram_limit` of its regions."""
     fast: int = 0
     read_only: int = 0
     npu_operators: int = 0
@@ -44,9 +46,11 @@ class Summary:
 
     def text(self) -> str:
         """A few lines for people."""
+        limit = "" if self.arena_limit is None else f"limit {self.arena_limit / 1024:.1f}; "
+        need = f"{limit}these live ranges need {self.arena_lower_bound / 1024:.1f}"
         lines = [
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
-            f"arena         {self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})",
+            f"arena         {self.arena / 1024:.1f} KiB ({need})",
         ]
         if self.fast:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
@@ -159,7 +163,7 @@ def compile_tflite(
 
 def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     """Fill in the summary from the module as it is just before it becomes a file again."""
-    from npuc.dialects.npu import TARGET_ATTR, TargetAttr
+    from npuc.dialects.npu import LIMIT_ATTR, TARGET_ATTR, TargetAttr
 
     target = module.attributes.get(TARGET_ATTR)
     if isinstance(target, TargetAttr):
@@ -167,6 +171,8 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
         summary.system_config, summary.memory_mode = target.system.data, target.memory.data
     summary.arena = _integer(module, "npu.arena_size")
     summary.arena_lower_bound = _integer(module, "npu.arena_bound")
+    limits = [p.attributes[LIMIT_ATTR] for p in module.ops if LIMIT_ATTR in p.attributes]
+    summary.arena_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
     summary.fast = _integer(module, "npu.fast_size")
     summary.read_only = _integer(module, "npu.read_only_size")
     left = operator_counts(module)
