@@ -17,8 +17,8 @@ The figures rank schedules; they are no promise about silicon (docs/hardware.md 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from npuc.analysis.accesses import Accesses, Span, accesses
@@ -98,27 +98,29 @@ class Timeline:
     def lives(self, space: Space) -> list[Life]:
         """
         How long the bytes of a memory hold something that is still read: from each write, or from the start where
-        nothing has written them, to the last read before they are written again.
+        nothing has written them, to the last read before they are written again. What is read by no event is a result,
+        and lives to the end.
         """
-        alive: list[Life] = []
-        done: list[Life] = []
+        spans = (s for e in self.events for s in (*e.touched.reads, *e.touched.writes) if s.space == space)
+        edges = sorted({edge for span in spans for edge in (span.start, span.end)})
+        cells = {edge: number for number, edge in enumerate(edges)}
+        # Of each run of bytes that every event touches as a whole or not at all; the last is what it holds now.
+        lives: list[list[Life]] = [[] for _ in edges]
         for event in self.events:
             for span in event.touched.reads:
-                if span.space != space:
-                    continue
-                hit = [life for life in alive if life.span.meets(span)]
-                for life in hit:
-                    life.end = max(life.end, event.end)
-                if not hit:
-                    alive.append(Life(span, 0, event.end, None))
+                if span.space == space:
+                    for cell in range(cells[span.start], cells[span.end]):
+                        if not lives[cell]:
+                            lives[cell].append(Life(Span(space, *edges[cell : cell + 2]), 0, 0, None))
+                        lives[cell][-1].end = max(lives[cell][-1].end, event.end)
             for span in event.touched.writes:
-                if span.space != space:
-                    continue
-                covered = [life for life in alive if span.start <= life.span.start and life.span.end <= span.end]
-                done += covered
-                alive = [life for life in alive if life not in covered]
-                alive.append(Life(span, event.start, event.end, event))
-        return sorted(done + alive, key=lambda life: (life.start, life.span.start))
+                if span.space == space:
+                    for cell in range(cells[span.start], cells[span.end]):
+                        lives[cell].append(Life(Span(space, *edges[cell : cell + 2]), event.start, event.end, event))
+        for cell in lives:
+            if cell and cell[-1].writer is not None and cell[-1].end == cell[-1].writer.end:
+                cell[-1].end = self.cycles
+        return _joined(life for cell in lives for life in cell)
 
 
 @dataclass
@@ -129,6 +131,18 @@ class Life:
     start: int
     end: int
     writer: Event | None
+
+
+def _joined(lives: Iterable[Life]) -> list[Life]:
+    """Neighbours in memory that differ in nothing else as one, in the order of their start."""
+    found: dict[tuple[int, int, int, int], Life] = {}
+    for life in lives:  # upwards in memory
+        key = (life.start, life.end, -1 if life.writer is None else life.writer.index)
+        below = found.pop((*key, life.span.start), None)
+        if below is not None:
+            life.span = replace(life.span, start=below.span.start)
+        found[*key, life.span.end] = life
+    return sorted(found.values(), key=lambda life: (life.start, life.span.start))
 
 
 def kernel_of(op: LaunchOp) -> Kernel:

@@ -1,59 +1,114 @@
 """
-Writes docs/timelines.md and its pictures: the network of test/tour/schedule.mlir, its kernels, transfers and memory,
-before and after each of the passes that schedule it. `python docs/make_timelines.py`
+Writes docs/timelines.md and its pictures: one network, its kernels, transfers and memory, before and after each of the
+passes that schedule it. `python docs/make_timelines.py`
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
+from xdsl.dialects.builtin import IntegerAttr
+
+from npuc.dialects.npu import LIMIT_ATTR
+from npuc.dialects.npu_cmd import ProgramOp
 from npuc.tools import driver
-from npuc.tools.npu_profile import as_svg, profile_module
-from npuc.tools.pipeline import COMMANDS
+from npuc.tools.npu_profile import Profile, as_svg, profile_module
+from npuc.tools.pipeline import EMIT, Target, pipeline
 
 DOCS = Path(__file__).parent
-MODEL = DOCS.parent / "test" / "tour" / "schedule.mlir"
-FORMATS = ("npu-schedule-select-formats",)
-CASCADES = (
-    'npu-schedule-limit-sram{strategy="size"}',
-    "npu-schedule-plan-cascades",
-    "npu-schedule-form-cascades",
-)
-BLOCKS = ("npu-schedule-select-blocks",)
-SPLIT = ("npu-schedule-split-weight-buffers",)
-LOWER = tuple(name for name in COMMANDS if name != "npu-cmd-hoist-dma")
-HOIST = (LOWER[0], "npu-cmd-hoist-dma", *LOWER[1:])
+MODEL = DOCS.parent / "test" / "models" / "tour.tflite"
+MORE = 45 * 1024
+"""The larger limit of the last picture."""
 
+SPLIT, HOIST = "npu-schedule-split-weight-buffers", "npu-cmd-hoist-dma"
+BUFFERS = frozenset({"npu-schedule-buffer-weights", SPLIT, HOIST})
+CASCADES = frozenset({"npu-schedule-limit-sram", "npu-schedule-plan-cascades", "npu-schedule-form-cascades"})
+SIZE = Target("ethos-u55-128", strategy="size")
+
+# Of each step its name, target, and the passes that are left out of the pipeline; what it shows.
 STEPS = (
-    ("whole", (*FORMATS, *BLOCKS, *LOWER), "Whole feature maps; the pinned pair of weight buffers is one allocation."),
-    ("cascaded", (*FORMATS, *CASCADES, *BLOCKS, *LOWER), "Two kernels cascaded through a rolling buffer."),
-    ("split", (*FORMATS, *CASCADES, *BLOCKS, *SPLIT, *LOWER), "The pair of weight buffers is two, each as it needs."),
-    ("hoisted", (*FORMATS, *CASCADES, *BLOCKS, *SPLIT, *HOIST), "Transfers issued behind the kernels that hide them."),
+    (
+        "whole",
+        SIZE,
+        CASCADES | BUFFERS,
+        "Whole feature maps, weights in flash. At the peak are the input and the large feature map that conv_0 makes.",
+    ),
+    (
+        "cascaded",
+        SIZE,
+        BUFFERS,
+        "Cascading. conv_0 and conv_1 take turns; of the large feature map 9 rows exist at a time. Every stripe costs "
+        "a fill, and reads its weights again.",
+    ),
+    (
+        "buffered",
+        SIZE,
+        frozenset({SPLIT, HOIST}),
+        "Weight buffering, where there is room below the limit: not in the cascade, which is the peak, but one buffer "
+        "for conv_2 and two for conv_3, which would read its weights from flash for each of its blocks. Kernels wait "
+        "for their first transfer.",
+    ),
+    (
+        "hoisted",
+        SIZE,
+        frozenset({SPLIT}),
+        "Transfers issued earlier. The one of conv_2 runs beside the last stripes. The two buffers of conv_3 are one "
+        "allocation still: beside conv_2 there is no room for both at once, so conv_3 has to wait.",
+    ),
+    (
+        "split",
+        SIZE,
+        frozenset[str](),
+        "Buffer-tensor splitting. Each of the two is a value of its own size and life. The first finds room beside "
+        "conv_2, and is filled as soon as conv_2 is queued behind the last stripe; the second is not there before its "
+        "own transfer, and gone before the first. This is what `npu-compile --optimise Size` does.",
+    ),
+    (
+        "limit",
+        Target("ethos-u55-128", limit=MORE),
+        frozenset[str](),
+        f"SRAM limit. The same passes with a limit of {MORE} bytes: the room becomes taller stripes, and a buffer for "
+        "the weights of conv_1, which every stripe reads. Above, the limit was the least that is not too slow.",
+    ),
 )
 HEAD = """\
 # What the scheduling passes do to memory
 
-Made by `docs/make_timelines.py` from the network of `test/tour/schedule.mlir`, for ethos-u55-128. Time runs to the
-right. Blue bars are kernels, orange bars transfers; below them the bytes of SRAM in use, the address upwards: blue what
-kernels have written, orange what transfers have brought, grey what the host has put there. The scales of the pictures
-differ; the numbers are those of `npu-profile`.
+Made by `docs/make_timelines.py` from the network of the tour (`test/tour/schedule.test`), for ethos-u55-128. Time runs
+to the right. Above are kernels and transfers; below is what the bytes of SRAM hold, addresses upwards, from the cycle
+in which it is written to that of its last reader. A feature map has the colour of the kernel that makes it. The red
+line is `npu.sram_limit`. All pictures have the same scale; the numbers are those of `npu-profile`. How decisions are
+made is in [schedule.md](schedule.md) and [weight_buffers.md](weight_buffers.md).
 """
 
 
-def main() -> None:
-    """Lower, profile and draw each step."""
-    lines = [HEAD]
-    for name, passes, text in STEPS:
-        ctx = driver.make_context()
-        module = driver.load_module(ctx, MODEL.read_bytes(), MODEL.name)
-        driver.run_passes(ctx, module, driver.parse_passes(",".join(passes), driver.available_passes()))
-        found = profile_module(module, MODEL.name, (), None, None)
-        (one,) = found.timelines.values()
-        (DOCS / "timelines" / f"{name}.svg").write_text(as_svg(one, found) + "\n")
-        lines.append(f"**{text}** {found.sram} bytes of SRAM, {found.cycles} cycles.\n")
+def step(target: Target, leave_out: frozenset[str]) -> tuple[Profile, int | None]:
+    """Compile without some passes; the profile, and the limit that was written."""
+    ctx = driver.make_context()
+    module = driver.load_module(ctx, MODEL.read_bytes(), MODEL.name)
+    passes = pipeline(target, leave_out | {EMIT})
+    driver.run_passes(ctx, module, driver.parse_passes(passes, driver.available_passes()))
+    (program,) = (op for op in module.ops if isinstance(op, ProgramOp))
+    limit = program.attributes.get(LIMIT_ATTR)
+    profile = profile_module(module, MODEL.name, (), None, None)
+    return profile, limit.value.data if isinstance(limit, IntegerAttr) else None
+
+
+def files() -> dict[Path, str]:
+    """The page and its pictures."""
+    found = [(name, text, *step(target, leave_out)) for name, target, leave_out, text in STEPS]
+    frame = max(p.cycles for _, _, p, _ in found), max(p.sram for _, _, p, _ in found)
+    lines, pictures = [HEAD], dict[Path, str]()
+    for number, (name, text, profile, limit) in enumerate(found, 1):
+        (one,) = profile.timelines.values()
+        pictures[DOCS / "timelines" / f"{name}.svg"] = as_svg(one, profile, limit, frame) + "\n"
+        lines.append(f"## {number}. {profile.sram} bytes of SRAM, {profile.cycles} cycles\n")
+        lines.append(f"{fill(text, 120)}\n")
         lines.append(f"![{name}](timelines/{name}.svg)\n")
-    (DOCS / "timelines.md").write_text("\n".join(lines))
+    return {DOCS / "timelines.md": "\n".join(lines), **pictures}
 
 
 if __name__ == "__main__":
-    main()
+    for path, content in files().items():
+        path.write_text(content)

@@ -315,6 +315,14 @@ def deep_weights(n: Network) -> Tensor:
     return n.conv(n.conv(x, 72, (1, 1), activation="RELU"), 40, (2, 2))
 
 
+def tour(n: Network) -> Tensor:
+    """A pair to cascade, then weights to buffer: what test/tour/schedule.test and docs/timelines.md show"""
+    x = n.input((1, 40, 40, 8))
+    for depth, stride in ((32, 1), (16, 2), (24, 1), (64, 2)):
+        x = n.conv(x, depth, stride=(stride, stride), activation="RELU", per_channel=False)
+    return x
+
+
 def many_tables(n: Network) -> Tensor:
     """More different look-up tables than the machine has slots, some used again."""
     x = logistic(n)
@@ -474,7 +482,7 @@ GRAPHS: list[Build] = [
     reshape_between, reshape_forms, negative_axes, pad_then_conv, shared_weights, tall_chain, deep_weights, many_tables,
     ranks, rank_5, batch_2, stride_4, fully_connected_ranks, computed_weights, constant_operator, dead_operator,
     no_operators, two_islands, cpu_in_a_diamond, cpu_side_branch, float_in_the_middle, float_model, integer_operators,
-    stateful,
+    stateful, tour,
 ]  # fmt: skip
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {

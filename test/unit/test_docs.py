@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_pass_reference() -> None:
-    spec = importlib.util.spec_from_file_location("make_pass_reference", DOCS / "make_pass_reference.py")
+def maker(name: str) -> ModuleType:
+    """A script of docs/."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_pass_reference() -> None:
+    module = maker("make_pass_reference")
     assert module.PAGE.read_text() == module.page(), "run python docs/make_pass_reference.py"
+
+
+def test_timelines() -> None:
+    module = maker("make_timelines")
+    files = module.files()
+    for path, text in files.items():
+        assert path.read_text() == text, f"{path.name}: run python docs/make_timelines.py"
+    assert set((DOCS / "timelines").iterdir()) == {path for path in files if path.suffix == ".svg"}
+
+
+def test_every_step_of_the_timelines_shows_something() -> None:
+    """Cascades save bytes; every step after them saves cycles within the limit."""
+    module = maker("make_timelines")
+    profiles = [module.step(target, leave_out) for _, target, leave_out, _ in module.STEPS]
+    (whole, _), *rest = profiles
+    assert rest[0][0].sram < whole.sram / 2
+    cycles = [profile.cycles for profile, _ in rest]
+    assert cycles == sorted(cycles, reverse=True)
+    assert len(set(cycles)) == len(cycles)
+    assert all(profile.sram <= limit for profile, limit in rest)

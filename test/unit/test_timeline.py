@@ -70,6 +70,17 @@ def test_lives_end_with_the_last_read() -> None:
     assert found.high_water("arena") == 8192 + 4096
 
 
+def test_what_is_written_in_part_lives_on_in_part() -> None:
+    half = DMA.replace("to %b", "to %b <1024>").replace("size <4096>", "size <1024>")
+    reader = pool(0).replace("ifm %x", "ifm %b")
+    found = run(DMA, half, "npu_cmd.wait dma pending <0>", reader)
+    first, second, kernel = found.events
+    lives = {(life.span.start, life.span.end): (life.start, life.end) for life in found.lives("arena")}
+    assert lives[9216, 10240] == (second.start, kernel.end)
+    assert lives[8192, 9216] == lives[10240, 12288] == (first.start, kernel.end)
+    assert lives[4096, 8192] == (kernel.start, found.cycles)
+
+
 @pytest.mark.parametrize("area", ["arena", "constants"])
 def test_traffic(area: str) -> None:
     read, written = run(DMA, pool(0)).traffic()[area]
