@@ -10,15 +10,17 @@ network into segments:
   `npuc.dialects.stripes`. The rows alive in a rolling buffer depend on the kernels behind it only, so one walk that
   ends at kernel j values all segments that end there;
 - time of a segment: the sum over its launches, each as `npuc.hardware.cycles` estimates it with the block that suits
-  it, weights read once a launch, and the time to fill and drain that stripes pay again and again.
+  it, and the time to fill and drain that stripes pay again and again. Weights are read anew by each launch, but for
+  those that are worth a buffer and find room in what the segment leaves of the limit.
 
 Both are sums or maxima over segments, so the best cut is found by dynamic programming over the kernel at which the last
 segment starts: least peak (`least_peak`), or least time of all cuts whose segments stay below a limit (`quickest`).
-A larger limit only adds segments to choose from, so that more memory never makes a plan slower.
+A larger limit only adds segments and buffers to choose from, so that more memory never makes a plan slower.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,8 +30,10 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.analysis.machine import copy_kernel, places_of, stripe_kernel
+from npuc.analysis.machine import copy_kernel, machine_kernel, places_of, stripe_kernel
+from npuc.analysis.residency import NOTHING, Resident, best_within, extended
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.analysis.weights import scale_bytes
 from npuc.dialects.locations import describe
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import (
@@ -45,7 +49,14 @@ from npuc.dialects.npu_schedule import (
 from npuc.dialects.stripes import Input, Reach, Stage, unroll
 from npuc.hardware import accelerators
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
-from npuc.hardware.cycles import best_block, dma_cycles, kernel_cost
+from npuc.hardware.cycles import (
+    KernelCost,
+    best_block,
+    cycles_with_weights_in,
+    dma_cycles,
+    kernel_cost,
+    raw_weight_bytes,
+)
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
 
@@ -57,6 +68,12 @@ TABLE_BYTES = LUT_BANKS * 1024
 def rounded(size: int) -> int:
     """Bytes that a buffer takes in the arena."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def weight_bytes(op: KernelOp, machine: Accelerator) -> int:
+    """Bytes of a kernel's weights and scales, taken to be stored a byte a weight; 0 for kernels without."""
+    size = raw_weight_bytes(machine_kernel(op))
+    return rounded(size) + scale_bytes(nhwc(op.result)[2], machine) if size else 0
 
 
 def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
@@ -261,6 +278,11 @@ class Network:
         """Bytes needed if every item runs as it stands."""
         return max(map(self.alone, range(len(self.items))), default=0)
 
+    def buffered_peak(self, machine: Accelerator) -> int:
+        """Bytes needed if every item runs as it stands and has all its weights in a buffer."""
+        sizes = [weight_bytes(i.op, machine) if isinstance(i.op, KernelOp) else 0 for i in self.items]
+        return max((self.alone(number) + size for number, size in enumerate(sizes)), default=0)
+
     def alone(self, number: int) -> int:
         """Bytes needed while an item runs as it stands, one kernel whole."""
         item = self.items[number]
@@ -296,7 +318,9 @@ class _Walk(NamedTuple):
     launches: list[dict[int, int]]
     """For each item how often it is launched with how many rows."""
     cycles: list[int]
-    """Of the segments of 1, 2, ... items, as far as somebody has asked."""
+    """Of the segments of 1, 2, ... items, as far as somebody has asked, with all weights read in place."""
+    residents: list[Sequence[Resident]]
+    """Of the same segments, which weights could be kept in buffers."""
 
 
 def heights(height: int) -> list[int]:
@@ -308,6 +332,13 @@ def heights(height: int) -> list[int]:
 def scaled(rows: int, reach: Reach) -> int:
     """Rows of an IFM that `rows` more rows of the OFM call for."""
     return max(1, -(-rows * reach.stride // reach.up))
+
+
+class _Time(NamedTuple):
+    """Cycles of a launch, with its weights where they are and with its weights in a buffer."""
+
+    in_place: int
+    buffered: int
 
 
 class _Shape(NamedTuple):
@@ -335,8 +366,10 @@ class Planner:
         self.network = network
         self.machine = machine
         self.setup = setup
+        # In a memory beside a slow arena buffers do not take room that cascades save.
+        self.buffers_help = not setup.spilling and setup.arena.bytes_per_cycle > setup.constants.bytes_per_cycle
         self._blocks: dict[tuple[int, int], accelerators.Block] = {}
-        self._cycles: dict[tuple[int, int, int], int] = {}
+        self._times: dict[tuple[int, int, int], _Time] = {}
         self._kernels: dict[tuple[int, int], Kernel] = {}
         self._shapes = [_shape(item, network) for item in network.items]
         self._walks: dict[tuple[int, int], _Walk] = {}
@@ -458,7 +491,7 @@ class Planner:
         launches: list[dict[int, int]] = [{} for _ in stages]
         for stage, begin, end in unrolled.launches:
             launches[stage][end - begin] = launches[stage].get(end - begin, 0) + 1
-        self._walks[stop, rows] = _Walk(lowest, [stage.stripe for stage in stages], launches, [])
+        self._walks[stop, rows] = _Walk(lowest, [stage.stripe for stage in stages], launches, [], [])
         found: list[Segment] = []
         buffers = 0
         for number in range(stop, lowest - 1, -1):
@@ -474,38 +507,57 @@ class Planner:
 
     # -- time
 
-    def cycles(self, segment: Segment) -> int:
-        """Estimated cycles of a segment."""
+    def cycles(self, segment: Segment, limit: int = 0) -> int:
+        """
+        Estimated cycles of a segment whose weights may take what it leaves of `limit`; by default nothing is left.
+        """
+        room = limit - segment.memory
         if not segment.rows:
-            return self._whole(segment.start)
+            return self._whole(segment.start, room)
         walk = self._walks[segment.stop, segment.rows]
         while len(walk.cycles) <= segment.stop - segment.start:
-            number = segment.stop - len(walk.cycles)
-            index = number - walk.lowest
-            own = 0
-            for rows, count in walk.launches[index].items():
-                own += count * self._launch(number, rows, walk.stripes[index])
-            walk.cycles.append(own + (walk.cycles[-1] if walk.cycles else 0))
-        return walk.cycles[segment.stop - segment.start]
+            self._lengthen(walk, segment.stop)
+        length = segment.stop - segment.start
+        return walk.cycles[length] - best_within(walk.residents[length], room).gain
 
-    def _whole(self, number: int) -> int:
-        """Cycles of an item as it stands."""
+    def _lengthen(self, walk: _Walk, stop: int) -> None:
+        """Add the time of the item before those that have been asked for."""
+        number = stop - len(walk.cycles)
+        index = number - walk.lowest
+        in_place = buffered = 0
+        for rows, count in walk.launches[index].items():
+            time = self._launch(number, rows, walk.stripes[index])
+            in_place += count * time.in_place
+            buffered += count * time.buffered
+        walk.cycles.append(in_place + (walk.cycles[-1] if walk.cycles else 0))
+        front = walk.residents[-1] if walk.residents else NOTHING
+        if buffered < in_place:
+            size = self._weight_bytes(number)
+            front = extended(front, number, size, in_place - buffered - self._transfer(size))
+        walk.residents.append(front)
+
+    def _whole(self, number: int, room: int) -> int:
+        """Cycles of an item as it stands, where its weights may take so many bytes."""
         op = self.network.items[number].op
         if isinstance(op, CascadeOp):
             return 0
         if isinstance(op, KernelOp):
             height = nhwc(op.result)[0]
-            return self._launch(number, height, height)
+            time = self._launch(number, height, height)
+            if time.buffered < time.in_place and room >= self._pair_bytes(number, op):
+                # Slice by slice, each brought beside the kernel of the one before.
+                return min(time.in_place, max(time.buffered, self._transfer(self._weight_bytes(number))))
+            return time.in_place
         kernel = copy_kernel(op)
         places = places_of(op)
         block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)
         return cost.cycles + cost.fill_cycles
 
-    def _launch(self, number: int, rows: int, stripe: int) -> int:
-        """Cycles of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule."""
+    def _launch(self, number: int, rows: int, stripe: int) -> _Time:
+        """The time of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule."""
         key = (number, rows, stripe)
-        if key not in self._cycles:
+        if key not in self._times:
             op = self.network.items[number].op
             assert isinstance(op, KernelOp)
             try:
@@ -513,11 +565,31 @@ class Planner:
                 cost = kernel_cost(self.machine, self.setup, self._kernel(number, op, rows), block, places_of(op))
             except ValueError as error:
                 raise PassFailedException(f"{describe(op)}: {error}") from error
-            cycles = cost.cycles + cost.fill_cycles
+            fixed = cost.fill_cycles
             if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
-                cycles += dma_cycles(self.setup.constants, None, size)
-            self._cycles[key] = cycles
-        return self._cycles[key]
+                fixed += dma_cycles(self.setup.constants, None, size)
+            self._times[key] = _Time(cost.cycles + fixed, self._buffered(cost) + fixed)
+        return self._times[key]
+
+    def _buffered(self, cost: KernelCost) -> int:
+        """Cycles of a launch if its weights came from the arena."""
+        if not self.buffers_help:
+            return cost.cycles
+        return min(cost.cycles, cycles_with_weights_in(cost, self.setup.constants, self.setup.arena))
+
+    def _transfer(self, size: int) -> int:
+        return dma_cycles(self.setup.constants, self.setup.arena, size)
+
+    def _weight_bytes(self, number: int) -> int:
+        op = self.network.items[number].op
+        assert isinstance(op, KernelOp)
+        return weight_bytes(op, self.machine)
+
+    def _pair_bytes(self, number: int, op: KernelOp) -> int:
+        """Bytes of the smallest buffers that weights can pass through while they are used: two slices of a block."""
+        height, _, depth = nhwc(op.result)
+        whole = self._weight_bytes(number)
+        return min(whole, rounded(2 * whole * self._block(number, op, height).depth // depth))
 
     def _kernel(self, number: int, op: KernelOp, rows: int) -> Kernel:
         """A launch of `rows` rows."""
@@ -543,16 +615,17 @@ class Planner:
 
     def least_peak_within(self, slowdown: float) -> int:
         """
-        The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all.
+        The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all,
+        all weights read in place: what buffers gain is no reason to give a schedule more memory.
         """
         sizes = sorted({segment.memory for segments in self.segments for segment in segments})
         least = self.least_peak()
         sizes = [size for size in sizes if size >= least]
-        most = slowdown * sum(map(self.cycles, self.quickest(sizes[-1])))
+        most = slowdown * sum(map(self.cycles, self.quickest(sizes[-1], buffers=False)))
         low, high = 0, len(sizes) - 1
         while low < high:
             middle = (low + high) // 2
-            if sum(map(self.cycles, self.quickest(sizes[middle]))) <= most:
+            if sum(map(self.cycles, self.quickest(sizes[middle], buffers=False))) <= most:
                 high = middle
             else:
                 low = middle + 1
@@ -565,9 +638,10 @@ class Planner:
             best.append(min(max(best[segment.start], segment.memory) for segment in segments))
         return best[-1]
 
-    def quickest(self, limit: int) -> list[Segment]:
+    def quickest(self, limit: int, buffers: bool = True) -> list[Segment]:
         """
-        The segments, in order, of the cut with the fewest cycles whose peak is at most `limit`.
+        The segments, in order, of the cut with the fewest cycles whose peak is at most `limit`, where weights may take
+        what is left of it if there are `buffers`.
 
         Of equals the one with the least sum of memory. PassFailedException if no cut keeps to the limit.
         """
@@ -580,7 +654,7 @@ class Planner:
                 before = best[segment.start]
                 if before is None or segment.memory > limit:
                     continue
-                value = (before[0] + self.cycles(segment), before[1] + segment.memory)
+                value = (before[0] + self.cycles(segment, limit if buffers else 0), before[1] + segment.memory)
                 if found is None or value < found:
                     found, chosen = value, segment
             best.append(found)

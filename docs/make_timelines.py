@@ -38,16 +38,16 @@ STEPS = (
         "cascaded",
         SIZE,
         BUFFERS,
-        "Cascading. conv_0 and conv_1 take turns; of the large feature map 9 rows exist at a time. Every stripe costs "
+        "Cascading. conv_0 and conv_1 take turns; of the large feature map 5 rows exist at a time. Every stripe costs "
         "a fill, and reads its weights again.",
     ),
     (
         "buffered",
         SIZE,
         frozenset({SPLIT, HOIST}),
-        "Weight buffering, where there is room below the limit: not in the cascade, which is the peak, but one buffer "
-        "for conv_2 and two for conv_3, which would read its weights from flash for each of its blocks. Kernels wait "
-        "for their first transfer.",
+        "Weight buffering, where there is room below the limit: one buffer for conv_1, filled once for all stripes, one "
+        "for conv_2 and two for conv_3, which would read their weights from flash for each block. Kernels wait for "
+        "their first transfer.",
     ),
     (
         "hoisted",
@@ -68,8 +68,8 @@ STEPS = (
         "limit",
         Target("ethos-u55-128", limit=MORE),
         frozenset[str](),
-        f"SRAM limit. The same passes with a limit of {MORE} bytes: the room becomes taller stripes, and a buffer for "
-        "the weights of conv_1, which every stripe reads. Above, the limit was the least that is not too slow.",
+        f"SRAM limit. The same passes with a limit of {MORE} bytes: the room becomes taller stripes, "
+        "of 16 rows instead of 4. Above, the limit was the least that is not too slow.",
     ),
 )
 HEAD = """\

@@ -417,6 +417,18 @@ def kernel_cost(
     )
 
 
+def cycles_with_weights_in(cost: KernelCost, before: Memory, after: Memory) -> int:
+    """Cycles of a launch whose cost is known for weights in one memory, if they came from another one instead."""
+    if cost.cycles == cost.compute_cycles:
+        return cost.cycles
+    size = cost.weights_read + cost.scales_read
+    ports = list(cost.port_cycles)
+    for memory, sign in ((before, -1), (after, 1)):
+        transfer = _transfer(memory)
+        ports[transfer.port] += sign * ceil(size * transfer.per_byte)
+    return max(cost.compute_cycles, *ports)
+
+
 def _useful(size: int, steps: Sequence[int]) -> list[int]:
     """Of the block sizes that cut an axis into equally many pieces, the smallest."""
     found: list[int] = []

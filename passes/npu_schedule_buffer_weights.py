@@ -15,7 +15,7 @@ than weights in place, by this estimate.
 What buffers take is the sum of what each of them takes: with all that is alive beside the kernel it stays within the
 limit. So at the peak of a schedule there are no buffers, and below it they fill the room up to the limit.
 In a cascade, whose kernels run again for every stripe, only a buffer for the whole stream is worth anything: it is
-filled once, where room is, best the kernels first that gain most for a byte.
+filled once. The kernels that get one are those that save most cycles together (`npuc.analysis.residency`).
 
 Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
 place: slower, and just as right.
@@ -44,6 +44,7 @@ from npuc.analysis.machine import (
     weight_space_of,
 )
 from npuc.analysis.prefetch import early_pieces
+from npuc.analysis.residency import NOTHING, best_within, extended
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.analysis.timeline import AREAS
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
@@ -335,31 +336,31 @@ class _Planner:
     # -- cascades
 
     def _cascade(self, cascade: CascadeOp, room: int) -> None:
-        """Buffers for the kernels of a cascade, most cycles saved for a byte first."""
-        gains: list[tuple[float, int, ConvKernelOp]] = []
-        kernels = [op for op in cascade.kernels if isinstance(op, ConvKernelOp)]
+        """Buffers for the kernels of a cascade, those that save most cycles together."""
+        kernels = cascade.kernels
+        front = NOTHING
         for index, op in enumerate(kernels):
+            if not isinstance(op, ConvKernelOp):
+                continue
             if op.buffers is not None:
-                sizes = self._exact(op, cuts_of(op))
-                room -= sum(buffer_sizes(sizes, op.buffers.data[0]))
+                room -= sum(buffer_sizes(self._exact(op, cuts_of(op)), op.buffers.data[0]))
             elif op.slices is None:
                 height = nhwc(op.result)[0]
                 rows = op.stripe.data[0] if op.stripe is not None else height
                 launch, depth, size = self._launch(op, rows), nhwc(op.result)[2], self.sizes[op]
                 near, far = (self._cost(launch, depth, size, area).cycles for area in (self.area, "constants"))
-                gain = (far - near) * -(-height // rows) - self._early(size, size)[1]
-                if gain > 0:
-                    gains.append((-gain / size, index, op))
-        for _, _, op in sorted(gains, key=lambda gain: gain[:2]):
-            if self.sizes[op] <= room:
-                op.buffers = IntsAttr((1,))
-                room -= self.sizes[op]
-                self._fetch_before(self.sizes[op], self.sizes[op])
+                front = extended(front, index, size, (far - near) * -(-height // rows) - self._early(size, size)[1])
+        for index in best_within(front, room).kernels:
+            op = kernels[index]
+            assert isinstance(op, ConvKernelOp)
+            op.buffers = IntsAttr((1,))
+            room -= self.sizes[op]
+            self._fetch_before(self.sizes[op], self.sizes[op])
         costs: dict[tuple[int, int], int] = {}
         for launch in cascade.unrolled().launches:
             key = launch.stage, launch.stop - launch.start
             if key not in costs:
-                costs[key] = self._plain(cascade.kernels[launch.stage], key[1])
+                costs[key] = self._plain(kernels[launch.stage], key[1])
             self.windows.append(_Window(costs[key], room))
 
 

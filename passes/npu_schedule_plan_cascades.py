@@ -2,7 +2,8 @@
 Plan which kernels run stripe by stripe: the quickest of all schedules that keep to `npu.sram_limit`.
 
 Assumes a target on the module, the limit on each region (`npu-schedule-limit-sram`; a region without one is left as it
-is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes.
+is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes, and
+what is left of the limit to be used for weights, as `npu-schedule-buffer-weights` does.
 Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.analysis.cascades`): `cascade`, the
 number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
 that its result then needs while it stays inside. Kernels that have a `cascade` already stay together as they are, with
@@ -52,9 +53,10 @@ def plan(function: FuncOp, held: Held, limit: int) -> None:
     """Write the quickest schedule of a region within a limit."""
     network = Network(function, held)
     pinned = any(isinstance(item.op, KernelOp) and item.op.cascade is not None for item in network.items)
-    if network.plain_peak <= limit and not pinned:
+    machine = machine_of(function)
+    if network.buffered_peak(machine) <= limit and not pinned:
         return
-    planner = Planner(network, machine_of(function), setup_of(function))
+    planner = Planner(network, machine, setup_of(function))
     try:
         segments = planner.quickest(limit)
     except PassFailedException as error:

@@ -18,6 +18,9 @@ from npuc.dialects.npu import LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, nhwc
 from npuc.hardware.accelerators import ACCELERATORS
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.npu_profile import profile
+from npuc.tools.pipeline import Target
 
 PLAN = (
     "npu-schedule-plan-cascades",
@@ -135,8 +138,10 @@ def test_b3_the_peak_stays_below_that_of_the_minimal_schedule() -> None:
 
 def test_b4_what_fits_as_it_stands_is_not_cascaded() -> None:
     module = parse(chain())
-    apply(limited(module, Network(region_of(module)).plain_peak), PLAN)
-    assert not [op for op in module.walk() if isinstance(op, CascadeOp)]
+    network = Network(region_of(module))
+    for limit in (network.plain_peak, network.buffered_peak(machine_of(module))):
+        apply(limited(module, limit), PLAN)
+        assert not [op for op in module.walk() if isinstance(op, CascadeOp)]
 
 
 def test_b5_size_never_takes_more_than_the_limit_of_the_target() -> None:
@@ -175,6 +180,19 @@ def test_b10_more_memory_never_makes_a_plan_slower() -> None:
         > cycles[-1]
         == sum(planner.cycles(segment) for segments in planner.segments for segment in segments if not segment.rows)
     )
+
+
+def test_b10_room_for_weights_is_not_spent_on_taller_stripes(models) -> None:
+    """
+    The network of the tour has a cascade that is bound by the weights of its second kernel. Between the limits below
+    there is room for taller stripes, or for those weights.
+    """
+    cycles: list[int] = []
+    for limit in range(32 * 1024, 47 * 1024, 2048):
+        target = Target("ethos-u55-128", limit=limit)
+        cycles.append(profile(compile_tflite(models["tour"].path.read_bytes(), target).data).cycles)
+    assert cycles == sorted(cycles, reverse=True)
+    assert cycles[-1] < 0.9 * cycles[0]
 
 
 def test_b11_a_single_kernel_has_no_cascade() -> None:
