@@ -45,8 +45,8 @@ STEPS = (
         "buffered",
         SIZE,
         frozenset({SPLIT, HOIST}),
-        "Weight buffering, where there is room below the limit: one buffer for conv_1, filled once for all stripes, one "
-        "for conv_2 and two for conv_3, which would read their weights from flash for each block. Kernels wait for "
+        "Weight buffering, where there is room below the limit: one buffer for conv_1, filled once for all stripes, "
+        "one for conv_2 and two for conv_3, which would read their weights from flash for each block. Kernels wait for "
         "their first transfer.",
     ),
     (
