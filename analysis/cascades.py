@@ -370,6 +370,7 @@ class Planner:
         self.buffers_help = not setup.spilling and setup.arena.bytes_per_cycle > setup.constants.bytes_per_cycle
         self._blocks: dict[tuple[int, int], accelerators.Block] = {}
         self._times: dict[tuple[int, int, int], _Time] = {}
+        self._weights: dict[int, int] = {}
         self._kernels: dict[tuple[int, int], Kernel] = {}
         self._shapes = [_shape(item, network) for item in network.items]
         self._walks: dict[tuple[int, int], _Walk] = {}
@@ -515,26 +516,34 @@ class Planner:
         if not segment.rows:
             return self._whole(segment.start, room)
         walk = self._walks[segment.stop, segment.rows]
-        while len(walk.cycles) <= segment.stop - segment.start:
-            self._lengthen(walk, segment.stop)
         length = segment.stop - segment.start
+        while len(walk.cycles) <= length:
+            self._lengthen(walk, segment.stop)
+        if room <= 0:
+            return walk.cycles[length]
+        while len(walk.residents) <= length:
+            self._add_resident(walk, segment.stop)
         return walk.cycles[length] - best_within(walk.residents[length], room).gain
 
     def _lengthen(self, walk: _Walk, stop: int) -> None:
         """Add the time of the item before those that have been asked for."""
-        number = stop - len(walk.cycles)
-        index = number - walk.lowest
-        in_place = buffered = 0
-        for rows, count in walk.launches[index].items():
-            time = self._launch(number, rows, walk.stripes[index])
-            in_place += count * time.in_place
-            buffered += count * time.buffered
-        walk.cycles.append(in_place + (walk.cycles[-1] if walk.cycles else 0))
+        times = self._times_of(walk, stop - len(walk.cycles))
+        walk.cycles.append(sum(n * time.in_place for n, time in times) + (walk.cycles[-1] if walk.cycles else 0))
+
+    def _add_resident(self, walk: _Walk, stop: int) -> None:
+        """Add the weights of the item before those that have been asked for to what may stay in buffers."""
+        number = stop - len(walk.residents)
         front = walk.residents[-1] if walk.residents else NOTHING
-        if buffered < in_place:
+        gain = sum(n * (time.in_place - time.buffered) for n, time in self._times_of(walk, number))
+        if gain > 0:
             size = self._weight_bytes(number)
-            front = extended(front, number, size, in_place - buffered - self._transfer(size))
+            front = extended(front, number, size, gain - self._transfer(size))
         walk.residents.append(front)
+
+    def _times_of(self, walk: _Walk, number: int) -> list[tuple[int, _Time]]:
+        """The launches of an item: how many, and the time of each."""
+        index = number - walk.lowest
+        return [(n, self._launch(number, rows, walk.stripes[index])) for rows, n in walk.launches[index].items()]
 
     def _whole(self, number: int, room: int) -> int:
         """Cycles of an item as it stands, where its weights may take so many bytes."""
@@ -581,9 +590,11 @@ class Planner:
         return dma_cycles(self.setup.constants, self.setup.arena, size)
 
     def _weight_bytes(self, number: int) -> int:
-        op = self.network.items[number].op
-        assert isinstance(op, KernelOp)
-        return weight_bytes(op, self.machine)
+        if number not in self._weights:
+            op = self.network.items[number].op
+            assert isinstance(op, KernelOp)
+            self._weights[number] = weight_bytes(op, self.machine)
+        return self._weights[number]
 
     def _pair_bytes(self, number: int, op: KernelOp) -> int:
         """Bytes of the smallest buffers that weights can pass through while they are used: two slices of a block."""
