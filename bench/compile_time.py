@@ -1,7 +1,8 @@
 """
 Whole-process compile time and memory of npu-compile beside vela's two cores.
 
-    python bench/compile_time.py --vela VELA [--models DIR] [--match TEXT] [--accelerator NAME] [--runs N]
+    python bench/compile_time.py --vela VELA [--models DIR] [--match TEXT] [--accelerator NAME]
+        [--optimise Size] [--runs N]
 
 The three run in turn, so that a machine whose speed drifts slows all of them; the table gives the median of each and
 the median of the ratios to vela's Python core (`--debug-force-legacy-core`), run by run. Peak memory is that of the
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--match", default="")
     parser.add_argument("--accelerator", default="ethos-u55-256")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--optimise", default="Performance", choices=("Performance", "Size"))
     args = parser.parse_args()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     print(
@@ -52,6 +54,7 @@ def main() -> None:
             if args.match not in path.name:
                 continue
             common = [str(path), "--accelerator-config", args.accelerator, "--output-dir", folder]
+            common += ["--optimise", args.optimise]
             commands = {
                 "ours": [sys.executable, "-m", "npuc.tools.npu_compile", *common],
                 "legacy": [args.vela, *common, "--debug-force-legacy-core"],
