@@ -22,10 +22,10 @@ def early_pieces(
     cycles by which it is late when the last of these launches is done.
 
     `windows` are launches behind which it may be issued, the latest first, each with its cycles in which nothing else
-    is transferred; `cycles` is what so many bytes take. A transfer that needs the time of several launches is cut in
-    pieces, one behind each, unless it must stay `whole`: a machine that can have but one transfer outstanding would
-    hold up everything behind a long one. What finds no time is issued behind the latest launch, so that it runs beside
-    that as far as it can. Without windows nothing is issued early.
+    is read from the memory of the constants; `cycles` is what so many bytes take. A transfer that needs the time of
+    several launches is cut in pieces, one behind each, unless it must stay `whole`: a machine that can have but one
+    transfer outstanding would hold up everything behind a long one. What finds no time is issued behind the latest
+    launch, so that it runs beside that as far as it can. Without windows nothing is issued early.
     """
     least = size if whole else min(size, max(SHORTEST, -(-size // MOST_PIECES)))
     found: dict[int, int] = {}

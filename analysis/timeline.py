@@ -6,7 +6,10 @@ costs of `npuc.hardware.cycles`. The model:
 
 - The command processor issues commands in order, in no time. A wait holds it until no more than so many transfers or
   kernels are outstanding; so does a full queue (two kernels, one transfer on U55, two on U65).
-- Kernels run one after the other, and so do transfers; the two run side by side. They do not slow each other down.
+- Kernels run one after the other, and so do transfers; the two run side by side. Where a kernel uses the port that a
+  transfer reads from, as one does that reads weights in place, the transfer gets what the kernel leaves: in a kernel
+  that uses the port for a share u of its time it advances by 1 - u cycles a cycle. What transfers write to the port of
+  the arena is little beside what that port can take, and is not counted.
 - A kernel takes `KernelCost.cycles`. With BLOCKDEP 0, or after a pause, it also takes its fill: nothing of it could be
   under way before. With a BLOCKDEP above 0 its fill is hidden behind the last blocks of the kernel before.
 - A transfer takes `dma_cycles`.
@@ -16,9 +19,11 @@ The figures rank schedules; they are no promise about silicon (docs/hardware.md 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import cast
 
 from npuc.analysis.accesses import Accesses, Span, accesses
@@ -35,7 +40,7 @@ from npuc.dialects.npu_cmd import (
     WeightedOp,
 )
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
+from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost, port_of
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Dims, Kernel, Kind, Operation
 
@@ -236,34 +241,102 @@ def _kernel(
 
 
 @dataclass
-class _Engine:
-    """Kernels or transfers: when the last one ends, and which are outstanding."""
+class _Kernels:
+    """Kernels, one after the other: when the last one ends, which are outstanding, and how busy they keep the ports."""
 
     capacity: int
     free: int = 0
     pending: list[int] = field(default_factory=list[int])
+    busy: list[tuple[int, int, tuple[float, float]]] = field(default_factory=list[tuple[int, int, tuple[float, float]]])
+    """Of each kernel: start, end, and the share of that time in which it uses each port."""
 
     def wait(self, now: int, pending: int) -> int:
         """The time from which at most `pending` are outstanding."""
         excess = len(self.pending) - pending
         return max(now, self.pending[excess - 1]) if excess > 0 else now
 
-    def push(self, end: int) -> None:
+    def push(self, start: int, end: int, ports: tuple[int, int]) -> None:
         self.free = end
         self.pending.append(end)
+        length = max(1, end - start)
+        self.busy.append((start, end, (min(1.0, ports[0] / length), min(1.0, ports[1] / length))))
 
     def retire(self, now: int) -> None:
         self.pending = [end for end in self.pending if end > now]
 
 
+@dataclass
+class _Transfer:
+    issued: int
+    cycles: int
+    """With the port to itself."""
+    port: int
+    start: int = 0
+    end: int = 0
+
+
+@dataclass
+class _Transfers:
+    """
+    Transfers, one after the other. When one ends depends on the kernels that run meanwhile, also on those that are
+    issued after it; whoever asks waits, and no kernel that starts later can change the answer.
+    """
+
+    capacity: int
+    kernels: _Kernels
+    all: list[_Transfer] = field(default_factory=list[_Transfer])
+    pending: list[_Transfer] = field(default_factory=list[_Transfer])
+
+    def _settle(self) -> None:
+        """Times of those that are outstanding, given the kernels so far."""
+        done = len(self.all) - len(self.pending)
+        free = self.all[done - 1].end if done else 0
+        for transfer in self.pending:
+            transfer.start = max(transfer.issued, free)
+            free = transfer.end = self._end(transfer)
+
+    def _end(self, transfer: _Transfer) -> int:
+        time, left = transfer.start, float(transfer.cycles)
+        first = bisect_right(self.kernels.busy, time, key=lambda kernel: kernel[1])
+        for start, end, shares in self.kernels.busy[first:]:
+            if time + left <= start:
+                break
+            left -= max(0, start - time)
+            time = max(time, start)
+            speed = 1 - shares[transfer.port]
+            if left <= speed * (end - time):
+                return time + ceil(left / speed) if left > 0 else time
+            left -= speed * (end - time)
+            time = end
+        return time + ceil(left)
+
+    def wait(self, now: int, pending: int) -> int:
+        """The time from which at most `pending` are outstanding."""
+        self._settle()
+        excess = len(self.pending) - pending
+        return max(now, self.pending[excess - 1].end) if excess > 0 else now
+
+    def push(self, now: int, cycles: int, port: int) -> _Transfer:
+        self.all.append(_Transfer(now, cycles, port))
+        self.pending.append(self.all[-1])
+        return self.all[-1]
+
+    def retire(self, now: int) -> None:
+        self._settle()
+        while self.pending and self.pending[0].end <= now:
+            self.pending.pop(0)
+
+
 def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Timeline:
     """Run the commands of `program` through the model."""
-    kernels, transfers = _Engine(machine.max_outstanding_kernels), _Engine(machine.max_outstanding_dmas)
+    kernels = _Kernels(machine.max_outstanding_kernels)
+    transfers = _Transfers(machine.max_outstanding_dmas, kernels)
     found = Timeline()
+    moved: list[tuple[int, _Transfer]] = []
     now = held = 0
     for index, op in enumerate(_commands(program)):
-        for engine in (kernels, transfers):
-            engine.retire(now)
+        kernels.retire(now)
+        transfers.retire(now)
         if isinstance(op, WaitOp):
             engine = transfers if op.kind.data == "dma" else kernels
             after = engine.wait(now, op.pending.data[0])
@@ -273,20 +346,26 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
         issued = engine.wait(now, engine.capacity - 1)
         held, now = held + issued - now, issued
         touched = accesses(op, machine)
-        start = max(now, engine.free)
-        cost: KernelCost | None = None
         if isinstance(op, DmaOp):
+            transfers.retire(now)
             source, target = touched.reads[0].space, touched.writes[0].space
+            port = port_of(setup.memory(AREAS[source]))
+            moved.append((len(found.events), transfers.push(now, transfer_cycles(op, setup), port)))
             size = op.size.data[0]
-            end = start + transfer_cycles(op, setup)
             read, written = {AREAS[source]: size}, {AREAS.get(target, "shram"): size}
+            event = Event(index, op, now, now, held, None, read, written, touched)
         else:
+            start = max(now, kernels.free)
             cost, read, written = _kernel(op, machine, setup)
             overlapped = op.blockdep is not None and op.blockdep.data[0] > 0 and start == kernels.free and start > 0
             end = start + cost.cycles + (0 if overlapped else cost.fill_cycles)
-        engine.push(end)
-        found.events.append(Event(index, op, start, end, held, cost, read, written, touched))
+            kernels.push(start, end, cost.port_cycles)
+            event = Event(index, op, start, end, held, cost, read, written, touched)
+        found.events.append(event)
         held = 0
+    transfers.wait(now, 0)
+    for number, transfer in moved:
+        found.events[number] = replace(found.events[number], start=transfer.start, end=transfer.end)
     return found
 
 

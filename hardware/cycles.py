@@ -417,6 +417,16 @@ def kernel_cost(
     )
 
 
+def port_of(memory: Memory) -> int:
+    """The number of the AXI port that a memory hangs on, an index of `KernelCost.port_cycles`."""
+    return _transfer(memory).port
+
+
+def idle_cycles(cost: KernelCost, memory: Memory) -> int:
+    """Cycles of a launch in which the port of a memory has nothing to do."""
+    return max(0, cost.cycles - cost.port_cycles[port_of(memory)])
+
+
 def cycles_with_weights_in(cost: KernelCost, before: Memory, after: Memory) -> int:
     """Cycles of a launch whose cost is known for weights in one memory, if they came from another one instead."""
     if cost.cycles == cost.compute_cycles:

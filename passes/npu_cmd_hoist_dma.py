@@ -7,10 +7,11 @@ it, so that the two can really run side by side. It makes no buffers and moves n
 get a `free` of their own, for the same reason.
 
 Decides behind which launch. Each transfer, in the order in which kernels need them, takes the time of the latest
-kernels before its own that no other transfer has taken, and for which its buffer finds room beside all that is alive
-there. A transfer that needs the time of several kernels is cut in pieces, one behind each launch, since a machine that
-can have but one transfer outstanding would hold up everything behind a long one. What finds no time is issued behind
-the launch right before the one that needs it; where not even that has room for its buffer, it stays where it was.
+kernels before its own that no other transfer has taken, in which the port of the constants has nothing to do, and for
+which its buffer finds room beside all that is alive there. A transfer that needs the time of several kernels is cut in
+pieces, one behind each launch, since a machine that can have but one transfer outstanding would hold up everything
+behind a long one. What finds no time is issued behind the launch right before the one that needs it; where not even
+that has room for its buffer, it stays where it was.
 
 Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
 arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
@@ -38,6 +39,7 @@ from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
 
 TABLE_BYTES = LUT_BANKS * 1024
@@ -132,9 +134,9 @@ class _Hoist:
         jobs = self._jobs(ops)
         if not any(job.alloc for job in jobs):
             return
-        cycles = [launch_cost(op, self.machine, self.setup).cycles for op in self.launches]
+        costs = [launch_cost(op, self.machine, self.setup) for op in self.launches]
         self._add_tables(ops)
-        self._share_out(jobs, cycles)
+        self._share_out(jobs, [idle_cycles(cost, self.setup.constants) for cost in costs])
 
     def _jobs(self, ops: list[Operation]) -> list[_Job]:
         """All transfers in the order in which kernels need them."""
@@ -186,7 +188,7 @@ class _Hoist:
         return after
 
     def _share_out(self, jobs: list[_Job], left: list[int]) -> None:
-        """Give transfers the time of kernels, `left` cycles of each; those that stay take theirs first."""
+        """Give transfers the time that kernels leave on the port; those that stay take theirs first."""
         for job in jobs:
             need = job.cycles if job.alloc is None else 0
             for window in range(max(0, job.after - 1), min(job.deadline, len(left))):

@@ -51,7 +51,7 @@ from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, sc
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
+from npuc.hardware.cycles import KernelCost, Places, dma_cycles, idle_cycles, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, largest_block
 
@@ -92,7 +92,7 @@ class NpuScheduleBufferWeightsPass(ModulePass):
 
 @dataclass
 class _Window:
-    """One launch: its cycles in which no transfer runs, and the bytes that are free meanwhile."""
+    """One launch: its cycles in which the port of the constants is idle, and the bytes that are free meanwhile."""
 
     idle: int
     room: int
@@ -155,23 +155,26 @@ class _Planner:
                 self._take(op, self._best(op, room), room)
             else:
                 rows = nhwc(op.result)[0]
-                self.windows.append(_Window(self._plain(op, rows), room))
+                self.windows.append(_Window(self._idle(self._plain(op, rows)), room))
             if self.machine.reserved_end_banks:
                 self._bring_table(op, len(self.windows) - 1)
 
     # -- time
 
-    def _plain(self, op: KernelOp | CopyOp, rows: int) -> int:
-        """Cycles of a launch of `rows` rows and all channels."""
+    def _idle(self, cost: KernelCost) -> int:
+        return idle_cycles(cost, self.setup.constants)
+
+    def _plain(self, op: KernelOp | CopyOp, rows: int) -> KernelCost:
+        """What a launch of `rows` rows and all channels takes."""
         if isinstance(op, CopyOp):
             kernel = copy_kernel(op)
             block = op.block.data if op.block is not None else largest_block(self.machine, kernel)
-            return kernel_cost(self.machine, self.setup, kernel, block, places_of(op)).cycles
+            return kernel_cost(self.machine, self.setup, kernel, block, places_of(op))
         if isinstance(op, ConvKernelOp):
             area = self.area if op.buffers is not None else "constants"
-            return self._cost(self._launch(op, rows), nhwc(op.result)[2], self.sizes[op], area).cycles
+            return self._cost(self._launch(op, rows), nhwc(op.result)[2], self.sizes[op], area)
         kernel = stripe_kernel(op, rows)
-        return kernel_cost(self.machine, self.setup, kernel, block_of(op, self.machine), places_of(op)).cycles
+        return kernel_cost(self.machine, self.setup, kernel, block_of(op, self.machine), places_of(op))
 
     def _launch(self, op: ConvKernelOp, rows: int) -> _Launch:
         """A launch of `rows` rows and all channels."""
@@ -239,7 +242,7 @@ class _Planner:
             self._cost(launch, end - start, size, "constants")
             for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
         ]
-        windows = tuple((cost.cycles, 0) for cost in costs)
+        windows = tuple((self._idle(cost), 0) for cost in costs)
         return _Choice(cuts, 0, (), sum(cost.cycles for cost in costs), windows)
 
     def _through(self, op: ConvKernelOp, cuts: tuple[int, ...], sizes: Sequence[int], count: int) -> _Choice:
@@ -268,7 +271,7 @@ class _Planner:
                 begin = max(start, ready) if count > 1 else end
                 ready = begin + transfers[index + 1]
                 busy = min(cost.cycles, transfers[index + 1]) if count > 1 else 0
-            windows.append((cost.cycles - busy, buffers[index % count] if last else sum(buffers)))
+            windows.append((max(0, self._idle(cost) - busy), buffers[index % count] if last else sum(buffers)))
         return _Choice(cuts, count, buffers, end, tuple(windows), sizes[0])
 
     def _best(self, op: ConvKernelOp, room: int) -> _Choice:
@@ -360,7 +363,7 @@ class _Planner:
         for launch in cascade.unrolled().launches:
             key = launch.stage, launch.stop - launch.start
             if key not in costs:
-                costs[key] = self._plain(kernels[launch.stage], key[1])
+                costs[key] = self._idle(self._plain(kernels[launch.stage], key[1]))
             self.windows.append(_Window(costs[key], room))
 
 

@@ -55,6 +55,33 @@ def test_one_outstanding_transfer_on_u55() -> None:
     assert kernel.start == first.end, "the command processor stands until the second transfer has been issued"
 
 
+CONV = """
+npu_cmd.conv ifm %x <16x16x16xi8, nhwc> ofm %y <16x16x16xi8, nhwc> weights {where} <160, 1024> scales {where} <0, 160>
+  window <1x1> scale <per_channel, double_round> activation <-128, 127> block <2x2x16>
+  shram <ib_end 6, ab_start 14, acc 32> blockdep <0>
+  : !npu.buffer<4096, arena>, !npu.buffer<4096, arena>, !npu.buffer<4096, {space}>, !npu.buffer<4096, {space}>
+"""
+
+
+def test_a_transfer_gets_what_a_kernel_leaves_of_the_port() -> None:
+    """With 2x2 blocks the kernel reads its weights 64 times: from flash that is all that the port can do."""
+    alone = run(DMA).cycles
+    in_place = CONV.replace("{where}", "%c").replace("{space}", "read_only")
+    buffered = CONV.replace("{where}", "%d").replace("{space}", "arena")
+    more = "%d = npu_cmd.alloc address <12288> : !npu.buffer<4096, arena>\n"
+    kernel, transfer = run(more, in_place, DMA).events
+    assert kernel.cost is not None
+    share = kernel.cost.port_cycles[1] / (kernel.end - kernel.start)
+    assert share > 0.9
+    assert transfer.end - transfer.start == pytest.approx(alone + (kernel.end - kernel.start) * share, abs=2)
+    # A kernel that is issued after the transfer slows it as well.
+    transfer, kernel = run(more, DMA, in_place).events
+    assert transfer.start == kernel.start == 0
+    assert transfer.end == pytest.approx(alone + (kernel.end - kernel.start) * share, abs=2)
+    kernel, transfer = run(more, buffered, DMA).events
+    assert transfer.end - transfer.start == alone
+
+
 def test_blockdep_hides_the_fill() -> None:
     waiting, overlapping = run(pool(0), pool(0)), run(pool(0), pool(3))
     cost = waiting.events[1].cost
