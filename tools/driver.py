@@ -47,7 +47,7 @@ from xdsl.dialects.builtin import (
     StringAttr,
     UnknownLoc,
 )
-from xdsl.ir import Attribute, Data, Operation
+from xdsl.ir import Attribute, Data, Operation, Region, SSAValue
 from xdsl.parser import Parser
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
@@ -320,17 +320,69 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _at(op: Operation, file: str | None, message: str) -> str:
+    """A message about an operation, behind its place and name."""
+    where = describe_location(op.location, file)
+    return f"{where}{': ' if where else ''}'{op.name}': {message}"
+
+
 def verify(module: ModuleOp, file: str | None = None) -> None:
     """Verifies the module; raises UserError that names the first operation at fault."""
+    _refuse_undefined(module, file)  # first, for what verifies an operation follows its operands
     # Not `module.verify()`, because that prints the whole module into the exception, weights and all. Errors that
     # need the enclosing operations are found when these are verified, each without its regions.
     for op in module.walk():
         try:
             op.verify(verify_nested_ops=False)
         except VerifyException as error:
-            where = describe_location(op.location, file)
             message = _one_line(str(error)).removeprefix("Operation does not verify: ")
-            raise UserError(f"{where}{': ' if where else ''}'{op.name}': {message}") from None
+            raise UserError(_at(op, file, message)) from None
+
+
+def _refuse_undefined(module: ModuleOp, file: str | None) -> None:
+    """
+    Refuses operands that stand later than their use, or in a region that does not enclose it; xDSL asks neither.
+
+    Of values from other blocks of the same region it is not asked whether control flow comes by them first.
+    """
+    defined: set[SSAValue] = set()
+
+    def visit(region: Region) -> None:
+        blocks = list(region.blocks)
+        defined.update(argument for block in blocks for argument in block.args)
+        if len(blocks) > 1:
+            defined.update(result for block in blocks for op in block.ops for result in op.results)
+        for block in blocks:
+            if len(blocks) > 1:
+                defined.difference_update(result for op in block.ops for result in op.results)
+            for op in block.ops:
+                for index, value in enumerate(op.operands):
+                    if value not in defined:
+                        raise UserError(_undefined(op, index, file))
+                for nested in op.regions:
+                    visit(nested)
+                defined.update(op.results)
+        for block in blocks:
+            defined.difference_update(block.args)
+            for op in block.ops:
+                defined.difference_update(op.results)
+
+    for region in module.regions:
+        visit(region)
+
+
+def _undefined(op: Operation, index: int, file: str | None) -> str:
+    """Why an operand of `op` has no value there."""
+    value = op.operands[index]
+    owner = value.owner
+    name = f" %{value.name_hint}" if value.name_hint else ""
+    source = f"'{owner.name}'" if isinstance(owner, Operation) else "a block"
+    block = owner.parent if isinstance(owner, Operation) else owner
+    around = op.parent
+    while around is not None and around is not block:
+        around = around.parent_block()
+    why = "does not enclose it" if around is None else "gives it later"
+    return _at(op, file, f"operand {index}{name} is used where it is not defined: {source} {why}")
 
 
 # Pipelines

@@ -31,6 +31,19 @@ def test_one_line_that_says_where(text: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_a_value_does_not_leave_its_region() -> None:
+    """The parser would not take such a text, but a pass can make it."""
+    text = """
+        func.func @f() { %a = tfl.pseudo_tensor : () -> tensor<4xi8> return }
+        func.func @g() -> tensor<4xi8> { %a = tfl.pseudo_tensor : () -> tensor<4xi8> return %a : tensor<4xi8> }"""
+    module = load_module(make_context(), text.encode(), "text")
+    verify(module, "text")
+    made, used = (next(op for op in module.walk() if op.name == "tfl.pseudo_tensor"), list(module.walk())[-1])
+    used.operands[0] = made.results[0]
+    with pytest.raises(UserError, match=r"^text:3:\d+: 'func.return': operand 0 %a .*: 'tfl.pseudo_tensor' does"):
+        verify(module, "text")
+
+
 def test_names_in_any_script() -> None:
     text = 'func.func @f() { %0 = tfl.pseudo_tensor : () -> tensor<4xi8> loc("größe_畳み込み") return }'
     module = load_module(make_context(), text.encode(), "text")
