@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
@@ -59,6 +59,7 @@ from xdsl.traits import ConstantLike, IsTerminator, Pure, SingleBlockImplicitTer
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.constants import as_numpy
 from npuc.dialects.npu import (
     ActivationAttr,
     BlockAttr,
@@ -74,6 +75,9 @@ from npuc.dialects.npu import (
     within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BRICK = 16
 """Channels of a brick."""
@@ -196,7 +200,17 @@ class ScalesOp(IRDLOperation):
             result_types=[ScalesType(prod(bias.get_shape()))],
         )
 
+    @property
+    def values(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Bias, multiplier (the 32 bits taken as unsigned) and shift of each channel."""
+        import numpy as np
+
+        bias, multiplier, shift = map(as_numpy, (self.bias, self.multiplier, self.shift))
+        return bias, multiplier.astype(np.int64) & 0xFFFFFFFF, shift
+
     def verify_(self) -> None:
+        from npuc.hardware.weights import scales_problem
+
         for name, attr, bits in (
             ("bias", self.bias, 64),
             ("multiplier", self.multiplier, 32),
@@ -205,6 +219,9 @@ class ScalesOp(IRDLOperation):
             type_ = attr.type
             if type_.get_shape() != (self.result.type.channels.data,) or str(type_.get_element_type()) != f"i{bits}":
                 raise VerifyException(f"{name} must be tensor<{self.result.type.channels.data}xi{bits}>, got {type_}")
+        problem = scales_problem(*self.values)
+        if problem is not None:
+            raise VerifyException(problem)
 
 
 @irdl_op_definition
