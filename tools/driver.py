@@ -19,12 +19,12 @@ import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args, get_type_hints
 
 from xdsl.context import Context
 from xdsl.dialects import get_all_dialects
@@ -52,8 +52,9 @@ from xdsl.parser import Parser
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
 from xdsl.transforms import get_all_passes
-from xdsl.utils.arg_spec import parse_pipeline
+from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException, VerifyException
+from xdsl.utils.hints import isa, type_repr
 from xdsl.utils.lexer import Span
 from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
@@ -431,15 +432,39 @@ def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[Module
                 close = difflib.get_close_matches(spec.name, available, 1)
                 hint = f", did you mean {close[0]}?" if close else ""
                 raise UserError(f"{where}: unknown pass {spec.name}{hint}")
+            pass_ = available[spec.name]()
+            problem = _option_problem(pass_, spec)
+            if problem is not None:
+                raise UserError(f"{where}: {spec.name}: {problem}")
             try:
-                passes.append(available[spec.name]().from_pass_spec(spec))
-            except ValueError as error:
+                passes.append(pass_.from_pass_spec(spec))
+            except ValueError as error:  # one is missing, or a value that the pass itself refuses
                 raise UserError(f"{where}: {spec.name}: {_one_line(str(error))}") from None
     except ArgSpecParseError as error:
         # "... specification:", "pass-pipeline:1:7", the text, the carets, the message
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(f"{lines[1].replace('pass-pipeline', 'pipeline')}: {lines[-1].strip()}") from None
     return tuple(passes)
+
+
+def _option_problem(pass_: type[ModulePass], spec: ArgSpec) -> str | None:
+    """Which option a pass does not have, or not with such a value; xDSL's own message does not say which."""
+    types = get_type_hints(pass_)
+    names = [field.name for field in fields(pass_) if field.init]
+    for name, values in spec.normalize_parameter_names().parameters.items():
+        shown = name.replace("_", "-")
+        if name not in names:
+            has = f"it has {', '.join(other.replace('_', '-') for other in names)}" if names else "it has none"
+            return f"no option {shown}: {has}"
+        wanted = types[name]
+        if not values and type(None) in get_args(wanted):
+            continue
+        # To Python a bool is an int.
+        flag = any(isinstance(value, bool) for value in values) and "bool" not in type_repr(wanted)
+        if flag or not (isa(values, wanted) or (len(values) == 1 and isa(values[0], wanted))):
+            text = str(ArgSpec("", {shown: values})).removeprefix("{").removesuffix("}")
+            return f"option {text}: the value must be of type {type_repr(wanted).removeprefix('typing.')}"
+    return None
 
 
 def pipeline_text(passes: Sequence[ModulePass]) -> str:
