@@ -30,7 +30,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.machine import copy_kernel, places_of, stripe_kernel
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -357,12 +357,10 @@ class Planner:
         found: dict[int, tuple[int, int]] = {}
         for cascade, numbers in members.items():
             if numbers[-1] - numbers[0] + 1 != len(numbers):
-                raise PassFailedException(f"{self._name(numbers[0])}: the kernels of cascade {cascade} do not follow")
+                first = self.network.items[numbers[0]].op
+                raise OperationError(first, f"the kernels of cascade {cascade} do not follow")
             found |= dict.fromkeys(numbers, (numbers[0], numbers[-1]))
         return found
-
-    def _name(self, number: int) -> str:
-        return describe(self.network.items[number].op)
 
     def _may_be_cut(self, number: int) -> bool:
         """Whether an item can be part of a cascade. A stripe of all its rows says that it shall not."""
@@ -512,7 +510,7 @@ class Planner:
                 block = self._block(number, op, stripe)
                 cost = kernel_cost(self.machine, self.setup, self._kernel(number, op, rows), block, places_of(op))
             except ValueError as error:
-                raise PassFailedException(f"{describe(op)}: {error}") from error
+                raise OperationError(op, str(error)) from error
             cycles = cost.cycles + cost.fill_cycles
             if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
                 cycles += dma_cycles(self.setup.constants, None, size)

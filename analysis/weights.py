@@ -17,6 +17,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.launch import machine_kernel, part_kernel
+from npuc.dialects.locations import concerning
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, element_of, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.shram import largest_block
@@ -54,7 +55,8 @@ def volume_of(op: ConvKernelOp) -> NDArray:
     import numpy as np
 
     zero_point = op.weight_zero_point.data[0] if op.weight_zero_point is not None else 0
-    return constant_of(op.weights, "weights").astype(np.int16) - zero_point
+    with concerning(op):
+        return constant_of(op.weights, "weights").astype(np.int16) - zero_point
 
 
 def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrder:

@@ -17,9 +17,9 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
 from npuc.lowering.npu_regions import erase_unused, own_results
@@ -39,12 +39,13 @@ class ConvertTflToNpuSchedulePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in regions_of(op):
             for inner in list(function.body.block.ops):
-                _lower(inner)
+                with concerning(inner):
+                    _lower(inner)
             drop_quantisation(function)
             erase_unused(function)
             left = [i for i in function.body.block.ops if i.dialect_name() not in ("npu_schedule", "func")]
             if left:
-                raise PassFailedException(f"the NPU has no kernel for {left[0].name}")
+                raise OperationError(left[0], "the NPU has no kernel for it")
             own_results(function)
 
 

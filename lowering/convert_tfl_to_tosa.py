@@ -23,9 +23,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
 from npuc.dialects.quant import StorageCastOp
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
@@ -100,14 +100,14 @@ def _convert(block: Block, in_region: bool) -> None:
         conversion = CONVERSIONS.get(type(op))
         if conversion is None or goes_directly(op):
             if in_region and isinstance(op, tfl.TflOp) and not goes_directly(op) and not _is_source(op):
-                raise PassFailedException(f"{op.name} is in an NPU region, but nothing converts it")
+                raise OperationError(op, "it is in an NPU region, but nothing converts it")
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         try:
             results = conversion(build, op)
         except CannotConvert as error:
             if in_region:
-                raise PassFailedException(f"{op.name} is in an NPU region, but cannot be converted: {error}") from error
+                raise OperationError(op, f"it is in an NPU region, but cannot be converted: {error}") from error
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         for result, plain in zip(op.results, results, strict=True):

@@ -15,10 +15,9 @@ from itertools import pairwise
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of, stripe_kernel
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
 from npuc.hardware.accelerators import Accelerator, Block
@@ -42,7 +41,7 @@ class NpuScheduleSelectBlocksPass(ModulePass):
             try:
                 kernel.block = BlockAttr(_best(kernel, machine, setup))
             except ValueError as error:
-                raise PassFailedException(f"{describe(kernel)}: {error}") from error
+                raise OperationError(kernel, str(error)) from error
 
 
 def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Block:

@@ -23,11 +23,10 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of
 from npuc.analysis.storage import BRICK, storage_bytes, tensor_type
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import NHCWB16
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -189,7 +188,7 @@ class _Choice:
                 block = block or best_block(self.machine, self.setup, kernel, places_of(op))
                 kernel_cost(self.machine, self.setup, kernel, block, places_of(op))
             except ValueError as error:
-                raise PassFailedException(f"{describe(op)}: {error}") from error
+                raise OperationError(op, str(error)) from error
             self.kernels[op] = (kernel, block)
         kernel, block = self.kernels[op]
         cost = kernel_cost(self.machine, self.setup, self._formatted(op, kernel), block, places_of(op))

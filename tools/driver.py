@@ -59,6 +59,7 @@ from xdsl.utils.lexer import Span
 from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
 from npuc.dialects import all_dialects
+from npuc.dialects.locations import OperationError
 from npuc.registry import all_passes
 
 ELIDED = "__elided__"
@@ -232,7 +233,7 @@ def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
     try:
         ConvertTflToNpuCmdPass().apply(ctx, module)
     except DiagnosticException as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(format_error(error, name)) from None
 
 
 def read_file(path: str | None) -> bytes:
@@ -308,28 +309,35 @@ def describe_location(location: LocationAttr, file: str | None = None) -> str:
     return ": ".join(part for part in parts if part)
 
 
-def format_error(error: BaseException, file: str | None = None) -> str:
-    """One line for an error of parsing, verifying or transforming; `file` is used where the error has no place."""
+def format_error(error: BaseException, file: str | None = None, doing: str = "") -> str:
+    """
+    One line for an error of parsing, verifying or transforming, which begins with where: the place and name of an
+    operation as far as the error knows one, else `file`. `doing` is what was being done, behind the place.
+    """
     if isinstance(error, ParseError):
         where = error.span.get_location()
         return f"{where.file}:{where.line}:{where.col}: {_one_line(error.msg)}"
-    prefix = f"{file}: " if file else ""
-    return f"{prefix}{_one_line(str(error))}"
+    if isinstance(error, OperationError):
+        parts = [describe_location(error.op.location, file), doing, f"'{error.op.name}'", _one_line(error.reason)]
+    else:
+        parts = [file, doing, _one_line(str(error))]
+    return ": ".join(part for part in parts if part)
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _at(op: Operation, file: str | None, message: str) -> str:
-    """A message about an operation, behind its place and name."""
-    where = describe_location(op.location, file)
-    return f"{where}{': ' if where else ''}'{op.name}': {message}"
-
-
 def verify(module: ModuleOp, file: str | None = None) -> None:
     """Verifies the module; raises UserError that names the first operation at fault."""
-    _refuse_undefined(module, file)  # first, for what verifies an operation follows its operands
+    try:
+        _verify(module)
+    except OperationError as error:
+        raise UserError(format_error(error, file)) from None
+
+
+def _verify(module: ModuleOp) -> None:
+    _refuse_undefined(module)  # first, for what verifies an operation follows its operands
     # Not `module.verify()`, because that prints the whole module into the exception, weights and all. Errors that
     # need the enclosing operations are found when these are verified, each without its regions.
     for op in module.walk():
@@ -337,10 +345,10 @@ def verify(module: ModuleOp, file: str | None = None) -> None:
             op.verify(verify_nested_ops=False)
         except VerifyException as error:
             message = _one_line(str(error)).removeprefix("Operation does not verify: ")
-            raise UserError(_at(op, file, message)) from None
+            raise OperationError(op, message) from None
 
 
-def _refuse_undefined(module: ModuleOp, file: str | None) -> None:
+def _refuse_undefined(module: ModuleOp) -> None:
     """
     Refuses operands that stand later than their use, or in a region that does not enclose it; xDSL asks neither.
 
@@ -359,7 +367,7 @@ def _refuse_undefined(module: ModuleOp, file: str | None) -> None:
             for op in block.ops:
                 for index, value in enumerate(op.operands):
                     if value not in defined:
-                        raise UserError(_undefined(op, index, file))
+                        raise OperationError(op, _undefined(op, index))
                 for nested in op.regions:
                     visit(nested)
                 defined.update(op.results)
@@ -372,7 +380,7 @@ def _refuse_undefined(module: ModuleOp, file: str | None) -> None:
         visit(region)
 
 
-def _undefined(op: Operation, index: int, file: str | None) -> str:
+def _undefined(op: Operation, index: int) -> str:
     """Why an operand of `op` has no value there."""
     value = op.operands[index]
     owner = value.owner
@@ -383,7 +391,7 @@ def _undefined(op: Operation, index: int, file: str | None) -> str:
     while around is not None and around is not block:
         around = around.parent_block()
     why = "does not enclose it" if around is None else "gives it later"
-    return _at(op, file, f"operand {index}{name} is used where it is not defined: {source} {why}")
+    return f"operand {index}{name} is used where it is not defined: {source} {why}"
 
 
 # Pipelines
@@ -507,15 +515,16 @@ def run_passes(
         except ShrinkException:
             raise
         except DiagnosticException as error:
-            raise PassFailure(index, f"{pass_.name}: {format_error(error, file)}", "") from error
+            raise PassFailure(index, format_error(error, file, pass_.name), "") from error
         except Exception as error:  # a fault of ours: one line for the user, the traceback into the reproducer
-            message = f"{pass_.name}: internal error: {type(error).__name__}: {_one_line(str(error))}"
-            raise PassFailure(index, message, traceback.format_exc()) from error
+            doing = f"{pass_.name}: internal error: {type(error).__name__}"
+            raise PassFailure(index, format_error(error, file, doing), traceback.format_exc()) from error
         if verify_each:
             try:
-                verify(module, file)
-            except UserError as error:
-                raise PassFailure(index, f"the module does not verify after {pass_.name}: {error}", "") from error
+                _verify(module)
+            except OperationError as error:
+                doing = f"the module does not verify after {pass_.name}"
+                raise PassFailure(index, format_error(error, file, doing), "") from error
         if after is not None:
             after(index, pass_, module)
 

@@ -16,6 +16,7 @@ from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import buffer_sizes, constant_of
 from npuc.dialects import npu_cmd
 from npuc.dialects.launch import copy_as_pool, copy_kernel, is_scalar, machine_kernel, padding, part_kernel
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import (
     Activation,
     ActivationAttr,
@@ -95,16 +96,20 @@ class RegionLowering:
             self.maps.buffers[argument] = self.builder.input(index, storage_bytes(tensor_type(argument)))
         last = block.last_op
         if not isinstance(last, ReturnOp):
-            raise VerifyException("an NPU region ends in func.return")
+            raise OperationError(self.function, "an NPU region ends in func.return")
         for index, value in enumerate(last.operands):
-            self._output(index, value)
+            with concerning(last):
+                self._output(index, value)
         kernels = [op for op in self.function.body.walk() if isinstance(op, KernelOp)]
-        self.blocks = {op: self._block(machine_kernel(op), op.block) for op in kernels}
+        for op in kernels:
+            with concerning(op):
+                self.blocks[op] = self._block(machine_kernel(op), op.block)
         self.slices = encode_weights(
             [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine
         )
         for op in block.ops:
-            self._lower(op)
+            with concerning(op):
+                self._lower(op)
         return self.builder.finish(self.function.sym_name.data, dict(self.function.attributes))
 
     def _output(self, index: int, value: SSAValue) -> None:
@@ -135,7 +140,7 @@ class RegionLowering:
         elif isinstance(op, CascadeOp):
             self._cascade(op)
         elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
-            raise VerifyException(f"{op.name} is not of npu_schedule: lower it first")
+            raise OperationError(op, "it is not of npu_schedule: lower it first")
 
     def _prepare(self, inputs: Sequence[SSAValue], result: SSAValue) -> None:
         """Buffers for what a kernel reads and writes."""

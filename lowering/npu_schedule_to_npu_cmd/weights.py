@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from xdsl.utils.exceptions import VerifyException
-
 from npuc.analysis.weights import cuts_of, order_of, volume_of
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import ConvKernelOp, ScalesOp
 from npuc.hardware.accelerators import Accelerator, Block
 
@@ -44,7 +43,7 @@ def encode_weights(
     for op, _ in kernels:
         scales = op.scales.owner
         if not isinstance(scales, ScalesOp):
-            raise VerifyException("scales must be an npu_schedule.scales")
+            raise OperationError(op, "scales must be an npu_schedule.scales")
         bias, multiplier, shift = scales.values
         slices: list[WeightSlice] = []
         for start, end in pairwise(cuts_of(op)):
