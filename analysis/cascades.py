@@ -28,7 +28,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.analysis.machine import copy_kernel, places_of, stripe_kernel
+from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp
@@ -494,7 +494,7 @@ class Planner:
         if isinstance(op, KernelOp):
             height = nhwc(op.result)[0]
             return self._launch(number, height, height)
-        kernel = copy_kernel(op)
+        kernel = op.launch()
         places = places_of(op)
         block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)

@@ -16,7 +16,6 @@ from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import as_numpy
-from npuc.dialects.launch import machine_kernel, part_kernel
 from npuc.dialects.locations import concerning
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, element_of, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
@@ -47,7 +46,7 @@ def cuts_of(op: ConvKernelOp) -> tuple[int, ...]:
 
 def block_of(op: KernelOp, machine: Accelerator) -> Block:
     """The OFM block of a kernel: the chosen one, or the largest legal one where no pass has chosen."""
-    return op.block.data if op.block is not None else largest_block(machine, machine_kernel(op))
+    return op.block.data if op.block is not None else largest_block(machine, op.launch())
 
 
 def volume_of(op: ConvKernelOp) -> NDArray:
@@ -66,7 +65,7 @@ def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrde
     window = op.sliding
     return WeightOrder(
         kind="depthwise" if isinstance(op, DepthwiseConv2DOp) else "conv",
-        part_kernel=part_kernel(op),
+        part_kernel=op.part_kernel,
         ifm_bits=element_of(op.ifm).bits,
         dilation=(window.dilation_y, window.dilation_x),
         block_depth=block.depth,

@@ -33,7 +33,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
-from npuc.analysis.machine import copy_kernel, machine_of, places_of, setup_of, stripe_kernel, weight_space_of
+from npuc.analysis.machine import machine_of, places_of, setup_of, stripe_kernel, weight_space_of
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
 from npuc.dialects.npu import LIMIT_ATTR, IntsAttr, target_of
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
@@ -147,7 +147,7 @@ class _Planner:
     def _plain(self, op: KernelOp | CopyOp) -> int:
         """Cycles of a kernel as it stands, in stripes if it has some."""
         if isinstance(op, CopyOp):
-            kernel = copy_kernel(op)
+            kernel = op.launch()
             block = op.block.data if op.block is not None else largest_block(self.machine, kernel)
             return kernel_cost(self.machine, self.setup, kernel, block, places_of(op)).cycles
         height = nhwc(op.result)[0]
