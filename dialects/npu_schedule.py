@@ -88,6 +88,9 @@ BRICK = 16
 REGISTER = (-(1 << 15), (1 << 16) - 1)
 """What registers of 16 bits hold, signed or not."""
 
+MAX_EXTENT = 1 << 16
+"""Rows of a feature map that registers hold; cascades are unrolled row by row, with or without a target."""
+
 POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 UNARY_KINDS = ("lrelu", "abs", "clz")
 BINARY_KINDS = ("add", "sub", "mul", "min", "max", "shr", "shl")
@@ -361,6 +364,7 @@ class KernelOp(ClauseOp):
         for zero_point in self.zero_points.data:
             within("zero point", zero_point, *REGISTER)
         ofm_h = nhwc(self.result)[0]
+        within("OFM height", ofm_h, 1, MAX_EXTENT)
         for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
             if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
                 raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")

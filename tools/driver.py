@@ -17,7 +17,7 @@ import sys
 import tempfile
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib.util import module_from_spec, spec_from_file_location
@@ -340,12 +340,21 @@ def _verify(module: ModuleOp) -> None:
     _refuse_undefined(module)  # first, for what verifies an operation follows its operands
     # Not `module.verify()`, because that prints the whole module into the exception, weights and all. Errors that
     # need the enclosing operations are found when these are verified, each without its regions.
-    for op in module.walk():
+    for op in _inner_first(module):
         try:
             op.verify(verify_nested_ops=False)
         except VerifyException as error:
             message = _one_line(str(error)).removeprefix("Operation does not verify: ")
             raise OperationError(op, message) from None
+
+
+def _inner_first(op: Operation) -> Iterator[Operation]:
+    """Each operation after those in its regions, which it may rely on when it is verified."""
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.ops:
+                yield from _inner_first(inner)
+    yield op
 
 
 def _refuse_undefined(module: ModuleOp) -> None:

@@ -147,3 +147,25 @@ func.func @f() {
                             shift = dense<63> : tensor<2xi8>} : !npu_schedule.scales<2>
   func.return
 }
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>) {
+  // What a cascade holds is verified before it: launches of no rows would never come to an end.
+  // CHECK: 'npu_schedule.elementwise': stripe is one number of rows from 1 to 8
+  %c = npu_schedule.cascade -> tensor<1x8x8x16xi8> {
+    %a = npu_schedule.elementwise abs %x zero_points <0, 0> activation <-128, 127> stripe <0>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    npu_schedule.yield %a : tensor<1x8x8x16xi8>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x65537x1x1xi8>) {
+  // CHECK: 'npu_schedule.elementwise': OFM height 65537 is not from 1 to 65536
+  %a = npu_schedule.elementwise abs %x zero_points <0, 0> activation <-128, 127>
+       : (tensor<1x65537x1x1xi8>) -> tensor<1x65537x1x1xi8>
+  func.return
+}
