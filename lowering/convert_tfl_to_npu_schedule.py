@@ -2,7 +2,7 @@
 `convert-tfl-to-npu-schedule`: NPU kernels for the operators that TOSA would shatter, and the end of quantised types.
 
 Assumes: NPU regions from which `convert-tosa-to-npu-schedule` has taken everything else; operands as the partition's
-legality predicate allows them.
+legality predicate allows them; others are an error in its words.
 Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR and of LOGISTIC and TANH on 16 bits, each
 exact to LiteRT's reference kernel.
 Leaves: regions wholly in `npu_schedule`. Arguments and results have their storage types; the host's `npu.invoke` keeps
@@ -18,10 +18,12 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
+from npuc.lowering.convert_tfl_to_tosa import goes_directly
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
@@ -50,6 +52,10 @@ class ConvertTflToNpuSchedulePass(ModulePass):
 
 
 def _lower(op: Operation) -> None:
+    if goes_directly(op):
+        reason = cpu_reason(op)
+        if reason is not None:
+            raise OperationError(op, reason)
     emit = QuantizedEmitter(op)
     match op:
         case tfl.SoftmaxOp():

@@ -27,7 +27,7 @@ from xdsl.rewriter import Rewriter
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
-from npuc.dialects.quant import StorageCastOp
+from npuc.dialects.quant import StorageCastOp, storage_tensor
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
 
@@ -105,6 +105,7 @@ def _convert(block: Block, in_region: bool) -> None:
             continue
         try:
             results = conversion(build, op)
+            _check_types(op, results)
         except CannotConvert as error:
             if in_region:
                 raise OperationError(op, f"it is in an NPU region, but cannot be converted: {error}") from error
@@ -120,6 +121,12 @@ def _convert(block: Block, in_region: bool) -> None:
         left_over = isinstance(op, tfl.ConstantOp | StorageCastOp) or op.dialect_name() == "tosa"
         if left_over and not any(result.uses for result in op.results):
             Rewriter.erase_op(op)
+
+
+def _check_types(op: Operation, results: list[SSAValue]) -> None:
+    for result, plain in zip(op.results, results, strict=True):
+        if plain.type != storage_tensor(result.type):
+            raise CannotConvert(f"its operands make {plain.type} of what it says is {result.type}")
 
 
 def _is_source(op: Operation) -> bool:

@@ -18,3 +18,21 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10
   %y = tfl.reshape %x : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<3x10x!quant.uniform<i8:f32, 0.5>>
 }
+
+// -----
+
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: strides and dilations are at least 1
+// CPU: tfl.max_pool_2d
+func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
+  %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 0 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: its operands make tensor<1x4x4x2xi8> of what it says is tensor<1x3x4x2x!quant
+// CPU: tfl.max_pool_2d
+func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
+  %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
+}
