@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import BufferOp, ConstantOp, DmaOp, ElementwiseOp, FeatureMap, LaunchOp, MemoryOp, WeightedOp
 from npuc.hardware.accelerators import Accelerator
@@ -62,7 +63,7 @@ def base_of(buffer: SSAValue) -> tuple[Space, int]:
     if isinstance(op, MemoryOp):
         return op.result.type.space, 0
     if op.address is None:
-        raise VerifyException(f"{op.name} has no address: run npu-cmd-allocate and npu-cmd-assign-lut-slots first")
+        raise OperationError(op, "it has no address: run npu-cmd-allocate and npu-cmd-assign-lut-slots first")
     return op.result.type.space, op.address.data[0]
 
 

@@ -30,11 +30,11 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.analysis.machine import copy_kernel, machine_kernel, places_of, stripe_kernel
+from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.residency import NOTHING, Resident, best_within, extended
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import scale_bytes
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -72,7 +72,7 @@ def rounded(size: int) -> int:
 
 def weight_bytes(op: KernelOp, machine: Accelerator) -> int:
     """Bytes of a kernel's weights and scales, taken to be stored a byte a weight; 0 for kernels without."""
-    size = raw_weight_bytes(machine_kernel(op))
+    size = raw_weight_bytes(op.launch())
     return rounded(size) + scale_bytes(nhwc(op.result)[2], machine) if size else 0
 
 
@@ -391,12 +391,10 @@ class Planner:
         found: dict[int, tuple[int, int]] = {}
         for cascade, numbers in members.items():
             if numbers[-1] - numbers[0] + 1 != len(numbers):
-                raise PassFailedException(f"{self._name(numbers[0])}: the kernels of cascade {cascade} do not follow")
+                first = self.network.items[numbers[0]].op
+                raise OperationError(first, f"the kernels of cascade {cascade} do not follow")
             found |= dict.fromkeys(numbers, (numbers[0], numbers[-1]))
         return found
-
-    def _name(self, number: int) -> str:
-        return describe(self.network.items[number].op)
 
     def _may_be_cut(self, number: int) -> bool:
         """Whether an item can be part of a cascade. A stripe of all its rows says that it shall not."""
@@ -557,7 +555,7 @@ class Planner:
                 # Slice by slice, each brought beside the kernel of the one before.
                 return min(time.in_place, max(time.buffered, self._transfer(self._weight_bytes(number))))
             return time.in_place
-        kernel = copy_kernel(op)
+        kernel = op.launch()
         places = places_of(op)
         block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)
@@ -573,7 +571,7 @@ class Planner:
                 block = self._block(number, op, stripe)
                 cost = kernel_cost(self.machine, self.setup, self._kernel(number, op, rows), block, places_of(op))
             except ValueError as error:
-                raise PassFailedException(f"{describe(op)}: {error}") from error
+                raise OperationError(op, str(error)) from error
             fixed = cost.fill_cycles
             if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
                 fixed += dma_cycles(self.setup.constants, None, size)

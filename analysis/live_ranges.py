@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
-from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import LiveRange, usage
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp, Space
 from npuc.dialects.npu_cmd import BufferOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
 
@@ -69,7 +69,7 @@ def live_ranges(module: ModuleOp) -> LiveRanges:
             if isinstance(op, InvokeOp):
                 program = by_name.get(op.callee.string_value())
                 if program is None:
-                    raise VerifyException(f"npu.invoke names @{op.callee.string_value()}, and there is no such program")
+                    raise OperationError(op, f"it names @{op.callee.string_value()}, and there is no such program")
                 invoked.add(program.sym_name.data)
                 now = _walk(program, op, now, items, hosted, written, times)
             else:
@@ -111,7 +111,8 @@ def _walk(
             values = invoke.arguments if is_input else invoke.res
             index = op.index.data[0]
             if index >= len(values):
-                raise VerifyException(f"@{program.sym_name.data} has no {'operand' if is_input else 'result'} {index}")
+                what = "operand" if is_input else "result"
+                raise OperationError(invoke, f"it has no {what} {index} for @{program.sym_name.data}")
             value = values[index]
             known = hosted.get(value)
             if known is None:

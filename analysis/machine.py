@@ -1,7 +1,7 @@
 """
 The machine as planners see it: what a kernel costs, given the target of its module.
 
-`machine_kernel` and `copy_kernel` make plain data of an operation, `setup_of` says what the memories of the target
+`launch` makes plain data of an operation, `setup_of` says what the memories of the target
 are, `places_of` which of them each operand lies in. With these three every planner asks `npuc.hardware.cycles` about
 the same launch.
 """
@@ -15,27 +15,12 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
-from npuc.dialects.launch import copy_kernel, is_scalar, machine_kernel, padding, part_kernel
 from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
 from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
 from npuc.hardware.shram import Kernel
-
-__all__ = [
-    "copy_kernel",
-    "is_scalar",
-    "limit_of",
-    "machine_kernel",
-    "machine_of",
-    "padding",
-    "part_kernel",
-    "places_of",
-    "setup_of",
-    "stripe_kernel",
-    "weight_space_of",
-]
 
 
 def machine_of(op: Operation) -> Accelerator:
@@ -96,10 +81,10 @@ def places_of(op: KernelOp | CopyOp) -> Places:
 
 def stripe_kernel(op: KernelOp, rows: int) -> Kernel:
     """A launch of `rows` OFM rows from within `op`, away from the padding above and below; `op` itself if all."""
-    whole = machine_kernel(op)
+    whole = op.launch()
     if rows >= whole.ofm.height:
         return whole
     window = op.sliding
     up = 1 if window.upscale == "none" else 2
     needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
-    return machine_kernel(op, min(needed, whole.ifm.height), rows)
+    return op.launch(min(needed, whole.ifm.height), rows)

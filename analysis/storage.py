@@ -7,7 +7,7 @@ for which memory is found. Roots are function arguments, constants, and results 
 cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand lies. Passes
 that remove copies, allocate, or address memory all ask here.
 
-A value that would have to lie in two places, or a reshape that strides cannot express, is a VerifyException: the
+A value that would have to lie in two places, or a reshape that strides cannot express, is an OperationError: the
 pass that made the IR left out a copy.
 """
 
@@ -24,6 +24,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import Element
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -142,7 +143,7 @@ class Storage:
             if isinstance(op, ElementwiseOp) and op.overwritten is not None:
                 late = self._late_readers(op, members[self.root(op.overwritten)])
                 if late:
-                    raise VerifyException(f"{op.name} overwrites in place what {late[0].name} reads later")
+                    raise OperationError(op, f"it overwrites in place what {late[0].name} reads later")
         return members
 
     @cached_property
@@ -193,7 +194,7 @@ class Storage:
         owner = value.owner
         for _, user, _ in placing_uses([value]):
             if not makes_bytes(base_of(value)):
-                raise VerifyException(f"{_name(value)} cannot be placed by {user.name}: copy it first")
+                raise OperationError(user, f"{_name(value)} cannot be placed by it: copy it first")
         if isinstance(owner, SliceOp):
             return self._slice(owner)
         base = base_of(value)
@@ -210,10 +211,10 @@ class Storage:
         placing = placing_uses(group)
         overwritten = base.owner.overwritten if isinstance(base.owner, ElementwiseOp) else None
         if len(placing) + (overwritten is not None) > 1:
-            raise VerifyException(f"{_name(base)} is placed twice: copy it first")
+            raise OperationError(_owner(base), "its result is placed twice: copy it first")
         if overwritten is not None:
             if not makes_bytes(base_of(overwritten)):
-                raise VerifyException(f"{_name(base)} cannot be written over {_name(overwritten)}")
+                raise OperationError(_owner(base), f"its result cannot be written over {_name(overwritten)}")
             start, place = base, self.place(overwritten)
         elif not placing:
             start, place = base, Placement(base, 0, natural_strides(tensor_type(base)))
@@ -238,7 +239,7 @@ class Storage:
         unit = offsets[2]
         if is_brick(op.source):
             if offsets[2] % BRICK:
-                raise VerifyException(f"a slice of bricks starts at a multiple of {BRICK} channels, not {offsets[2]}")
+                raise OperationError(op, f"bricks are cut at multiples of {BRICK} channels, not at {offsets[2]}")
             unit = offsets[2] // BRICK
         offset = source.offset + offsets[0] * source.stride_y + offsets[1] * source.stride_x + unit * source.stride_c
         strides = (source.strides[0], source.stride_y * steps[0], source.stride_x * steps[1], source.stride_c)
@@ -249,10 +250,10 @@ class Storage:
         before = sum(tensor_type(v).get_shape()[axis] for v in op.inputs[:index])
         if is_brick(op.result) and axis == 3:
             if before % BRICK:
-                raise VerifyException(f"a concat of bricks joins at multiples of {BRICK} channels, not {before}")
+                raise OperationError(op, f"a concat of bricks joins at multiples of {BRICK} channels, not {before}")
             before //= BRICK
         if is_brick(op.inputs[index]) != is_brick(op.result):
-            raise VerifyException("the operands of a concat have the layout of its result")
+            raise OperationError(op, "the operands of a concat have the layout of its result")
         return Placement(place.root, place.offset + before * place.strides[axis], place.strides)
 
     def _yield(self, op: YieldOp, index: int) -> Placement:
@@ -298,8 +299,15 @@ def _reshape(place: Placement, source: SSAValue, target: SSAValue) -> Placement:
     strides = reshaped_strides(before.get_shape(), place.strides, after.get_shape(), size)
     # Channels lie side by side: the machine has no stride for them.
     if strides is None or (after.get_shape() and after.get_shape()[-1] > 1 and strides[-1] != size):
-        raise VerifyException(f"{before} with strides {place.strides} cannot be seen as {after}: copy it first")
+        view = target if isinstance(target.owner, ReshapeOp) and target.owner.source is source else source
+        reason = f"{before} with strides {place.strides} cannot be seen as {after}: copy it first"
+        raise OperationError(_owner(view), reason)
     return Placement(place.root, place.offset, strides)
+
+
+def _owner(value: SSAValue) -> Operation:
+    assert isinstance(value.owner, Operation)
+    return value.owner
 
 
 def _name(value: SSAValue) -> str:

@@ -39,6 +39,7 @@ from npuc.dialects.npu_cmd import (
     WaitOp,
     WeightedOp,
 )
+from npuc.dialects.npu_schedule import POOL_KINDS
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost, port_of
 from npuc.hardware.memory import Area, MemorySetup
@@ -46,8 +47,6 @@ from npuc.hardware.shram import Dims, Kernel, Kind, Operation
 
 AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache"}
 """What each memory space is called in a memory setup."""
-
-POOLS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def kernel_of(op: LaunchOp) -> Kernel:
     if isinstance(op, DepthwiseOp):
         kind = "depthwise"
     elif isinstance(op, PoolOp):
-        kind = POOLS[op.kind.data]
+        kind = POOL_KINDS[op.kind.data]
     elif isinstance(op, ElementwiseOp):
         kind = "elementwise"
         operation = cast(Operation, op.kind.data)

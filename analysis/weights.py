@@ -16,7 +16,7 @@ from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import as_numpy
-from npuc.dialects.launch import machine_kernel, part_kernel
+from npuc.dialects.locations import concerning
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, element_of, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.shram import largest_block
@@ -46,7 +46,7 @@ def cuts_of(op: ConvKernelOp) -> tuple[int, ...]:
 
 def block_of(op: KernelOp, machine: Accelerator) -> Block:
     """The OFM block of a kernel: the chosen one, or the largest legal one where no pass has chosen."""
-    return op.block.data if op.block is not None else largest_block(machine, machine_kernel(op))
+    return op.block.data if op.block is not None else largest_block(machine, op.launch())
 
 
 def volume_of(op: ConvKernelOp) -> NDArray:
@@ -54,7 +54,8 @@ def volume_of(op: ConvKernelOp) -> NDArray:
     import numpy as np
 
     zero_point = op.weight_zero_point.data[0] if op.weight_zero_point is not None else 0
-    return constant_of(op.weights, "weights").astype(np.int16) - zero_point
+    with concerning(op):
+        return constant_of(op.weights, "weights").astype(np.int16) - zero_point
 
 
 def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrder:
@@ -64,7 +65,7 @@ def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrde
     window = op.sliding
     return WeightOrder(
         kind="depthwise" if isinstance(op, DepthwiseConv2DOp) else "conv",
-        part_kernel=part_kernel(op),
+        part_kernel=op.part_kernel,
         ifm_bits=element_of(op.ifm).bits,
         dilation=(window.dilation_y, window.dilation_x),
         block_depth=block.depth,

@@ -671,7 +671,7 @@ class PoolOp(LaunchOp):
     table = opt_operand_def(BufferType)
     window = prop_def(WindowAttr)
 
-    KINDS: ClassVar[tuple[str, ...]] = POOL_KINDS
+    KINDS: ClassVar[tuple[str, ...]] = tuple(POOL_KINDS)
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         *LaunchOp.FIRST,
         Clause("window", attribute="window", payload=WindowAttr),

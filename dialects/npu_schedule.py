@@ -26,8 +26,9 @@ Addresses and registers are not of this level.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from math import prod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
@@ -36,7 +37,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
 )
-from xdsl.ir import Attribute, Dialect, Operation, ParametrizedAttribute, Region, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue, TypeAttribute
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -59,6 +60,8 @@ from xdsl.traits import ConstantLike, IsTerminator, Pure, SingleBlockImplicitTer
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.constants import as_numpy
+from npuc.dialects.launch import launch_problem, padding
 from npuc.dialects.npu import (
     ActivationAttr,
     BlockAttr,
@@ -74,13 +77,21 @@ from npuc.dialects.npu import (
     within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+from npuc.hardware.shram import Dims, Format, Kernel, Kind, prefers_part_kernel
+from npuc.hardware.shram import Operation as ElementwiseOperation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BRICK = 16
 """Channels of a brick."""
 REGISTER = (-(1 << 15), (1 << 16) - 1)
 """What registers of 16 bits hold, signed or not."""
 
-POOL_KINDS = ("max", "average", "sum")
+MAX_EXTENT = 1 << 16
+"""Rows of a feature map that registers hold; cascades are unrolled row by row, with or without a target."""
+
+POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 UNARY_KINDS = ("lrelu", "abs", "clz")
 BINARY_KINDS = ("add", "sub", "mul", "min", "max", "shr", "shl")
 
@@ -196,7 +207,17 @@ class ScalesOp(IRDLOperation):
             result_types=[ScalesType(prod(bias.get_shape()))],
         )
 
+    @property
+    def values(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Bias, multiplier (the 32 bits taken as unsigned) and shift of each channel."""
+        import numpy as np
+
+        bias, multiplier, shift = map(as_numpy, (self.bias, self.multiplier, self.shift))
+        return bias, multiplier.astype(np.int64) & 0xFFFFFFFF, shift
+
     def verify_(self) -> None:
+        from npuc.hardware.weights import scales_problem
+
         for name, attr, bits in (
             ("bias", self.bias, 64),
             ("multiplier", self.multiplier, 32),
@@ -205,6 +226,9 @@ class ScalesOp(IRDLOperation):
             type_ = attr.type
             if type_.get_shape() != (self.result.type.channels.data,) or str(type_.get_element_type()) != f"i{bits}":
                 raise VerifyException(f"{name} must be tensor<{self.result.type.channels.data}xi{bits}>, got {type_}")
+        problem = scales_problem(*self.values)
+        if problem is not None:
+            raise VerifyException(problem)
 
 
 @irdl_op_definition
@@ -250,13 +274,15 @@ _WEIGHT_DECISIONS = (
 _TABLE = Clause("table", operand="table")
 
 
-def verify_launch(op: Operation) -> None:
+def verify_launch(op: KernelOp | CopyOp) -> None:
     """The target of the module can launch a kernel, in blocks of the size that it states."""
-    from npuc.dialects.launch import launch_problem  # which knows the kernels defined here
-
-    problem = launch_problem(op)
+    problem = launch_problem(op, op.launch(), op.block)
     if problem is not None:
         raise VerifyException(problem)
+
+
+def _format(value: SSAValue) -> Format:
+    return "nhcwb16" if is_brick(value) else "nhwc"
 
 
 class KernelOp(ClauseOp):
@@ -274,6 +300,32 @@ class KernelOp(ClauseOp):
 
     INPUTS: ClassVar[tuple[str, ...]] = ("ifm",)
     """Operand names of the feature maps that the kernel reads."""
+
+    @property
+    def machine_kind(self) -> Kind:
+        """What the machine calls such a kernel."""
+        raise NotImplementedError
+
+    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
+        """The launch that computes the kernel whole, or one stripe of it: `ofm_rows` from `ifm_rows` of the IFM."""
+        window, ifm, ofm = self.sliding, self.feature_maps[0], self.result
+        ifm_dims, ofm_dims = Dims(*nhwc(ifm)), Dims(*nhwc(ofm))
+        top, left, bottom, right = padding(window, ifm_dims[:2], ofm_dims[:2])
+        return Kernel(
+            kind=self.machine_kind,
+            ifm=ifm_dims if ifm_rows is None else ifm_dims._replace(height=ifm_rows),
+            ofm=ofm_dims if ofm_rows is None else ofm_dims._replace(height=ofm_rows),
+            kernel=(window.height, window.width),
+            stride=(window.stride_y, window.stride_x),
+            dilation=(window.dilation_y, window.dilation_x),
+            pad=(top, bottom, left, right),
+            ifm_bits=element_of(ifm).bits,
+            ofm_bits=element_of(ofm).bits,
+            upscale=window.upscale,
+            lut=self.table_value is not None,
+            ifm_format=_format(ifm),
+            ofm_format=_format(ofm),
+        )
 
     @property
     def feature_maps(self) -> tuple[SSAValue, ...]:
@@ -312,6 +364,7 @@ class KernelOp(ClauseOp):
         for zero_point in self.zero_points.data:
             within("zero point", zero_point, *REGISTER)
         ofm_h = nhwc(self.result)[0]
+        within("OFM height", ofm_h, 1, MAX_EXTENT)
         for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
             if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
                 raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")
@@ -363,6 +416,21 @@ class ConvKernelOp(KernelOp):
         *_WEIGHT_DECISIONS,
     )
     DEPTHWISE: ClassVar[bool]
+
+    @property
+    def machine_kind(self) -> Kind:
+        return "depthwise" if self.DEPTHWISE else "conv"
+
+    @property
+    def part_kernel(self) -> bool:
+        """Whether the weights are ordered kernel element first. Fully connected kernels gain nothing from it."""
+        size = (self.sliding.height, self.sliding.width)
+        if self.DEPTHWISE or (size == (1, 1) and nhwc(self.result)[:2] == (1, 1)):
+            return False
+        return prefers_part_kernel(nhwc(self.ifm)[2], size, element_of(self.ifm).bits)
+
+    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
+        return replace(super().launch(ifm_rows, ofm_rows), part_kernel=self.part_kernel)
 
     def verify_(self) -> None:
         self.verify_common()
@@ -430,7 +498,7 @@ class PoolOp(KernelOp):
     table = opt_operand_def(TensorType)
     window = prop_def(WindowAttr)
 
-    KINDS: ClassVar[tuple[str, ...]] = POOL_KINDS
+    KINDS: ClassVar[tuple[str, ...]] = tuple(POOL_KINDS)
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
         Clause(operand="ifm"),
         Clause("window", attribute="window", payload=WindowAttr),
@@ -440,6 +508,10 @@ class PoolOp(KernelOp):
         _TABLE,
         *_DECISIONS,
     )
+
+    @property
+    def machine_kind(self) -> Kind:
+        return POOL_KINDS[self.kind.data]
 
     def verify_(self) -> None:
         if self.kind.data not in POOL_KINDS:
@@ -484,6 +556,24 @@ class ElementwiseOp(KernelOp):
         *_DECISIONS,
         Clause("in_place", attribute="in_place", payload=IntsAttr),
     )
+
+    @property
+    def machine_kind(self) -> Kind:
+        return "elementwise"
+
+    @property
+    def has_scalar(self) -> bool:
+        """Whether IFM2 is one constant element that fits the scalar register."""
+        value = self.ifm2
+        if value is None or not isinstance(value.owner, ConstantOp):
+            return False
+        return nhwc(value) == (1, 1, 1) and element_of(value).bits <= 16
+
+    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
+        whole = replace(super().launch(ifm_rows, ofm_rows), operation=cast(ElementwiseOperation, self.kind.data))
+        if self.ifm2 is None:
+            return whole
+        return replace(whole, ifm2=Dims(*nhwc(self.ifm2)), ifm2_scalar=self.has_scalar, ifm2_format=_format(self.ifm2))
 
     def reach(self, value: SSAValue) -> Reach:
         height = nhwc(value)[0]
@@ -532,6 +622,27 @@ class CopyOp(IRDLOperation):
 
     def __init__(self, ifm: SSAValue, result_type: Attribute | None = None):
         super().__init__(operands=[ifm], result_types=[result_type or ifm.type])
+
+    @property
+    def as_pool(self) -> tuple[int, int]:
+        """A copy runs as a pool of one element: how many pool elements one element is, and their bits."""
+        bits = element_of(self.ifm).bits
+        return (2, 16) if bits == 32 else (1, bits)
+
+    def launch(self) -> Kernel:
+        """The launch that makes the copy: an average pool of one element; 32-bit elements as pairs of 16 bits."""
+        factor, bits = self.as_pool
+        height, width, depth = nhwc(self.ifm)
+        dims = Dims(height, width, depth * factor)
+        return Kernel(
+            kind="avg_pool",
+            ifm=dims,
+            ofm=dims,
+            ifm_bits=bits,
+            ofm_bits=bits,
+            ifm_format=_format(self.ifm),
+            ofm_format=_format(self.result),
+        )
 
     def verify_(self) -> None:
         if nhwc(self.ifm) != nhwc(self.result) or element_of(self.ifm) != element_of(self.result):

@@ -120,11 +120,6 @@ def mac_steps(kernel: Kernel, part_kernel: bool) -> int:
     return sum(parts) * -(-kernel.ifm.depth // (16 if kernel.ifm_bits == 16 else 32))
 
 
-def part_kernel_is_better(kernel: Kernel) -> bool:
-    """A convolution keeps the MAC array busier with weights ordered by kernel element first."""
-    return kernel.kind == "conv" and mac_steps(kernel, True) < mac_steps(kernel, False)
-
-
 def macs(kernel: Kernel) -> int:
     """Multiply-accumulates that the operator is defined by; comparisons and additions of pools count."""
     if kernel.kind == "elementwise":

@@ -283,7 +283,7 @@ def memory_setup(
         arena_cache_size = config.whole(mode, "arena_cache_size", reach)
         origin = f"{config.where}: [{mode}] arena_cache_size"
     else:
-        origin = "--arena-cache-size"
+        origin = "limit (--arena-cache-size)"
     if not 0 <= arena_cache_size <= reach:
         raise ValueError(f"{origin} {arena_cache_size}: {acc.name} addresses 0 to {reach} bytes")
     return MemorySetup(

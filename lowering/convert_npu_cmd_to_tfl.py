@@ -34,11 +34,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 import npuc
 from npuc.dialects.constants import from_bytes
-from npuc.dialects.locations import source_name
+from npuc.dialects.locations import OperationError, source_name
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_cmd import AllocOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.quant import storage_tensor
@@ -105,7 +104,7 @@ def _host_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
     for invoke in invokes:
         name = invoke.callee.string_value()
         if name not in found.boundaries:
-            raise PassFailedException(f"npu.invoke calls @{name}, which is no npu_cmd.program")
+            raise OperationError(invoke, f"it calls @{name}, which is no npu_cmd.program")
         edge = found.boundaries[name]
         for what, values, places in (
             ("input", invoke.arguments, edge.inputs),
@@ -114,18 +113,17 @@ def _host_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
             for index, value in enumerate(values):
                 tensor = _tensor_name(value)
                 if index not in places:
-                    raise PassFailedException(f"@{name} has no npu_cmd.{what} {index} for {tensor}")
+                    raise OperationError(invoke, f"@{name} has no npu_cmd.{what} {index} for {tensor}")
                 if isinstance(value.owner, ConstantOp):
-                    raise PassFailedException(
-                        f"{what} {index} of @{name}, {tensor}, is a constant: it is not in the arena"
+                    raise OperationError(
+                        invoke, f"{what} {index} of @{name}, {tensor}, is a constant: it is not in the arena"
                     )
-                address = places[index]
-                if offsets.setdefault(value, address) != address:
-                    raise PassFailedException(
-                        f"{tensor} lies at byte {offsets[value]} in @{first[value]}, but at {address} in @{name}"
-                    )
-                if address % ALIGNMENT:
-                    raise PassFailedException(f"{tensor} lies at byte {address}, which is no multiple of {ALIGNMENT}")
+                at = places[index]
+                if offsets.setdefault(value, at) != at:
+                    before = f"byte {offsets[value]} in @{first[value]}"
+                    raise OperationError(invoke, f"{tensor} lies at {before}, but at {at} in @{name}")
+                if at % ALIGNMENT:
+                    raise OperationError(invoke, f"{tensor} lies at byte {at}, which is no multiple of {ALIGNMENT}")
                 first.setdefault(value, name)
     return offsets
 
@@ -152,7 +150,7 @@ def _check_survivors(invoke: InvokeOp, offsets: dict[SSAValue, int], programs: d
         assert isinstance(type_, TensorType)
         size = type_.element_type.compile_time_size * prod(type_.get_shape())
         if any(start < at + length and at < start + size for at, length in written):
-            raise PassFailedException(f"@{name} writes over {_tensor_name(value)}, which is needed after it")
+            raise OperationError(invoke, f"@{name} writes over {_tensor_name(value)}, which is needed after it")
 
 
 def _tensor_name(value: SSAValue) -> str:

@@ -24,7 +24,7 @@ from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import as_numpy
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import TARGET_ATTR, BufferType, IntsAttr, InvokeOp, Space, TargetAttr
 from npuc.dialects.npu_cmd import InputOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.quant import storage_tensor
@@ -55,7 +55,7 @@ class ConvertTflToNpuCmdPass(ModulePass):
         for custom in custom_ops:
             acc, program = _decode(custom, next(names), shown, sizes)
             if machine is not None and acc is not machine:
-                raise PassFailedException(f"{describe(custom)} is made for {acc.name}, others for {machine.name}")
+                raise OperationError(custom, f"it is made for {acc.name}, others for {machine.name}")
             machine = acc
             _replace(custom, program)
             op.body.block.add_op(program)
@@ -88,15 +88,14 @@ def _decode(
     custom: CustomOp, name: str, shown: set[SSAValue], sizes: dict[Space, int]
 ) -> tuple[Accelerator, ProgramOp]:
     """The program of one operator; `shown` are the read-only tensors that a program holds already."""
-    what = describe(custom)
     if custom.custom_option is None or custom.custom_option.data != CUSTOM_OPTIONS:
-        raise PassFailedException(f"{what}: its options are not those of an Ethos-U payload")
+        raise OperationError(custom, "its options are not those of an Ethos-U payload")
     if len(custom.inputs) < FIRST_TENSOR:
-        raise PassFailedException(f"{what} has {len(custom.inputs)} inputs; the first {FIRST_TENSOR} are its memories")
+        raise OperationError(custom, f"it has {len(custom.inputs)} inputs; the first {FIRST_TENSOR} are its memories")
     stream, read_only, arena, fast = custom.inputs[:FIRST_TENSOR]
     payload = constant_value(stream)
     if payload is None:
-        raise PassFailedException(f"{what}: its command stream is no constant")
+        raise OperationError(custom, "its command stream is no constant")
     data = constant_value(read_only)
     memories: dict[Space, Memory] = {
         "read_only": Memory(_bytes(read_only), None if read_only in shown else data),
@@ -108,7 +107,7 @@ def _decode(
         acc, words = unwrap(as_numpy(payload).tobytes())
         program = decode(words, acc, name, memories)
     except (ValueError, PassFailedException) as error:
-        raise PassFailedException(f"{what}: {error}") from error
+        raise OperationError(custom, str(error)) from error
     spaces = {op.buffer.space for op in program.body.block.ops if isinstance(op, MemoryOp)}
     if "read_only" in spaces:
         shown.add(read_only)

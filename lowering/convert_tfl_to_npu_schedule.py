@@ -2,7 +2,7 @@
 `convert-tfl-to-npu-schedule`: NPU kernels for the operators that TOSA would shatter, and the end of quantised types.
 
 Assumes: NPU regions from which `convert-tosa-to-npu-schedule` has taken everything else; operands as the partition's
-legality predicate allows them.
+legality predicate allows them; others are an error in its words.
 Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR and of LOGISTIC and TANH on 16 bits, each
 exact to LiteRT's reference kernel.
 Leaves: regions wholly in `npu_schedule`. Arguments and results have their storage types; the host's `npu.invoke` keeps
@@ -17,11 +17,13 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
+from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
+from npuc.lowering.convert_tfl_to_tosa import goes_directly
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
@@ -39,16 +41,21 @@ class ConvertTflToNpuSchedulePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in regions_of(op):
             for inner in list(function.body.block.ops):
-                _lower(inner)
+                with concerning(inner):
+                    _lower(inner)
             drop_quantisation(function)
             erase_unused(function)
             left = [i for i in function.body.block.ops if i.dialect_name() not in ("npu_schedule", "func")]
             if left:
-                raise PassFailedException(f"the NPU has no kernel for {left[0].name}")
+                raise OperationError(left[0], "the NPU has no kernel for it")
             own_results(function)
 
 
 def _lower(op: Operation) -> None:
+    if goes_directly(op):
+        reason = cpu_reason(op)
+        if reason is not None:
+            raise OperationError(op, reason)
     emit = QuantizedEmitter(op)
     match op:
         case tfl.SoftmaxOp():

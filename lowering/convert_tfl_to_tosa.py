@@ -23,11 +23,11 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tfl
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
-from npuc.dialects.quant import StorageCastOp
+from npuc.dialects.quant import StorageCastOp, storage_tensor
 from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
 
@@ -100,14 +100,15 @@ def _convert(block: Block, in_region: bool) -> None:
         conversion = CONVERSIONS.get(type(op))
         if conversion is None or goes_directly(op):
             if in_region and isinstance(op, tfl.TflOp) and not goes_directly(op) and not _is_source(op):
-                raise PassFailedException(f"{op.name} is in an NPU region, but nothing converts it")
+                raise OperationError(op, "it is in an NPU region, but nothing converts it")
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         try:
             results = conversion(build, op)
+            _check_types(op, results)
         except CannotConvert as error:
             if in_region:
-                raise PassFailedException(f"{op.name} is in an NPU region, but cannot be converted: {error}") from error
+                raise OperationError(op, f"it is in an NPU region, but cannot be converted: {error}") from error
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         for result, plain in zip(op.results, results, strict=True):
@@ -120,6 +121,12 @@ def _convert(block: Block, in_region: bool) -> None:
         left_over = isinstance(op, tfl.ConstantOp | StorageCastOp) or op.dialect_name() == "tosa"
         if left_over and not any(result.uses for result in op.results):
             Rewriter.erase_op(op)
+
+
+def _check_types(op: Operation, results: list[SSAValue]) -> None:
+    for result, plain in zip(op.results, results, strict=True):
+        if plain.type != storage_tensor(result.type):
+            raise CannotConvert(f"its operands make {plain.type} of what it says is {result.type}")
 
 
 def _is_source(op: Operation) -> bool:

@@ -17,9 +17,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tosa
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import quantization
 from npuc.lowering.npu_kernels import Emitter
@@ -54,16 +54,12 @@ class ConvertTosaToNpuSchedulePass(ModulePass):
 def convert(function: FuncOp) -> None:
     """Lower all `tosa` operations of one region."""
     for op in list(function.body.block.ops):
-        if isinstance(op, tosa.RescaleOp):
-            if isinstance(op.input.owner, Convolution):
-                lower_convolution(op.input.owner, op, Emitter(op))
-            else:
-                fuse_rescale(op, Emitter(op))
-        elif isinstance(op, tosa.MinimumOp | tosa.MaximumOp):
-            fuse_leaky_relu(op, Emitter(op))
+        with concerning(op):
+            _fuse(op)
     erase_unused(function)
     for op in list(function.body.block.ops):
-        _lower(op)
+        with concerning(op):
+            _lower(op)
     erase_unused(function)
     # The constants that are left are feature maps; all others have been read as numbers.
     for op in list(function.body.block.ops):
@@ -73,6 +69,16 @@ def convert(function: FuncOp) -> None:
     values = [*function.args, *function.body.block.last_op.operands] if function.body.block.last_op else []
     if not any(quantization(value) for value in values):
         own_results(function)
+
+
+def _fuse(op: Operation) -> None:
+    if isinstance(op, tosa.RescaleOp):
+        if isinstance(op.input.owner, Convolution):
+            lower_convolution(op.input.owner, op, Emitter(op))
+        else:
+            fuse_rescale(op, Emitter(op))
+    elif isinstance(op, tosa.MinimumOp | tosa.MaximumOp):
+        fuse_leaky_relu(op, Emitter(op))
 
 
 def _lower(op: Operation) -> None:
@@ -110,4 +116,4 @@ def _lower(op: Operation) -> None:
             pass
         case _:
             if op.dialect_name() == "tosa":
-                raise PassFailedException(f"the NPU has no kernel for {op.name}")
+                raise OperationError(op, "the NPU has no kernel for it")

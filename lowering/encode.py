@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp, StopOp, WaitOp, commands
 from npuc.hardware import registers
 from npuc.hardware.accelerators import Accelerator
@@ -30,7 +30,7 @@ def encode(program: ProgramOp, acc: Accelerator) -> list[int]:
     """
     ops = commands(program)
     if not ops or not isinstance(ops[-1], StopOp):
-        raise PassFailedException(f"@{program.sym_name.data} does not end with npu_cmd.stop")
+        raise OperationError(program, f"@{program.sym_name.data} does not end with npu_cmd.stop")
     words: list[int] = []
     current = State()
     pending: dict[str, int] = {}
@@ -67,7 +67,7 @@ def encode(program: ProgramOp, acc: Accelerator) -> list[int]:
                     write(state)
                     operate(operation, _PARAMS[operation][mode])
         except ValueError as error:
-            raise PassFailedException(f"{describe(op)}: {error}") from error
+            raise OperationError(op, str(error)) from error
     if 4 * len(words) > registers.MAX_STREAM_BYTES:
         raise PassFailedException(
             f"the command stream of @{program.sym_name.data} has {4 * len(words)} bytes; "

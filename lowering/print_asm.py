@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import as_numpy
-from npuc.dialects.locations import describe, source_name
+from npuc.dialects.locations import OperationError, describe, source_name
 from npuc.dialects.npu import target_of
 from npuc.dialects.npu_cmd import ProgramOp, WaitOp, commands
 from npuc.dialects.tfl import constant_value
@@ -44,11 +43,11 @@ def asm(module: ModuleOp) -> str:
         elif is_ethos_u(op):
             payload = constant_value(op.inputs[0]) if op.inputs else None
             if payload is None:
-                raise PassFailedException(f"{describe(op)}: its command stream is no constant")
+                raise OperationError(op, "its command stream is no constant")
             try:
                 acc, words = unwrap(as_numpy(payload).tobytes())
             except ValueError as error:
-                raise PassFailedException(f"{describe(op)}: {error}") from error
+                raise OperationError(op, str(error)) from error
             streams.append(_stream(describe(op), acc.name, words, ()))
     return "\n".join(streams)
 

@@ -19,6 +19,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import VerifyException
 
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import IntsAttr, target_of
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import Accelerator, accelerator
@@ -71,12 +72,13 @@ class NpuCmdAssignLutSlotsPass(ModulePass):
             if isinstance(op, AllocOp) and op.buffer.space == "shram":
                 fill = next((u.operation for u in op.result.uses if isinstance(u.operation, DmaOp)), None)
                 if fill is None or fill.destination is not op.result:
-                    raise VerifyException("a table in SHRAM is filled by one npu_cmd.dma")
+                    raise OperationError(op, "a table in SHRAM is filled by one npu_cmd.dma")
                 count = -(-op.buffer.size // SLOT)
                 offset = fill.source_offset.data[0] if fill.source_offset is not None else 0
                 first = slots.find(fill.source, offset, count)
                 if first is None or any(slots.busy[first : first + count]):
-                    first = slots.oldest(count)
+                    with concerning(op):
+                        first = slots.oldest(count)
                 else:
                     Rewriter.erase_op(fill)
                 place[op.result] = (first, count)
@@ -92,5 +94,5 @@ class NpuCmdAssignLutSlotsPass(ModulePass):
                     slots.used[i] = time
             elif isinstance(op, LaunchOp) and not machine.reserved_end_banks and not op.values_of("table"):
                 if any(slots.busy):
-                    raise VerifyException(f"{op.name} without a table would overwrite one that is still needed")
+                    raise OperationError(op, "without a table it would overwrite one that is still needed")
                 slots.content = [None] * SLOTS

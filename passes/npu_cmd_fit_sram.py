@@ -21,12 +21,11 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.allocation import LiveRange, allocate
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import limit_of
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import IntsAttr, Space
 from npuc.dialects.npu_cmd import AllocOp, ConstantOp, DmaOp, FreeOp, LaunchOp, ProgramOp, WeightedOp
 
@@ -159,7 +158,7 @@ def _read_in_place(op: WeightedOp, buffer: SSAValue, filled: list[DmaOp]) -> Non
             if start <= offset < start + fill.size.data[0]:
                 origin = fill.source_offset.data[0] if fill.source_offset is not None else 0
                 return fill.source, origin - start
-        raise PassFailedException(f"{describe(op)}: no transfer has brought the weights that it reads")
+        raise OperationError(op, "no transfer has brought the weights that it reads")
 
     value, shift = source(op.scale_ranges.data[0])
     for name in ("weight_ranges", "scale_ranges"):

@@ -35,7 +35,6 @@ from xdsl.passes import ModulePass
 
 from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
 from npuc.analysis.machine import (
-    copy_kernel,
     limit_of,
     machine_of,
     places_of,
@@ -167,7 +166,7 @@ class _Planner:
     def _plain(self, op: KernelOp | CopyOp, rows: int) -> KernelCost:
         """What a launch of `rows` rows and all channels takes."""
         if isinstance(op, CopyOp):
-            kernel = copy_kernel(op)
+            kernel = op.launch()
             block = op.block.data if op.block is not None else largest_block(self.machine, kernel)
             return kernel_cost(self.machine, self.setup, kernel, block, places_of(op))
         if isinstance(op, ConvKernelOp):

@@ -18,9 +18,9 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.storage import Storage, base_of, makes_bytes, placing_uses, reshapes_of
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp
 
 
@@ -47,7 +47,7 @@ def fold(function: FuncOp, copy: CopyOp) -> bool:
         use.operation.operands[use.index] = source
     try:
         _check(Storage(function), base_of(source))
-    except VerifyException:
+    except OperationError:
         for use in uses:
             use.operation.operands[use.index] = result
         return False
@@ -73,7 +73,7 @@ def _returns(group: list[SSAValue]) -> int:
 
 
 def _check(storage: Storage, value: SSAValue) -> None:
-    """Raise VerifyException unless all that lies in the storage of `value` has a place there."""
+    """Raise OperationError unless all that lies in the storage of `value` has a place there."""
     for member in reshapes_of(value):
         storage.place(member)
         for use in member.uses:

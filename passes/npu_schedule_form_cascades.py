@@ -18,9 +18,9 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
-from xdsl.utils.exceptions import PassFailedException, VerifyException
+from xdsl.utils.exceptions import VerifyException
 
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, YieldOp
 
 
@@ -62,7 +62,7 @@ def form(number: int, members: list[KernelOp]) -> CascadeOp:
         op = following
     for op in members:
         if any(operand in waiting and operand not in results for operand in op.operands):
-            raise PassFailedException(f"{describe(op)}: cascade {number} needs what is made of its own results")
+            raise OperationError(op, f"cascade {number} needs what is made of its own results")
     leaving = [op.result for op in members if any(use.operation not in inside for use in op.result.uses)]
     for op in behind:
         op.detach()
@@ -83,5 +83,5 @@ def form(number: int, members: list[KernelOp]) -> CascadeOp:
     try:
         cascade.unrolled()
     except VerifyException as error:
-        raise PassFailedException(f"{describe(last)}: cascade {number}: {error}") from error
+        raise OperationError(last, f"cascade {number}: {error}") from error
     return cascade

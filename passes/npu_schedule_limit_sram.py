@@ -36,6 +36,10 @@ class NpuScheduleLimitSramPass(ModulePass):
     strategy: Literal["performance", "size"] = "performance"
     slowdown: float = 1.25
 
+    def __post_init__(self) -> None:
+        if not self.slowdown >= 1:
+            raise ValueError(f"option slowdown={self.slowdown}: no schedule is quicker than 1.0, with all memory")
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = [f for f in scheduled_functions(op) if LIMIT_ATTR not in f.attributes]
         if not functions:

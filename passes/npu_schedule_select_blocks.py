@@ -15,10 +15,9 @@ from itertools import pairwise
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of, stripe_kernel
-from npuc.dialects.locations import describe
+from npuc.analysis.machine import machine_of, places_of, setup_of, stripe_kernel
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
 from npuc.hardware.accelerators import Accelerator, Block
@@ -42,12 +41,12 @@ class NpuScheduleSelectBlocksPass(ModulePass):
             try:
                 kernel.block = BlockAttr(_best(kernel, machine, setup))
             except ValueError as error:
-                raise PassFailedException(f"{describe(kernel)}: {error}") from error
+                raise OperationError(kernel, str(error)) from error
 
 
 def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Block:
     """The best block of the launches that `op` becomes; ValueError if none is legal."""
-    whole = copy_kernel(op) if isinstance(op, CopyOp) else machine_kernel(op)
+    whole = op.launch()
     launch = whole if isinstance(op, CopyOp) else _launch(op, whole)
     block = best_block(machine, setup, launch, places_of(op))
     if launch != whole and explain(machine, whole, block) is not None:

@@ -23,11 +23,10 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
-from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import copy_kernel, machine_kernel, machine_of, places_of, setup_of
+from npuc.analysis.machine import machine_of, places_of, setup_of
 from npuc.analysis.storage import BRICK, storage_bytes, tensor_type
-from npuc.dialects.locations import describe
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import NHCWB16
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -183,13 +182,13 @@ class _Choice:
     def _cost(self, op: KernelOp | CopyOp) -> float:
         """Estimated cycles, and a little for busy ports, with the layouts chosen so far."""
         if op not in self.kernels:
-            kernel = self._formatted(op, copy_kernel(op) if isinstance(op, CopyOp) else machine_kernel(op))
+            kernel = self._formatted(op, op.launch())
             try:
                 block = op.block.data if op.block is not None else None
                 block = block or best_block(self.machine, self.setup, kernel, places_of(op))
                 kernel_cost(self.machine, self.setup, kernel, block, places_of(op))
             except ValueError as error:
-                raise PassFailedException(f"{describe(op)}: {error}") from error
+                raise OperationError(op, str(error)) from error
             self.kernels[op] = (kernel, block)
         kernel, block = self.kernels[op]
         cost = kernel_cost(self.machine, self.setup, self._formatted(op, kernel), block, places_of(op))

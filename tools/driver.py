@@ -17,14 +17,14 @@ import sys
 import tempfile
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args, get_type_hints
 
 from xdsl.context import Context
 from xdsl.dialects import get_all_dialects
@@ -47,17 +47,19 @@ from xdsl.dialects.builtin import (
     StringAttr,
     UnknownLoc,
 )
-from xdsl.ir import Attribute, Data, Operation
+from xdsl.ir import Attribute, Data, Operation, Region, SSAValue
 from xdsl.parser import Parser
 from xdsl.passes import ModulePass
 from xdsl.printer import Printer
 from xdsl.transforms import get_all_passes
-from xdsl.utils.arg_spec import parse_pipeline
+from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException, VerifyException
+from xdsl.utils.hints import isa, type_repr
 from xdsl.utils.lexer import Span
 from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
 from npuc.dialects import all_dialects
+from npuc.dialects.locations import OperationError
 from npuc.registry import all_passes
 
 ELIDED = "__elided__"
@@ -231,7 +233,7 @@ def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
     try:
         ConvertTflToNpuCmdPass().apply(ctx, module)
     except DiagnosticException as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(format_error(error, name)) from None
 
 
 def read_file(path: str | None) -> bytes:
@@ -307,13 +309,19 @@ def describe_location(location: LocationAttr, file: str | None = None) -> str:
     return ": ".join(part for part in parts if part)
 
 
-def format_error(error: BaseException, file: str | None = None) -> str:
-    """One line for an error of parsing, verifying or transforming; `file` is used where the error has no place."""
+def format_error(error: BaseException, file: str | None = None, doing: str = "") -> str:
+    """
+    One line for an error of parsing, verifying or transforming, which begins with where: the place and name of an
+    operation as far as the error knows one, else `file`. `doing` is what was being done, behind the place.
+    """
     if isinstance(error, ParseError):
         where = error.span.get_location()
         return f"{where.file}:{where.line}:{where.col}: {_one_line(error.msg)}"
-    prefix = f"{file}: " if file else ""
-    return f"{prefix}{_one_line(str(error))}"
+    if isinstance(error, OperationError):
+        parts = [describe_location(error.op.location, file), doing, f"'{error.op.name}'", _one_line(error.reason)]
+    else:
+        parts = [file, doing, _one_line(str(error))]
+    return ": ".join(part for part in parts if part)
 
 
 def _one_line(text: str) -> str:
@@ -322,15 +330,77 @@ def _one_line(text: str) -> str:
 
 def verify(module: ModuleOp, file: str | None = None) -> None:
     """Verifies the module; raises UserError that names the first operation at fault."""
+    try:
+        _verify(module)
+    except OperationError as error:
+        raise UserError(format_error(error, file)) from None
+
+
+def _verify(module: ModuleOp) -> None:
+    _refuse_undefined(module)  # first, for what verifies an operation follows its operands
     # Not `module.verify()`, because that prints the whole module into the exception, weights and all. Errors that
     # need the enclosing operations are found when these are verified, each without its regions.
-    for op in module.walk():
+    for op in _inner_first(module):
         try:
             op.verify(verify_nested_ops=False)
         except VerifyException as error:
-            where = describe_location(op.location, file)
             message = _one_line(str(error)).removeprefix("Operation does not verify: ")
-            raise UserError(f"{where}{': ' if where else ''}'{op.name}': {message}") from None
+            raise OperationError(op, message) from None
+
+
+def _inner_first(op: Operation) -> Iterator[Operation]:
+    """Each operation after those in its regions, which it may rely on when it is verified."""
+    for region in op.regions:
+        for block in region.blocks:
+            for inner in block.ops:
+                yield from _inner_first(inner)
+    yield op
+
+
+def _refuse_undefined(module: ModuleOp) -> None:
+    """
+    Refuses operands that stand later than their use, or in a region that does not enclose it; xDSL asks neither.
+
+    Of values from other blocks of the same region it is not asked whether control flow comes by them first.
+    """
+    defined: set[SSAValue] = set()
+
+    def visit(region: Region) -> None:
+        blocks = list(region.blocks)
+        defined.update(argument for block in blocks for argument in block.args)
+        if len(blocks) > 1:
+            defined.update(result for block in blocks for op in block.ops for result in op.results)
+        for block in blocks:
+            if len(blocks) > 1:
+                defined.difference_update(result for op in block.ops for result in op.results)
+            for op in block.ops:
+                for index, value in enumerate(op.operands):
+                    if value not in defined:
+                        raise OperationError(op, _undefined(op, index))
+                for nested in op.regions:
+                    visit(nested)
+                defined.update(op.results)
+        for block in blocks:
+            defined.difference_update(block.args)
+            for op in block.ops:
+                defined.difference_update(op.results)
+
+    for region in module.regions:
+        visit(region)
+
+
+def _undefined(op: Operation, index: int) -> str:
+    """Why an operand of `op` has no value there."""
+    value = op.operands[index]
+    owner = value.owner
+    name = f" %{value.name_hint}" if value.name_hint else ""
+    source = f"'{owner.name}'" if isinstance(owner, Operation) else "a block"
+    block = owner.parent if isinstance(owner, Operation) else owner
+    around = op.parent
+    while around is not None and around is not block:
+        around = around.parent_block()
+    why = "does not enclose it" if around is None else "gives it later"
+    return f"operand {index}{name} is used where it is not defined: {source} {why}"
 
 
 # Pipelines
@@ -379,15 +449,39 @@ def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[Module
                 close = difflib.get_close_matches(spec.name, available, 1)
                 hint = f", did you mean {close[0]}?" if close else ""
                 raise UserError(f"{where}: unknown pass {spec.name}{hint}")
+            pass_ = available[spec.name]()
+            problem = _option_problem(pass_, spec)
+            if problem is not None:
+                raise UserError(f"{where}: {spec.name}: {problem}")
             try:
-                passes.append(available[spec.name]().from_pass_spec(spec))
-            except ValueError as error:
+                passes.append(pass_.from_pass_spec(spec))
+            except ValueError as error:  # one is missing, or a value that the pass itself refuses
                 raise UserError(f"{where}: {spec.name}: {_one_line(str(error))}") from None
     except ArgSpecParseError as error:
         # "... specification:", "pass-pipeline:1:7", the text, the carets, the message
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise UserError(f"{lines[1].replace('pass-pipeline', 'pipeline')}: {lines[-1].strip()}") from None
     return tuple(passes)
+
+
+def _option_problem(pass_: type[ModulePass], spec: ArgSpec) -> str | None:
+    """Which option a pass does not have, or not with such a value; xDSL's own message does not say which."""
+    types = get_type_hints(pass_)
+    names = [field.name for field in fields(pass_) if field.init]
+    for name, values in spec.normalize_parameter_names().parameters.items():
+        shown = name.replace("_", "-")
+        if name not in names:
+            has = f"it has {', '.join(other.replace('_', '-') for other in names)}" if names else "it has none"
+            return f"no option {shown}: {has}"
+        wanted = types[name]
+        if not values and type(None) in get_args(wanted):
+            continue
+        # To Python a bool is an int.
+        flag = any(isinstance(value, bool) for value in values) and "bool" not in type_repr(wanted)
+        if flag or not (isa(values, wanted) or (len(values) == 1 and isa(values[0], wanted))):
+            text = str(ArgSpec("", {shown: values})).removeprefix("{").removesuffix("}")
+            return f"option {text}: the value must be of type {type_repr(wanted).removeprefix('typing.')}"
+    return None
 
 
 def pipeline_text(passes: Sequence[ModulePass]) -> str:
@@ -430,15 +524,16 @@ def run_passes(
         except ShrinkException:
             raise
         except DiagnosticException as error:
-            raise PassFailure(index, f"{pass_.name}: {format_error(error, file)}", "") from error
+            raise PassFailure(index, format_error(error, file, pass_.name), "") from error
         except Exception as error:  # a fault of ours: one line for the user, the traceback into the reproducer
-            message = f"{pass_.name}: internal error: {type(error).__name__}: {_one_line(str(error))}"
-            raise PassFailure(index, message, traceback.format_exc()) from error
+            doing = f"{pass_.name}: internal error: {type(error).__name__}"
+            raise PassFailure(index, format_error(error, file, doing), traceback.format_exc()) from error
         if verify_each:
             try:
-                verify(module, file)
-            except UserError as error:
-                raise PassFailure(index, f"the module does not verify after {pass_.name}: {error}", "") from error
+                _verify(module)
+            except OperationError as error:
+                doing = f"the module does not verify after {pass_.name}"
+                raise PassFailure(index, format_error(error, file, doing), "") from error
         if after is not None:
             after(index, pass_, module)
 

@@ -149,7 +149,7 @@ def compile_tflite(
     try:
         driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
     except PassFailure as failure:
-        raise UserError(failure.message if name in failure.message else f"{name}: {failure.message}") from None
+        raise UserError(failure.message) from None
     from npuc.lowering.export_tflite import export_tflite
     from npuc.lowering.tflite_schema import TFLiteError
 

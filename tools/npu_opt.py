@@ -105,7 +105,7 @@ class NpuOptMain(xDSLOptMain):
             try:
                 module = self.parse(chunk, line_offset)
                 self.apply_passes(module)
-                outputs.append(render(target, self.ctx, module))
+                outputs.append(render(target, self.ctx, module, self.get_input_name()))
             except (ParseError, UserError) as error:
                 # Tests of what must be refused ask for the message as the output.
                 wanted = (

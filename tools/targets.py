@@ -18,7 +18,7 @@ from xdsl.targets.mlir import MLIRTarget
 from xdsl.utils.exceptions import DiagnosticException
 from xdsl.utils.target import Target
 
-from npuc.tools.driver import UserError
+from npuc.tools.driver import UserError, format_error
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TfliteTarget(Target):
         try:
             ConvertNpuCmdToTflPass().apply(ctx, module)
             output.write(export_tflite(module).decode(self.encoding))
-        except (TFLiteError, DiagnosticException) as error:
+        except TFLiteError as error:
             raise UserError(str(error)) from None
 
 
@@ -49,10 +49,7 @@ class AsmTarget(Target):
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
         from npuc.lowering.print_asm import asm
 
-        try:
-            output.write(asm(module))
-        except DiagnosticException as error:
-            raise UserError(str(error)) from None
+        output.write(asm(module))
 
 
 def all_targets() -> dict[str, Callable[[], type[Target]]]:
@@ -60,8 +57,11 @@ def all_targets() -> dict[str, Callable[[], type[Target]]]:
     return {"mlir": lambda: MLIRTarget, "tflite": lambda: TfliteTarget, "asm": lambda: AsmTarget}
 
 
-def render(target: Target, ctx: Context, module: ModuleOp) -> bytes:
-    """The output of a target as the bytes of a file; raises UserError."""
+def render(target: Target, ctx: Context, module: ModuleOp, file: str) -> bytes:
+    """The output of a target as the bytes of a file, for a module that came from `file`; raises UserError."""
     out = StringIO()
-    target.emit(ctx, module, out)
+    try:
+        target.emit(ctx, module, out)
+    except DiagnosticException as error:
+        raise UserError(format_error(error, file)) from None
     return out.getvalue().encode(getattr(target, "encoding", "utf-8"))

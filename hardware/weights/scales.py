@@ -8,6 +8,16 @@ ENTRY_BYTES = 10
 ALIGNMENT = 16
 
 
+def scales_problem(bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> str | None:
+    """Which value an entry cannot hold, and of which channel; None if all fit."""
+    limits = (("bias", -(1 << 39), 1 << 39), ("multiplier", 0, 1 << 32), ("shift", 0, 64))
+    for values, (name, low, high) in zip((bias, multiplier, shift), limits, strict=True):
+        wrong = np.flatnonzero((values < low) | (values >= high))
+        if len(wrong):
+            return f"{name} {values[wrong[0]]} of channel {wrong[0]} is outside {low}..{high - 1}"
+    return None
+
+
 def encode_scales(
     bias: Sequence[int] | np.ndarray, multiplier: Sequence[int] | np.ndarray, shift: Sequence[int] | np.ndarray
 ) -> bytes:
@@ -21,11 +31,9 @@ def encode_scales(
     fields = [np.asarray(values, np.int64).reshape(-1) for values in (bias, multiplier, shift)]
     if len({len(values) for values in fields}) != 1:
         raise ValueError(f"scale stream with {' / '.join(str(len(v)) for v in fields)} biases / multipliers / shifts")
-    limits = (("bias", -(1 << 39), 1 << 39), ("multiplier", 0, 1 << 32), ("shift", 0, 64))
-    for values, (name, low, high) in zip(fields, limits, strict=True):
-        wrong = np.flatnonzero((values < low) | (values >= high))
-        if len(wrong):
-            raise ValueError(f"{name} {values[wrong[0]]} of channel {wrong[0]} is outside {low}..{high - 1}")
+    problem = scales_problem(*fields)
+    if problem is not None:
+        raise ValueError(problem)
     channels = len(fields[0])
     stream = np.zeros(-(-channels * ENTRY_BYTES // ALIGNMENT) * ALIGNMENT, np.uint8)
     entries = stream[: channels * ENTRY_BYTES].reshape(channels, ENTRY_BYTES)

@@ -15,7 +15,8 @@ from xdsl.utils.exceptions import VerifyException
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import buffer_sizes, constant_of
 from npuc.dialects import npu_cmd
-from npuc.dialects.launch import copy_as_pool, copy_kernel, is_scalar, machine_kernel, padding, part_kernel
+from npuc.dialects.launch import padding
+from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import (
     Activation,
     ActivationAttr,
@@ -95,16 +96,20 @@ class RegionLowering:
             self.maps.buffers[argument] = self.builder.input(index, storage_bytes(tensor_type(argument)))
         last = block.last_op
         if not isinstance(last, ReturnOp):
-            raise VerifyException("an NPU region ends in func.return")
+            raise OperationError(self.function, "an NPU region ends in func.return")
         for index, value in enumerate(last.operands):
-            self._output(index, value)
+            with concerning(last):
+                self._output(index, value)
         kernels = [op for op in self.function.body.walk() if isinstance(op, KernelOp)]
-        self.blocks = {op: self._block(machine_kernel(op), op.block) for op in kernels}
+        for op in kernels:
+            with concerning(op):
+                self.blocks[op] = self._block(op.launch(), op.block)
         self.slices = encode_weights(
             [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine
         )
         for op in block.ops:
-            self._lower(op)
+            with concerning(op):
+                self._lower(op)
         return self.builder.finish(self.function.sym_name.data, dict(self.function.attributes))
 
     def _output(self, index: int, value: SSAValue) -> None:
@@ -135,7 +140,7 @@ class RegionLowering:
         elif isinstance(op, CascadeOp):
             self._cascade(op)
         elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
-            raise VerifyException(f"{op.name} is not of npu_schedule: lower it first")
+            raise OperationError(op, "it is not of npu_schedule: lower it first")
 
     def _prepare(self, inputs: Sequence[SSAValue], result: SSAValue) -> None:
         """Buffers for what a kernel reads and writes."""
@@ -245,7 +250,7 @@ class RegionLowering:
             operands["table"] = [table]
             if ofm_map.element.bits == 32:
                 properties["clip_range"] = IntsAttr((CLIP_TO_INDEX[op.activation.data.low < 0],))
-        properties |= self._shram(machine_kernel(op), self.blocks[op])
+        properties |= self._shram(op.launch(), self.blocks[op])
         if isinstance(op, ConvKernelOp):
             assert part is not None
             streams, at = self._weights_at(op, index)
@@ -255,7 +260,7 @@ class RegionLowering:
                 "scale_ranges": IntsAttr(shifted(part.scale_ranges, at)),
                 "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
             }
-            if part_kernel(op):
+            if op.part_kernel:
                 properties["part_kernel"] = UnitAttr()
             return (npu_cmd.DepthwiseOp if by_channel else npu_cmd.ConvOp).of(operands, properties)
         if isinstance(op, PoolOp):
@@ -289,7 +294,7 @@ class RegionLowering:
     ) -> None:
         """IFM2 of a binary kernel: a number in a register, or a feature map that may be broadcast."""
         zero_point = op.zero_points.data[1]
-        if is_scalar(ifm2):
+        if op.has_scalar:
             value = int(constant_of(ifm2, "a scalar").reshape(-1)[0])
             properties["scalar"] = IntsAttr((value, zero_point))
             return
@@ -313,7 +318,7 @@ class RegionLowering:
 
     def _copy(self, op: CopyOp) -> None:
         """A copy runs as an average pool of one element; 32-bit elements as pairs of 16."""
-        factor, bits = copy_as_pool(op)
+        factor, bits = op.as_pool
         height = nhwc(op.ifm)[0]
         views: list[tuple[SSAValue, FeatureMap]] = []
         for value in (op.ifm, op.result):
@@ -323,7 +328,7 @@ class RegionLowering:
             element = replace(fm.element, bits=bits)
             views.append((buffer, replace(fm, depth=fm.depth * factor, element=element)))
         (source, ifm_map), (destination, ofm_map) = views
-        kernel = copy_kernel(op)
+        kernel = op.launch()
         launch = npu_cmd.PoolOp.of(
             {"ifm": [source], "ofm": [destination]},
             {

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from xdsl.utils.exceptions import VerifyException
-
 from npuc.analysis.weights import cuts_of, order_of, volume_of
-from npuc.dialects.constants import as_numpy
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import ConvKernelOp, ScalesOp
 from npuc.hardware.accelerators import Accelerator, Block
 
@@ -34,8 +32,6 @@ def encode_weights(
     kernels: Sequence[tuple[ConvKernelOp, Block]], machine: Accelerator
 ) -> dict[ConvKernelOp, list[WeightSlice]]:
     """The slices of every kernel, given its OFM block."""
-    import numpy as np
-
     from npuc.hardware.weights import Request, encode, encode_scales
 
     requests: list[Request] = []
@@ -47,9 +43,8 @@ def encode_weights(
     for op, _ in kernels:
         scales = op.scales.owner
         if not isinstance(scales, ScalesOp):
-            raise VerifyException("scales must be an npu_schedule.scales")
-        fields = (as_numpy(scales.bias), as_numpy(scales.multiplier).astype(np.int64) & 0xFFFFFFFF)
-        shift = as_numpy(scales.shift)
+            raise OperationError(op, "scales must be an npu_schedule.scales")
+        bias, multiplier, shift = scales.values
         slices: list[WeightSlice] = []
         for start, end in pairwise(cuts_of(op)):
             data = b""
@@ -57,7 +52,7 @@ def encode_weights(
             scale_ranges: list[int] = []
             for core, stream in enumerate(next(streams)):
                 channels = slice(start + core, end, machine.cores)
-                entries = encode_scales(fields[0][channels], fields[1][channels], shift[channels])
+                entries = encode_scales(bias[channels], multiplier[channels], shift[channels])
                 scale_ranges += [len(data), len(entries)]
                 data += entries
                 weight_ranges += [len(data), len(stream)]

@@ -6,6 +6,7 @@ the plain value of an operand; a family's function returns the plain values of i
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,9 @@ class Builder:
         type_ = tensor_type(value)
         if tuple(shape) == type_.get_shape():
             return value
+        before, after = prod(type_.get_shape()), prod(shape)
+        if before != after:
+            raise CannotConvert(f"{before} elements do not become {after}")
         return self.insert(tosa.ReshapeOp(value, self.shape(shape), TensorType(type_.element_type, list(shape))))
 
     def slice(self, value: SSAValue, start: Sequence[int], size: Sequence[int]) -> SSAValue:

@@ -61,6 +61,8 @@ def window(
     shape = shape_of(value)
     if len(shape) != 4:
         raise CannotConvert(f"a window over rank {len(shape)}")
+    if min(*stride, *dilation) < 1:
+        raise CannotConvert("strides and dilations are at least 1")
     (rows, top, bottom), (columns, left, right) = (
         fixed_point.window_padding(shape[1 + i], kernel[i], stride[i], dilation[i], padding == "SAME") for i in (0, 1)
     )

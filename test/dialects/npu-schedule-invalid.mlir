@@ -109,3 +109,63 @@ func.func @f(%x: tensor<1x8x8x16xi8>, %y: tensor<1x1x1x16xi8>) {
        : (tensor<1x8x8x16xi8>, tensor<1x1x1x16xi8>) -> tensor<1x8x8x16xi8>
   func.return
 }
+
+// -----
+
+func.func @f() {
+  // CHECK: 'npu_schedule.scales': shift 64 of channel 1 is outside 0..63
+  %s = npu_schedule.scales {bias = dense<0> : tensor<2xi64>, multiplier = dense<1> : tensor<2xi32>,
+                            shift = dense<[63, 64]> : tensor<2xi8>} : !npu_schedule.scales<2>
+  func.return
+}
+
+// -----
+
+func.func @f() {
+  // CHECK: 'npu_schedule.scales': shift -1 of channel 0 is outside 0..63
+  %s = npu_schedule.scales {bias = dense<0> : tensor<2xi64>, multiplier = dense<1> : tensor<2xi32>,
+                            shift = dense<-1> : tensor<2xi8>} : !npu_schedule.scales<2>
+  func.return
+}
+
+// -----
+
+func.func @f() {
+  // CHECK: 'npu_schedule.scales': bias -549755813889 of channel 1 is outside -549755813888..549755813887
+  %s = npu_schedule.scales {bias = dense<[549755813887, -549755813889]> : tensor<2xi64>,
+                            multiplier = dense<[-1, 0]> : tensor<2xi32>,
+                            shift = dense<0> : tensor<2xi8>} : !npu_schedule.scales<2>
+  func.return
+}
+
+// -----
+
+// All 32 bits of a multiplier count.
+// CHECK: npu_schedule.scales {bias = dense<549755813887> : tensor<2xi64>, multiplier = dense<-1>
+func.func @f() {
+  %s = npu_schedule.scales {bias = dense<549755813887> : tensor<2xi64>, multiplier = dense<-1> : tensor<2xi32>,
+                            shift = dense<63> : tensor<2xi8>} : !npu_schedule.scales<2>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x16xi8>) {
+  // What a cascade holds is verified before it: launches of no rows would never come to an end.
+  // CHECK: 'npu_schedule.elementwise': stripe is one number of rows from 1 to 8
+  %c = npu_schedule.cascade -> tensor<1x8x8x16xi8> {
+    %a = npu_schedule.elementwise abs %x zero_points <0, 0> activation <-128, 127> stripe <0>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    npu_schedule.yield %a : tensor<1x8x8x16xi8>
+  }
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x65537x1x1xi8>) {
+  // CHECK: 'npu_schedule.elementwise': OFM height 65537 is not from 1 to 65536
+  %a = npu_schedule.elementwise abs %x zero_points <0, 0> activation <-128, 127>
+       : (tensor<1x65537x1x1xi8>) -> tensor<1x65537x1x1xi8>
+  func.return
+}

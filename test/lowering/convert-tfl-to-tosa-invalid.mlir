@@ -1,11 +1,38 @@
 // What the partition should not have let into an NPU region is one line; elsewhere it stays as it is.
-// RUN: not npu-opt %s -p convert-tfl-to-tosa 2>&1 | filecheck %s
+// RUN: npu-opt %s -p convert-tfl-to-tosa --split-input-file --verify-diagnostics | filecheck %s
 // RUN: sed 's/attributes {npu.region}//' %s > %t.mlir
-// RUN: npu-opt %t.mlir -p convert-tfl-to-tosa | filecheck %s --check-prefix=CPU
+// RUN: npu-opt %t.mlir -p convert-tfl-to-tosa --split-input-file | filecheck %s --check-prefix=CPU
 
-// CHECK: error: {{.*}}tfl.conv_2d is in an NPU region, but cannot be converted: an operand that must be constant is not
+// CHECK: convert-tfl-to-tosa-invalid.mlir:9:3: convert-tfl-to-tosa: 'tfl.conv_2d': it is in an NPU region, but cannot be converted: an operand that must be constant is not
 // CPU: tfl.conv_2d
 func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:5>>, %w: tensor<1x1x1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x1x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
   %y = tfl.conv_2d %x, %w {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:5>>, tensor<1x1x1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x1x!quant.uniform<i8:f32, 1.0>>
   func.return %y : tensor<1x4x4x1x!quant.uniform<i8:f32, 1.0>>
+}
+
+// -----
+
+// CHECK: convert-tfl-to-tosa-invalid.mlir:18:3: convert-tfl-to-tosa: 'tfl.reshape': it is in an NPU region, but cannot be converted: 32 elements do not become 30
+// CPU: tfl.reshape
+func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
+  %y = tfl.reshape %x : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<3x10x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: strides and dilations are at least 1
+// CPU: tfl.max_pool_2d
+func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
+  %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 0 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: its operands make tensor<1x4x4x2xi8> of what it says is tensor<1x3x4x2x!quant
+// CPU: tfl.max_pool_2d
+func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
+  %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
 }

@@ -50,15 +50,11 @@ module attributes {npu.target = #npu.target<"ethos-u55-128", "Ethos_U55_High_End
   // SPLIT-LABEL: @in_slices
   // SPLIT: weight_buffers : !npu.buffer<560, arena>, !npu.buffer<560, arena>
   func.func @in_slices(%x: tensor<1x8x8x16xi8>) -> tensor<1x4x4x64xi8> attributes {npu.region, npu.sram_limit = 3800} {
-    %w0 = npu_schedule.constant dense<1> : tensor<16x3x3x16xi8>
-    %s0 = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
-      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
     %w1 = npu_schedule.constant dense<1> : tensor<64x3x3x16xi8>
     %s1 = npu_schedule.scales {bias = dense<0> : tensor<64xi64>, multiplier = dense<1073741824> : tensor<64xi32>,
       shift = dense<30> : tensor<64xi8>} : !npu_schedule.scales<64>
-    %b = npu_schedule.conv2d %x, %w0, %s0 window <3x3, pad 1 1 1 1> zero_points <0, 0>
-         scale <per_channel, double_round> activation <-128, 127> block <4x4x16>
-         : (tensor<1x8x8x16xi8>, tensor<16x3x3x16xi8>, !npu_schedule.scales<16>) -> tensor<1x8x8x16xi8>
+    %b = npu_schedule.pool max %x window <8x8, pad 3 3 4 4> zero_points <0, 0> activation <-128, 127> block <4x4x16>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
     %c = npu_schedule.conv2d %b, %w1, %s1 window <3x3, stride 2x2, pad 1 1 1 1> zero_points <0, 0>
          scale <per_channel, double_round> activation <-128, 127> block <2x2x16>
          : (tensor<1x8x8x16xi8>, tensor<64x3x3x16xi8>, !npu_schedule.scales<64>) -> tensor<1x4x4x64xi8>

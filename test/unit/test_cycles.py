@@ -12,10 +12,9 @@ from npuc.hardware.cycles import (
     dma_cycles,
     kernel_cost,
     mac_steps,
-    part_kernel_is_better,
 )
 from npuc.hardware.memory import memory_setup
-from npuc.hardware.shram import Dims, Kernel, legal_blocks
+from npuc.hardware.shram import Dims, Kernel, legal_blocks, prefers_part_kernel
 
 U55 = accelerator("ethos-u55-128")
 SHARED = memory_setup(U55)
@@ -102,10 +101,13 @@ def test_steps_of_the_array() -> None:
     assert mac_steps(ADD, part_kernel=False) == 0
 
 
-def test_part_kernel_suits_shallow_feature_maps() -> None:
-    assert part_kernel_is_better(replace(CONV, ifm=Dims(32, 32, 3)))
-    assert not part_kernel_is_better(replace(CONV, ifm=Dims(32, 32, 64), kernel=(1, 1)))
-    assert not part_kernel_is_better(replace(CONV, kind="depthwise"))
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (5, 1), (7, 7), (8, 8)])
+def test_the_preferred_order_of_weights_takes_no_more_steps(size: tuple[int, int], bits: int) -> None:
+    for depth in range(9, 200):
+        conv = replace(CONV, ifm=Dims(32, 32, depth), kernel=size, ifm_bits=bits)
+        chosen = prefers_part_kernel(depth, size, bits)
+        assert mac_steps(conv, chosen) <= mac_steps(conv, not chosen)
 
 
 def test_shallow_blocks_are_bound_by_weights() -> None:

@@ -5,7 +5,17 @@ from xdsl.dialects.builtin import ModuleOp, TensorType, i8
 
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.tfl import PseudoConstOp
-from npuc.tools.driver import UserError, elided_text, load_module, make_context, verify
+from npuc.tools.driver import (
+    PassFailure,
+    UserError,
+    available_passes,
+    elided_text,
+    load_module,
+    make_context,
+    parse_passes,
+    run_passes,
+    verify,
+)
 
 WRONG = {
     "func.func @f(": r"text:1:14: ",
@@ -29,6 +39,57 @@ def test_one_line_that_says_where(text: str) -> None:
     with pytest.raises(UserError, match=WRONG[text]) as error:
         load()
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_value_does_not_leave_its_region() -> None:
+    """The parser would not take such a text, but a pass can make it."""
+    text = """
+        func.func @f() { %a = tfl.pseudo_tensor : () -> tensor<4xi8> return }
+        func.func @g() -> tensor<4xi8> { %a = tfl.pseudo_tensor : () -> tensor<4xi8> return %a : tensor<4xi8> }"""
+    module = load_module(make_context(), text.encode(), "text")
+    verify(module, "text")
+    made, used = (next(op for op in module.walk() if op.name == "tfl.pseudo_tensor"), list(module.walk())[-1])
+    used.operands[0] = made.results[0]
+    with pytest.raises(UserError, match=r"^text:3:\d+: 'func.return': operand 0 %a .*: 'tfl.pseudo_tensor' does"):
+        verify(module, "text")
+
+
+FAILING = {
+    # said by the pass itself, of an operation
+    """%y = npu_schedule.concat %x, %x {axis = #npu.ints<3>}
+            : (tensor<1x4x4x8xi8>, tensor<1x4x4x8xi8>) -> tensor<1x4x4x16xi8>""": (
+        "tensor<1x4x4x16xi8>",
+        "convert-npu-schedule-to-npu-cmd",
+        "'npu_schedule.concat': an argument cannot be placed by it: copy it first",
+    ),
+    # said by a helper that does not know which operation it works for
+    """%y = tosa.avg_pool2d %x, %z, %z {kernel = array<i64: 1, 1>, stride = array<i64: 1, 1>,
+            pad = array<i64: 0, 0, 0, 0>, acc_type = i32}
+            : (tensor<1x4x4x8xi8>, tensor<1xi8>, tensor<1xi8>) -> tensor<1x4x4x8xi8>""": (
+        "tensor<1x4x4x8xi8>",
+        "convert-tosa-to-npu-schedule",
+        "'tosa.avg_pool2d': the NPU needs a zero point to be constant",
+    ),
+}
+
+
+@pytest.mark.parametrize("text", FAILING, ids=range(len(FAILING)))
+@pytest.mark.parametrize("name", ["", "pool"])
+def test_what_a_pass_refuses_is_placed(text: str, name: str) -> None:
+    result, pass_, message = FAILING[text]
+    named = f' loc("{name}")' if name else ""
+    whole = f"""module attributes {{npu.target = #npu.target<"ethos-u55-64">}} {{
+      func.func @f(%x: tensor<1x4x4x8xi8>, %z: tensor<1xi8>) -> {result} attributes {{npu.region}} {{
+        {text}{named}
+        return %y : {result}
+      }}
+    }}"""
+    module = load_module(make_context(), whole.encode(), "text")
+    with pytest.raises(PassFailure) as failure:
+        run_passes(make_context(), module, parse_passes(pass_, available_passes()), file="text")
+    place = f"text: '{name}'" if name else "text:3:9"
+    assert failure.value.message == f"{place}: {pass_}: {message}"
+    assert not failure.value.details
 
 
 def test_names_in_any_script() -> None:

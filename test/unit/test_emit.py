@@ -239,7 +239,7 @@ def test_parts_for_those_who_load_by_hand():
         ("input index <1>", "input index <2>", "@npu_1 has no npu_cmd.input 1 for tensor 'c'"),
         ("address <256> dense", "address <240> dense", "two constants that differ lie at byte 240"),
         ("arena_size = 512", "arena_size = 200", "@npu_1 uses 256 bytes of the arena memory, npu.arena_size says 200"),
-        ("npu.invoke @npu_1", "npu.invoke @npu_9", "npu.invoke calls @npu_9, which is no npu_cmd.program"),
+        ("npu.invoke @npu_1", "npu.invoke @npu_9", "npu.invoke.*: it calls @npu_9, which is no npu_cmd.program"),
         ('npu.target = #npu.target<"ethos-u55-128">, ', "", "the module names no machine"),
     ],
 )  # fmt: skip

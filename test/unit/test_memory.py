@@ -130,8 +130,8 @@ def test_modes_that_the_machine_lacks() -> None:
 
 
 def test_arena_cache_size_is_within_reach() -> None:
-    fails(r"^--arena-cache-size -1: ethos-u55-128 addresses 0 to 4294967296 bytes$", U55, (), None, None, -1)
-    fails(r"^--arena-cache-size 4294967297: ", U55, (), None, None, (1 << 32) + 1)
+    fails(r"^limit \(--arena-cache-size\) -1: ethos-u55-128 addresses 0 to 4294967296 bytes$", U55, (), None, None, -1)
+    fails(r"^limit \(--arena-cache-size\) 4294967297: ", U55, (), None, None, (1 << 32) + 1)
 
 
 @pytest.mark.parametrize(

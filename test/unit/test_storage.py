@@ -8,9 +8,9 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin
 from xdsl.dialects.func import Func, FuncOp
 from xdsl.parser import Parser
-from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.storage import Storage, reshaped_strides
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import NPU
 from npuc.dialects.npu_schedule import NPU_SCHEDULE
 
@@ -114,15 +114,21 @@ def test_columns_that_do_not_lie_side_by_side_are_no_channels() -> None:
         func.return %k : tensor<1x1x1x16xi8>
       }""")
     storage = Storage(func)
-    with pytest.raises(VerifyException, match=r"cannot be seen as .*: copy it first"):
+    with pytest.raises(OperationError, match=r"^npu_schedule.reshape: .* cannot be seen as .*: copy it first"):
         storage.place(named(func)["r"])
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("%c = npu_schedule.concat %k, %k {axis = #npu.ints<3>} : (T, T) -> U", "placed twice"),
-        ("%c = npu_schedule.concat %x, %k {axis = #npu.ints<3>} : (T, T) -> U", "an argument cannot be placed"),
+        (
+            "%c = npu_schedule.concat %k, %k {axis = #npu.ints<3>} : (T, T) -> U",
+            "copy: its result is placed twice",
+        ),
+        (
+            "%c = npu_schedule.concat %x, %k {axis = #npu.ints<3>} : (T, T) -> U",
+            "concat: an argument cannot be placed",
+        ),
     ],
 )
 def test_a_missing_copy_is_named(body: str, message: str) -> None:
@@ -136,7 +142,7 @@ def test_a_missing_copy_is_named(body: str, message: str) -> None:
         func.return %c : tensor<1x4x4x16xi8>
       }}""")
     storage = Storage(func)
-    with pytest.raises(VerifyException, match=message):
+    with pytest.raises(OperationError, match=message):
         _ = storage.roots
 
 
@@ -182,5 +188,5 @@ def test_an_ofm_in_place_lies_where_its_operand_lies() -> None:
 
 
 def test_what_was_overwritten_cannot_be_read() -> None:
-    with pytest.raises(VerifyException, match=r"elementwise overwrites in place what npu_schedule.copy reads later"):
+    with pytest.raises(OperationError, match=r"elementwise: it overwrites in place what npu_schedule.copy reads later"):
         _ = Storage(function(IN_PLACE.format(read="a"))).roots

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
-from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import machine_of
 from npuc.analysis.weights import cuts_of, slice_sizes
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BufferType
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, LaunchOp, ProgramOp, WaitOp, WeightedOp
 from npuc.dialects.npu_schedule import ConvKernelOp, WeightBuffersOp
@@ -313,7 +313,7 @@ def test_a12_a_buffer_smaller_than_its_slices_is_refused() -> None:
     head = "\n    %b = npu_schedule.weight_buffers : !npu.buffer<160, arena>"
     body = head + conv("y", "%x", (16, 32), 4, 1, "block <2x2x16> buffers <1> through %b", ", !npu.buffer<160, arena>")
     module = parse(region(body, 16, 32, 4, "y"))
-    with pytest.raises(VerifyException, match=r"slice 0 has .* bytes and does not fit a buffer of 160"):
+    with pytest.raises(OperationError, match=r"conv2d: slice 0 has .* bytes and does not fit a buffer of 160"):
         apply(module, [CONVERT])
 
 
