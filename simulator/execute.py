@@ -35,6 +35,7 @@ from npuc.simulator.memory import (
     is_written,
     mark_written,
     span,
+    writes_twice,
 )
 from npuc.simulator.products import Product
 from npuc.simulator.stream import Op, Program
@@ -215,6 +216,8 @@ class Executor:
         ofm = feature_map(op, "OFM", ofm_region, bits40, ofm_type, (size[0], size[1], size[2]))
         write = ofm.access()
         self.check_write(op, write, ofm_region)
+        if writes_twice(write):
+            raise ExecutionError(f"{op} has an OFM whose strides or tiles put two elements at one byte")
         stage = self.output_stage(op, ofm_type, reads)
         if op.name == "ELEMENTWISE":
             maps, values = self.elementwise(op, ofm, stage, reads)

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-
-from npuc.simulator.memory import Access, Piece, Report
+from npuc.simulator.memory import Access, Report, pieces_overlap
 from npuc.simulator.products import Product
 from npuc.simulator.shram import Jobs
 from npuc.simulator.stream import Op
@@ -30,24 +27,11 @@ class _Pending(NamedTuple):
     jobs: Jobs | None
 
 
-def _pieces_overlap(a: Piece, b: Piece) -> bool:
-    low, high = max(a.low, b.low), min(a.high, b.high)
-    if low >= high:
-        return False
-    if a.dense and b.dense:
-        return True
-    # Exact, byte by byte: mark the bytes of one and look at those of the other.
-    base = min(a.low, b.low)
-    marks = np.zeros(max(a.high, b.high) - base, np.bool_)
-    as_strided(marks[a.offset - base :], a.shape, a.strides)[...] = True
-    return bool(as_strided(marks[b.offset - base :], b.shape, b.strides).any())
-
-
 def overlap(a: Access, b: Access) -> bool:
     """Whether two accesses touch a byte in common, exactly."""
     if a.memory is not b.memory or a.low >= b.high or b.low >= a.high:
         return False
-    return any(_pieces_overlap(p, q) for p in a.pieces for q in b.pieces)
+    return any(pieces_overlap(p, q) for p in a.pieces for q in b.pieces)
 
 
 def _conflict(first: _Pending, reads: Sequence[Access], writes: Sequence[Access]) -> tuple[str, Access, Access] | None:

@@ -27,7 +27,9 @@ from npu_assembler import (
 )
 
 from npuc.hardware import registers
-from npuc.simulator import ExecutionError, StreamError, execute_payload
+from npuc.simulator import ExecutionError, Report, StreamError, execute_payload, parse_payload
+from npuc.simulator.execute import Executor
+from npuc.simulator.memory import Memory, Region
 from npuc.simulator.products import Product
 
 
@@ -485,6 +487,16 @@ def kinds(asm: Assembler, constants: int = 1024, memory: np.ndarray | None = Non
     return [report.kind for report in execute_payload(asm.payload(), {0: np.zeros(constants, np.uint8), 1: data})]
 
 
+def reported(asm: Assembler, defined: int = 0x1000) -> list[Report]:
+    """What is reported where of an arena only the first `defined` bytes were written."""
+    memory = Memory("arena", 1 << 16)
+    memory.written[:defined] = True
+    program = parse_payload(asm.payload())
+    executor = Executor(program.product, {ARENA: Region(ARENA, memory, 0, memory.size)})
+    executor.run(program)
+    return executor.reports
+
+
 @pytest.mark.parametrize(("wait", "expected"), [(None, ["hazard"]), (0, []), (1, ["hazard"])])
 def test_kernel_after_dma(wait: int | None, expected: list[str]):
     asm = Assembler()
@@ -673,3 +685,43 @@ def test_8_bit_addition_with_16_bit_scales_is_reported_where_no_rule_is_proven(s
     asm.kernel("ELEMENTWISE", 1, ofm, ifm[0], **ifm[1], OPA_SCALE=32768, OPB_SCALE=32768, OFM_SCALE=scale | 47 << 32)
     a = np.arange(-128, 128, dtype=np.int8).reshape(16, 16, 1)
     assert kinds(asm, memory=arena((0x100, to_bytes(a)), (0x200, to_bytes(np.roll(a, 1))))) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "values"),
+    [
+        ((8, 4, 16), {"OFM_STRIDE_Y": 0}),
+        ((8, 4, 16), {"OFM_STRIDE_X": 0}),
+        # As many bytes as the hull has, but some twice and others never.
+        ((2, 2, 4), {"OFM_STRIDE_Y": 0, "OFM_STRIDE_X": 12}),
+        ((2, 2, 4), {"OFM_STRIDE_Y": 7, "OFM_STRIDE_X": 4}),
+        ((2, 2, 4), {"OFM_STRIDE_Y": -6, "OFM_STRIDE_X": 4}),
+        ((8, 4, 16), {"OFM_HEIGHT0_M1": 3, "OFM_HEIGHT1_M1": 3, "OFM_BASE2": 0x1000}),
+        ((8, 4, 16), {"OFM_WIDTH0_M1": 1, "OFM_BASE1": 0x101F}),
+    ],
+)
+def test_an_ofm_that_has_a_byte_twice_is_refused(shape: tuple[int, int, int], values: dict[str, int]):
+    asm = Assembler()
+    asm.kernel("POOL", 0, place("OFM", 0x1000, shape) | values, place("IFM", 0x100, shape))
+    with pytest.raises(ExecutionError, match=r"word \d+\) has an OFM whose strides or tiles put two elements"):
+        kinds(asm)
+
+
+def test_maps_that_interleave_without_a_common_byte_run():
+    # Columns 12 bytes apart, rows in between: no stride is beyond what lies within it, but every byte is there once.
+    asm = Assembler()
+    ofm = place("OFM", 0x1000, (3, 4, 4)) | {"OFM_STRIDE_X": 12, "OFM_STRIDE_Y": 4}
+    asm.kernel("POOL", 0, ofm, place("IFM", 0x100, (3, 4, 4)))
+    ifm = random_map(19, (3, 4, 4))
+    memory = arena((0x100, to_bytes(ifm)))
+    assert kinds(asm, memory=memory) == []
+    np.testing.assert_array_equal(from_bytes(memory[0x1000:], (4, 3, 4)), ifm.transpose(1, 0, 2))
+
+
+def test_a_map_as_long_as_its_hull_may_have_a_hole():
+    asm = Assembler()
+    copy(asm, 0x100, 0x1004, (1, 1, 8))
+    # Bytes 0..3 and 12..15, both twice: the eight that the first kernel writes lie between them.
+    ifm = place("IFM", 0x1000, (2, 2, 4)) | {"IFM_STRIDE_Y": 0, "IFM_STRIDE_X": 12}
+    asm.kernel("POOL", 0, place("OFM", 0x3000, (2, 2, 4)), ifm, BLOCKDEP=3)
+    assert kinds(asm) == []
