@@ -228,6 +228,30 @@ class FeatureMap:
                 strides = (self.stride_y, self.stride_c, 16 * element, 1)
                 yield self._piece(at, shape, strides, (y0, y1), (x0, x1), (low, high))
 
+    @property
+    def stored_depth(self) -> int:
+        """
+        Channels up to the end of the last brick.
+
+        What an operation leaves in the lanes beyond `depth` no rule tells; lanes outside the region are nobody's.
+        """
+        whole = -(-self.depth // 16) * 16
+        if not self.brick or whole == self.depth:
+            return self.depth
+        end = max(piece.high for piece in self.pieces()) + (whole - self.depth) * self.dtype.itemsize
+        return whole if end <= self.region.origin + self.region.size else self.depth
+
+    def places_alike(self, other: FeatureMap) -> bool:
+        """Whether each element has the same bytes in both maps."""
+        return self._places() == other._places()
+
+    def _places(self) -> tuple[object, ...]:
+        origin = self.region.origin
+        tiles = [(base + origin, y, x) for base, y, x in self.tiles]
+        along = self.stride_c if self.brick else self.stride_x
+        shape = self.height, self.width, self.depth, self.dtype.itemsize
+        return self.region.memory, tiles, self.brick, self.stride_y, along, shape
+
     def _piece(
         self,
         start: int,

@@ -725,3 +725,128 @@ def test_a_map_as_long_as_its_hull_may_have_a_hole():
     ifm = place("IFM", 0x1000, (2, 2, 4)) | {"IFM_STRIDE_Y": 0, "IFM_STRIDE_X": 12}
     asm.kernel("POOL", 0, place("OFM", 0x3000, (2, 2, 4)), ifm, BLOCKDEP=3)
     assert kinds(asm) == []
+
+
+THREE_BY_THREE = {f"IFM_PAD_{side}": 1 for side in ("TOP", "LEFT", "BOTTOM", "RIGHT")} | {
+    "KERNEL_HEIGHT_M1": 2,
+    "KERNEL_WIDTH_M1": 2,
+}
+
+
+def in_place(name: str, param: int, ofm: dict[str, int], ifm: dict[str, int], **values: int) -> list[str]:
+    asm = Assembler()
+    asm.kernel(name, param, ofm, ifm, **values)
+    reports = execute_payload(asm.payload(), {1: arena()})
+    assert all("overwrites of its own IFM" in str(report) for report in reports)
+    return [report.kind for report in reports]
+
+
+MAP, ELSEWHERE = (16, 16, 16), 0x4000
+
+
+@pytest.mark.parametrize(
+    ("ofm", "values", "expected"),
+    [
+        # Each element over itself.
+        (place("OFM", 0x100, MAP), {}, []),
+        # All in one block, which has read before it writes.
+        (place("OFM", 0x110, (2, 2, 16)), {}, []),
+        (place("OFM", 0x100, (2, 2, 16)), THREE_BY_THREE, []),
+        # Columns and rows that later blocks of 2 x 2 still need.
+        (place("OFM", 0x100, MAP), THREE_BY_THREE, ["hazard"]),
+        (place("OFM", 0x110, MAP), {}, ["hazard"]),
+        (place("OFM", 0x100, MAP, brick=True), {}, []),
+        (place("OFM", 0x100, (16, 16, 32), brick=True), {}, ["hazard"]),
+        (place("OFM", 0x100, MAP, "i1") | {"OFM_STRIDE_Y": 16, "OFM_STRIDE_X": 256}, {}, ["hazard"]),
+        # Behind what is read: a row further up, or the last row of a block that no block after it needs.
+        (place("OFM", 0x100 - 0x100, MAP), {}, []),
+        (place("OFM", 0x100 + 0xF00, (1, 16, 16)), {"OFM_BLK_WIDTH_M1": 15}, []),
+    ],
+)
+def test_a_pool_over_its_own_input(ofm: dict[str, int], values: dict[str, int], expected: list[str]):
+    shape = ofm["OFM_HEIGHT_M1"] + 1, ofm["OFM_WIDTH_M1"] + 1, ofm["OFM_DEPTH_M1"] + 1
+    assert in_place("POOL", 0, ofm, place("IFM", 0x100, shape), **values) == expected
+
+
+@pytest.mark.parametrize(
+    ("ofm", "ifm", "ifm2", "expected"),
+    [
+        (0x100, 0x100, (0x4000, MAP), []),
+        (0x100, 0x4000, (0x100, MAP), []),
+        (0x100, 0x4000, (0x100, (1, 16, 16)), ["hazard"]),
+        (0x100, 0x4000, (0x100, (16, 1, 16)), ["hazard"]),
+        (0x100, 0x4000, (0x100, (16, 16, 1)), ["hazard"]),
+        (0x101, 0x100, (0x4000, MAP), ["hazard"]),
+    ],
+)
+def test_an_elementwise_operation_over_its_own_input(
+    ofm: int, ifm: int, ifm2: tuple[int, tuple[int, int, int]], expected: list[str]
+):
+    second = place("IFM2", *ifm2)
+    bits = {f"broadcast_{axis}": int(n == 1) for axis, n in zip("hwc", ifm2[1], strict=True)}
+    second["IFM2_BROADCAST"] = registers.pack("IFM2_BROADCAST", **bits)
+    values = place("IFM", ifm, MAP) | second
+    assert in_place("ELEMENTWISE", 0, place("OFM", ofm, MAP, scale_mode=1), values) == expected
+
+
+def test_narrower_results_over_their_own_input_come_behind_what_is_read():
+    shape = 1, 16, 16
+    for wide, narrow, expected in (("i4", "i1", []), ("i1", "i4", ["hazard"])):
+        second = place("IFM2", 0x4000, shape, wide)
+        found = in_place(
+            "ELEMENTWISE",
+            0,
+            place("OFM", 0x100, shape, narrow, scale_mode=1),
+            place("IFM", 0x100, shape, wide) | second,
+        )
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("product", "blocks", "expected"), [(U55_128, 1, []), (U65_512, 1, ["hazard"]), (U55_128, 2, ["hazard"])]
+)
+def test_a_convolution_over_its_own_input(product: Product, blocks: int, expected: list[str]):
+    # One block reads its whole input before it writes, but two cores do so each for itself.
+    shape = 2, 2 * blocks, 8
+    stream = plain_stream([1] * (8 // product.cores * 32))
+    scales = scale_bytes(*(np.full(8 // product.cores, value) for value in (0, 1 << 30, 38)))
+    asm = Assembler(product)
+    names = ("SCALE", "WEIGHT", "SCALE1", "WEIGHT1")[: 2 * product.cores]
+    values = {f"{name}_BASE": (0, 0x100)[i % 2] for i, name in enumerate(names)}
+    values |= {f"{name}_LENGTH": len((scales, stream)[i % 2]) for i, name in enumerate(names)}
+    if product.cores == 2:
+        # Four channels a core still take a ublock of eight.
+        stream = plain_stream([1] * 8 * 32)
+        values |= {"WEIGHT_LENGTH": len(stream), "WEIGHT1_LENGTH": len(stream)}
+    # The OFM transposed, so that no element keeps its place.
+    ofm = place("OFM", 0x100, (shape[1], shape[0], 8)) | {"OFM_STRIDE_X": 8 * shape[1], "OFM_STRIDE_Y": 8}
+    ofm |= {"OFM_BLK_HEIGHT_M1": 1}
+    asm.kernel("CONV", 0, ofm, place("IFM", 0x100, (shape[1], shape[0], 8)), **values)
+    constants = np.zeros(0x400, np.uint8)
+    constants[: len(scales)] = np.frombuffer(scales, np.uint8)
+    constants[0x100 : 0x100 + len(stream)] = np.frombuffer(stream, np.uint8)
+    found = execute_payload(asm.payload(), {0: constants, 1: arena()})
+    assert [report.kind for report in found] == expected
+
+
+@pytest.mark.parametrize(("target", "what"), [(0x4000, "its scales"), (0x4050, "its weights")])
+def test_a_convolution_over_its_own_weights(target: int, what: str):
+    stream = plain_stream([1] * 8 * 32)
+    scales = scale_bytes(np.zeros(8), np.full(8, 1 << 30), np.full(8, 38))
+    data = [(0x4000, np.frombuffer(scales, np.uint8)), (0x4050, np.frombuffer(stream, np.uint8))]
+    where = {"SCALE_BASE": 0x4000, "SCALE_LENGTH": 80, "WEIGHT_BASE": 0x4050, "WEIGHT_LENGTH": len(stream)}
+    asm = Assembler()
+    shape = 1, 1, 8
+    asm.kernel(
+        "CONV", 0, place("OFM", target, shape), place("IFM", 0x100, shape), **where, SCALE_REGION=1, WEIGHT_REGION=1
+    )
+    found = execute_payload(asm.payload(), {1: arena(*data)})
+    assert [report.kind for report in found] == ["hazard"]
+    assert f"overwrites {what} while it reads them" in str(found[0])
+
+
+@pytest.mark.parametrize(("target", "expected"), [(0x110, ["hazard"]), (0x100, []), (0x300, [])])
+def test_dma_onto_its_own_source(target: int, expected: list[str]):
+    asm = Assembler()
+    asm.dma((ARENA, 0x100), (ARENA, target), 512)
+    assert kinds(asm) == expected
