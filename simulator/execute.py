@@ -228,6 +228,10 @@ class Executor:
         layout = shram.check(op, self.product, maps, ofm, lambda kind, text: self.report(kind, op, text))
         ofm.write(write, values)
         mark_written(write)
+        if ofm.stored_depth > ofm.depth:
+            write = ofm.access(tuple(ofm.pieces(c=(0, ofm.stored_depth))))
+            for piece in ofm.pieces(c=(ofm.depth, ofm.stored_depth)):
+                piece.view(write.memory.written)[...] = False
         writes = [write, *self.clobber(op, layout)]
         return reads, writes, values, shram.Jobs(op, self.product, maps, ofm)
 

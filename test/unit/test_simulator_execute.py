@@ -850,3 +850,31 @@ def test_dma_onto_its_own_source(target: int, expected: list[str]):
     asm = Assembler()
     asm.dma((ARENA, 0x100), (ARENA, target), 512)
     assert kinds(asm) == expected
+
+
+def test_lanes_beside_a_brick_map_lose_what_they_held():
+    asm = Assembler()
+    copy(asm, 0x100, 0x1000, (4, 4, 16))
+    narrow = place("OFM", 0x1000, (4, 4, 8), brick=True), place("IFM", 0x400, (4, 4, 8), brick=True)
+    asm.kernel("POOL", 0, *narrow)
+    # Its eight channels are there, the others of the brick may hold anything.
+    asm.kernel("POOL", 0, place("OFM", 0x2000, (4, 4, 8)), place("IFM", 0x1000, (4, 4, 8), brick=True))
+    assert reported(asm) == []
+    asm.kernel("POOL", 0, place("OFM", 0x3000, (4, 4, 16)), place("IFM", 0x1000, (4, 4, 16), brick=True))
+    assert [report.kind for report in reported(asm)] == ["uninitialised"]
+
+
+@pytest.mark.parametrize(("base", "expected"), [(0x1008, ["hazard"]), (0x1040, [])])
+def test_lanes_beside_a_brick_map_are_written_in_the_order(base: int, expected: list[str]):
+    # Into the lanes of the first element, or behind the last brick, while the kernel may still write.
+    for write in (lambda a: a.dma((CONSTANTS, 0), (ARENA, base), 8), lambda a: copy(a, 0, base, (1, 1, 8), BLOCKDEP=3)):
+        asm = Assembler(U65_256)
+        asm.kernel("POOL", 0, place("OFM", 0x1000, (2, 2, 8), brick=True), place("IFM", 0x100, (2, 2, 8)))
+        write(asm)
+        assert kinds(asm) == expected
+
+
+def test_lanes_outside_the_region_are_nobodys():
+    asm = Assembler()
+    asm.kernel("POOL", 0, place("OFM", 0xFFC0, (2, 2, 8), brick=True), place("IFM", 0x100, (2, 2, 8)))
+    assert kinds(asm, memory=np.zeros(0xFFF8, np.uint8)) == []
