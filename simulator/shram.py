@@ -24,6 +24,7 @@ from npuc.simulator.stream import Op
 
 _OUTPUT_BANKS = 2
 _LUT_BANKS = 2
+_BRICK = 16
 _MAX_BLOCK = (32, 64, 128)
 # Beyond any number of blocks.
 _NEVER = (1 << 31) - 1
@@ -92,6 +93,11 @@ def check(
     for axis, name in enumerate(("height", "width", "depth")):
         if block[axis] % chip.ublock[axis] or block[axis] > _MAX_BLOCK[axis]:
             report("shram", f"has block {name} {block[axis]}, which {chip.name} cannot have")
+    if block[2] < ofm.depth and block[2] % _BRICK:
+        report("inferred", f"has blocks {block[2]} deep of {ofm.depth} channels, no multiple of 16: none is proven")
+    for name in ("IFM_IB_END", "AB_START", "IFM2_IB_START"):
+        if op.state.get(name, 0) % 2:
+            report("shram", f"has {name} {op.state[name]}, but banks are given out in pairs")
     uses_lut = op.get("ACTIVATION", "function") >= 16
     limit = chip.banks - (_LUT_BANKS if uses_lut or chip.lut_banks_reserved else 0)
     ib_end, ab_start = op.state["IFM_IB_END"], op.state["AB_START"]

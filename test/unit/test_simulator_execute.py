@@ -281,17 +281,18 @@ def test_padded_average_divides_by_the_valid_elements():
 
 
 def test_average_with_a_scale():
-    ifm = random_map(4, (8, 8, 6))
+    ifm = random_map(4, (6, 6, 6))
     found = run_kernel(
         "POOL",
         "AVERAGE",
         ifm,
         out_shape=(2, 2, 6),
         ofm_fields={"scale_mode": 1, "round": 2},
-        **{**pool_registers(4, 4, 0), "OFM_SCALE": 0x80000001 | 35 << 32, "IFM_ZERO_POINT": 5, "OFM_ZERO_POINT": 5},
+        **{**pool_registers(3, 3, 0), "OFM_SCALE": 0x80000001 | 34 << 32, "IFM_ZERO_POINT": 5, "OFM_ZERO_POINT": 5},
     )
-    total = (ifm.astype(np.int64) - 5).reshape(2, 4, 2, 4, 6).sum((1, 3))
-    np.testing.assert_array_equal(found, each(natural_round, total, np.array(0x80000001), np.array(35)) + 5)
+    total = (ifm.astype(np.int64) - 5).reshape(2, 3, 2, 3, 6).sum((1, 3))
+    expected = each(natural_round, total, np.array(0x80000001), np.array(34)) + 5
+    np.testing.assert_array_equal(found, expected.clip(-128, 127))
 
 
 def test_reduce_sum():
@@ -878,3 +879,157 @@ def test_lanes_outside_the_region_are_nobodys():
     asm = Assembler()
     asm.kernel("POOL", 0, place("OFM", 0xFFC0, (2, 2, 8), brick=True), place("IFM", 0x100, (2, 2, 8)))
     assert kinds(asm, memory=np.zeros(0xFFF8, np.uint8)) == []
+
+
+POOL_MODES = {name: code for code, name in registers.POOL_MODES}
+ELEMENTWISE_MODES = {name: code for code, name in registers.ELEMENTWISE_MODES}
+HALF = 1 << 30 | 31 << 32
+SMALL = (8, 4, 16)
+SCALAR = {"IFM2_BROADCAST": 1 << 7}
+
+
+def operation(
+    mode: str,
+    types: tuple[str, str] = ("i1", "i1"),
+    shapes: tuple[tuple[int, int, int], tuple[int, int, int]] = (SMALL, SMALL),
+    product: Product = U55_128,
+    **values: int,
+) -> Assembler:
+    """One pool or elementwise operation: IFM and IFM2 from 0x100 and 0x3000, OFM from 0x8000."""
+    (ifm, ofm), (source, result) = types, shapes
+    asm = Assembler(product)
+    name, _, kind = mode.partition(" ")
+    code = (POOL_MODES if name == "POOL" else ELEMENTWISE_MODES)[kind]
+    second = place("IFM2", 0x3000, source, ifm) if name == "ELEMENTWISE" else {}
+    fields = {"scale_mode": 1, "round": 2} if kind == "SHR" else {"scale_mode": 1}
+    if product.u65:
+        asm.set(PARALLEL_MODE=values.pop("PARALLEL_MODE", product.cores - 1))
+    asm.kernel(
+        name, code, place("OFM", 0x8000, result, ofm, **fields), place("IFM", 0x100, source, ifm), **second | values
+    )
+    return asm
+
+
+@pytest.mark.parametrize(
+    ("asm", "message"),
+    [
+        # Scales where nothing is scaled.
+        (operation("POOL MAX", OFM_SCALE=HALF), "OFM_SCALE other than 1"),
+        *((operation(f"ELEMENTWISE {m}", OFM_SCALE=HALF), "OFM_SCALE other than 1") for m in ("MIN", "MAX")),
+        *(
+            (operation(f"ELEMENTWISE {m}", ("i4", "i4"), OFM_SCALE=HALF), "OFM_SCALE other than 1")
+            for m in ("CLZ", "SHL", "SHR")
+        ),
+        (operation("ELEMENTWISE ADD", OPA_SCALE=1 | 40 << 32), "or with a shift, in scale mode 0"),
+        (operation("ELEMENTWISE ADD", ("i4", "i4"), OPA_SCALE=2), "scales 32-bit operands"),
+        (operation("ELEMENTWISE SUB", ("i4", "i4"), OPB_SCALE=2), "scales 32-bit operands"),
+        # Types.
+        *(
+            (operation(mode, types), "takes .* to .*, for which no rule is proven")
+            for mode, types in [
+                ("POOL MAX", ("i1", "i2")),
+                ("POOL MAX", ("i2", "u1")),
+                ("POOL MAX", ("i1", "u1")),
+                ("POOL MAX", ("i4", "i4")),
+                ("POOL AVERAGE", ("i1", "i4")),
+                ("POOL AVERAGE", ("i4", "i1")),
+                ("ELEMENTWISE CLZ", ("i4", "i1")),
+                ("ELEMENTWISE CLZ", ("i2", "i2")),
+                ("ELEMENTWISE SHL", ("i4", "u1")),
+                ("ELEMENTWISE SHR", ("i2", "i2")),
+                ("ELEMENTWISE MIN", ("i2", "u1")),
+                ("ELEMENTWISE MAX", ("i1", "u1")),
+                ("ELEMENTWISE ABS", ("i4", "i4")),
+                ("ELEMENTWISE LRELU", ("i2", "i1")),
+            ]
+        ),
+        # Scalars and zero points that their type does not hold; two readings differ in an unsigned 0xFFFF.
+        (operation("ELEMENTWISE MUL", **SCALAR, IFM2_SCALAR=0x1234), "IFM2_SCALAR 4660, which is no int8"),
+        (operation("ELEMENTWISE MUL", ("u1", "u1"), **SCALAR, IFM2_SCALAR=0xFFFF), "IFM2_SCALAR -1, which is no uint8"),
+        (operation("ELEMENTWISE MUL", IFM_ZERO_POINT=200), "IFM_ZERO_POINT 200, which is no int8"),
+        (operation("ELEMENTWISE MUL", ("u1", "u1"), IFM2_ZERO_POINT=-1), "IFM2_ZERO_POINT -1, which is no uint8"),
+        (operation("POOL MAX", IFM_ZERO_POINT=-129), "IFM_ZERO_POINT -129, which is no int8"),
+        # Kernels, strides and padding.
+        (
+            operation("POOL MAX", shapes=((13, 13, 16), (4, 4, 16)), KERNEL_STRIDE=registers.kernel_stride(4, 4)),
+            "strides 4 x 4",
+        ),
+        (operation("POOL MAX", shapes=((300, 1, 16), (1, 1, 16)), KERNEL_HEIGHT_M1=299), "300 x 1 kernel, larger"),
+        (
+            operation("POOL AVERAGE", shapes=((300, 1, 16), (1, 1, 16)), KERNEL_HEIGHT_M1=299),
+            "300 x 1 kernel, larger",
+        ),
+        (
+            operation(
+                "POOL AVERAGE",
+                shapes=((20, 4, 16), (2, 4, 16)),
+                **{"KERNEL_HEIGHT_M1": 19, "IFM_PAD_TOP": 1},
+            ),
+            "20 x 1 kernel and padding",
+        ),
+        (
+            operation("POOL AVERAGE", shapes=((8, 4, 16), (8, 4, 16)), **THREE_BY_THREE, OFM_SCALE=HALF),
+            "OFM_SCALE other",
+        ),
+        *(
+            (operation(f"POOL {m}", shapes=(SMALL, (28, 4, 16)), IFM_PAD_TOP=20), "in the padding as a whole")
+            for m in ("MAX", "AVERAGE")
+        ),
+        (operation("POOL MAX", shapes=(SMALL, (8, 5, 16)), IFM_PAD_RIGHT=1), "in the padding as a whole"),
+        (operation("POOL REDUCE_SUM", ("i4", "i4"), (SMALL, (9, 4, 1)), IFM_PAD_TOP=1), "is padded"),
+        (operation("POOL MAX", product=U65_256, PARALLEL_MODE=1), "PARALLEL_MODE 1 on ethos-u65-256"),
+        (operation("POOL MAX", product=U65_512, PARALLEL_MODE=0), "PARALLEL_MODE 0 on ethos-u65-512"),
+    ],
+)
+def test_states_without_a_proven_rule_are_refused(asm: Assembler, message: str):
+    with pytest.raises(ExecutionError, match=rf"word \d+\).*{message}"):
+        kinds(asm)
+
+
+def test_an_operand_scale_that_the_mode_does_not_read_is_refused():
+    asm = Assembler()
+    second = place("IFM2", 0x3000, SMALL)
+    ifm = place("IFM", 0x100, SMALL, scale_mode=1)
+    values = second | {"OPA_SCALE": HALF, "OPB_SCALE": 777}
+    asm.kernel("ELEMENTWISE", ELEMENTWISE_MODES["ADD"], place("OFM", 0x8000, SMALL, scale_mode=1), ifm, **values)
+    with pytest.raises(ExecutionError, match="OPB_SCALE in scale mode 1"):
+        kinds(asm)
+
+
+@pytest.mark.parametrize(("height", "width"), [(65, 1), (1, 4097), (64, 65)])
+def test_convolutions_beyond_the_largest_kernel_are_refused(height: int, width: int):
+    asm = Assembler()
+    ofm, ifm = place("OFM", 0x8000, (1, 1, 8)), place("IFM", 0x100, (height, width, 8))
+    streams = {f"{name}_{what}": 16 for name in ("WEIGHT", "SCALE") for what in ("BASE", "LENGTH")}
+    asm.kernel("CONV", 0, ofm, ifm, KERNEL_HEIGHT_M1=height - 1, KERNEL_WIDTH_M1=width - 1, **streams)
+    with pytest.raises(ExecutionError, match=f"{height} x {width} kernel, larger"):
+        kinds(asm)
+
+
+@pytest.mark.parametrize(
+    ("asm", "expected"),
+    [
+        (operation("POOL MAX", IFM_IB_END=7), ["shram"]),
+        (operation("POOL MAX", AB_START=13), ["shram"]),
+        (operation("ELEMENTWISE MIN", IFM2_IB_START=11), ["shram"]),
+        (operation("POOL MAX", shapes=((8, 4, 32), (8, 4, 32)), OFM_BLK_DEPTH_M1=7), ["inferred"]),
+        (operation("POOL MAX", shapes=((8, 4, 8), (8, 4, 8)), OFM_BLK_DEPTH_M1=7), []),
+    ],
+)
+def test_registers_that_no_stream_holds_are_reported(asm: Assembler, expected: list[str]):
+    assert kinds(asm) == expected
+
+
+def test_sums_beyond_the_accumulators_are_reported():
+    ones = np.full(1 << 12, 0x7F, np.uint8)
+    for name, types, shapes in (
+        ("POOL REDUCE_SUM", ("i4", "i4"), ((1, 1, 16), (1, 1, 1))),
+        ("ELEMENTWISE ADD", ("i2", "i2"), (SMALL, SMALL)),
+        ("ELEMENTWISE MUL", ("i2", "i4"), (SMALL, SMALL)),
+    ):
+        scales = {"OPA_SCALE": 0xFFFF, "OPB_SCALE": 0xFFFF} if "ADD" in name else {}
+        zero = {"IFM_ZERO_POINT": -32768, "IFM2_ZERO_POINT": -32768} if "MUL" in name else {}
+        memory = arena((0x100, ones), (0x3000, ones))
+        assert kinds(operation(name, types, shapes, **scales, **zero), memory=memory) == ["overflow"], name
+        memory = arena((0x100, ones), (0x3000, ones))
+        assert kinds(operation(name, types, shapes, **scales, **zero, ACC_FORMAT=1), memory=memory) == [], name
