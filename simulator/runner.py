@@ -65,6 +65,44 @@ def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
     return values
 
 
+def _extent(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape without its unit dimensions, which place no element elsewhere."""
+    return tuple(extent for extent in shape if extent != 1)
+
+
+def given_inputs(model: CompiledModel, inputs: Inputs, complete: bool = False) -> dict[int, NDArray]:
+    """
+    The values for a model's inputs by position; raises FileError for what the model cannot take.
+
+    That is a name or position that is none of its inputs, an input given twice, another type or shape and, if
+    `complete`, an input that is missing.
+    """
+    positions: dict[Any, list[int]] = {position: [position] for position in range(len(model.inputs))}
+    for position, index in enumerate(model.inputs):
+        positions.setdefault(model.tensors[index].name, []).append(position)
+    known = ", ".join(f"{i} {model.tensors[index].name!r}" for i, index in enumerate(model.inputs))
+    values: dict[int, NDArray] = {}
+    for key, given in inputs.items():
+        if key not in positions:
+            raise FileError(f"{key!r} is no input of the model, which takes {known or 'none'}")
+        if len(positions[key]) > 1:
+            raise FileError(f"input {key!r} is the name of several: give them by position")
+        position = positions[key][0]
+        tensor = model.tensors[model.inputs[position]]
+        value = np.asarray(given)
+        if position in values:
+            raise FileError(f"input {position} {tensor.name!r} is given by name and by position")
+        if value.dtype != tensor.dtype or _extent(value.shape) != _extent(tensor.shape):
+            raise FileError(
+                f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, not {value.dtype.name} {value.shape}"
+            )
+        values[position] = value
+    if complete and len(values) < len(model.inputs):
+        missing = next(i for i in range(len(model.inputs)) if i not in values)
+        raise FileError(f"input {missing} {model.tensors[model.inputs[missing]].name!r} is missing, of {known}")
+    return values
+
+
 class Session:
     """
     A compiled file ready to run: its streams decoded, its CPU operators built.
@@ -117,16 +155,10 @@ class _Run:
                 # 8-bit variables start at their zero point, others at zero.
                 start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
                 self.store(tensor, np.full(tensor.shape, start, tensor.dtype))
-        given = random_inputs(self.model, seed)
+        given = given_inputs(self.model, inputs)
+        drawn = random_inputs(self.model, seed)
         for position, index in enumerate(self.model.inputs):
-            tensor = self.model.tensors[index]
-            value = np.asarray(inputs.get(tensor.name, inputs.get(position, given[position])))
-            if value.dtype != tensor.dtype or value.size != int(np.prod(tensor.shape)):
-                raise FileError(
-                    f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, "
-                    f"not {value.dtype.name} {value.shape}"
-                )
-            self.store(tensor, value)
+            self.store(self.model.tensors[index], given.get(position, drawn[position]))
 
     def _arena_size(self) -> int:
         size = 0
@@ -144,7 +176,7 @@ class _Run:
 
     def store(self, tensor: Tensor, value: NDArray) -> None:
         if not self.in_arena(tensor):
-            self.values[tensor.index] = value
+            self.values[tensor.index] = value.reshape(tensor.shape)
             return
         assert tensor.offset is not None
         raw = np.ascontiguousarray(value).view(np.uint8).reshape(-1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from npuc.simulator.compare import Comparison
     from npuc.simulator.memory import Access, Report
+    from npuc.simulator.runner import Inputs
     from npuc.simulator.stream import Op
     from npuc.simulator.tflite import CompiledModel
 
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reference", type=Path, help="the TFLite file it was compiled from")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--seed", type=int, default=0, help="first seed of the random inputs (default 0)")
-    chosen.add_argument("--input", type=Path, help=".npz with the inputs, by tensor name or position ('0', '1' ...)")
+    chosen.add_argument("--input", type=Path, help=".npz with all inputs, by tensor name or position ('0', '1' ...)")
     parser.add_argument("--runs", type=int, default=3, help="number of random inputs (default 3)")
     parser.add_argument("--output", type=Path, help=".npz for the outputs of the last run, by tensor name")
     parser.add_argument(
@@ -95,23 +96,27 @@ def _describe(comparison: Comparison, label: str) -> bool:
 
 def _run(arguments: argparse.Namespace) -> bool:
     from npuc.simulator.compare import Comparer, Step
-    from npuc.simulator.runner import RunResult, Session
+    from npuc.simulator.runner import RunResult, Session, given_inputs
 
     if arguments.seed < 0:
         raise UserError(f"--seed {arguments.seed}: seeds are not negative")
     compiled, _ = _load(arguments.compiled)
-    inputs = _read_inputs(arguments.input) if arguments.input else None
+    inputs: Inputs | None = _read_inputs(arguments.input) if arguments.input else None
     seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
     clean = True
     result: RunResult | None = None
     if arguments.reference:
         comparer = Comparer(compiled, _load(arguments.reference)[1])
+        if inputs is not None:
+            inputs = given_inputs(comparer.original, inputs, complete=True)
         for seed in seeds:
             comparison = comparer.run(inputs, seed, arguments.trace)
             clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
             result = comparison.result
     else:
         session = Session(compiled)
+        if inputs is not None:
+            inputs = given_inputs(compiled, inputs, complete=True)
 
         def show(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
             print(f"  {Step(op, reads, writes, ofm)}")

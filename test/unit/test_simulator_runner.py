@@ -118,6 +118,48 @@ def test_inputs_by_name_position_or_seed():
         run(model, {"in": value.astype(np.int16)})
 
 
+VALUE = np.zeros(SHAPE, np.int8)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"nosuch": VALUE}, "'nosuch' is no input of the model, which takes 0 'in'"),
+        ({7: VALUE}, "7 is no input of the model"),
+        ({-1: VALUE}, "-1 is no input of the model"),
+        ({"in": VALUE, 0: VALUE}, "input 0 'in' is given by name and by position"),
+        ({"in": VALUE.reshape(1, 4, 16, 4)}, r"input 'in' takes int8 \(1, 4, 4, 16\), not int8 \(1, 4, 16, 4\)"),
+        ({0: VALUE.reshape(-1)}, r"not int8 \(256,\)"),
+    ],
+)
+def test_inputs_that_the_model_does_not_take_are_refused(inputs: dict, message: str):
+    with pytest.raises(FileError, match=message):
+        run(compiled(), inputs)
+
+
+def test_a_batch_of_one_may_be_left_out():
+    np.testing.assert_array_equal(*(run(compiled(), {0: value}).outputs["out"] for value in (VALUE + 3, VALUE[0] + 3)))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["nosuch"], "'nosuch' is no input"), (["7"], "7 is no input"), ([], "is missing, of 0 'in'")],
+)
+@pytest.mark.parametrize("reference", [False, True])
+def test_the_tool_wants_all_inputs_and_no_others(
+    names: list[str], message: str, reference: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "c.tflite").write_bytes(compiled())
+    (tmp_path / "o.tflite").write_bytes(original())
+    np.savez(tmp_path / "in.npz", **{name: VALUE for name in names})
+    arguments = [str(tmp_path / "c.tflite"), "--input", str(tmp_path / "in.npz")]
+    assert npu_run.main(arguments + ["--reference", str(tmp_path / "o.tflite")] * reference) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
 def test_the_first_wrong_operation_is_named():
     comparison = Comparer(load(compiled(clip=3)), original()).run(seed=4)
     assert not comparison.exact
