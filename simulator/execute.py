@@ -70,6 +70,7 @@ _TYPES = {
 _LARGEST_KERNEL = {"CONV": (64, 4096), "DEPTHWISE": (64, 4096), "POOL": (256, 65536)}
 _LARGEST_STRIDE = 3
 _LARGEST_PADDED_AVERAGE = 8
+_LARGEST_PADDED_INPUT = 1 << 28
 _PADS = ("IFM_PAD_TOP", "IFM_PAD_BOTTOM", "IFM_PAD_LEFT", "IFM_PAD_RIGHT")
 
 
@@ -399,6 +400,9 @@ class Executor:
         pads = [op.state[name] for name in _PADS]
         if not any(pads):
             return data
+        size = (rows + pads[0] + pads[1]) * (columns + pads[2] + pads[3]) * fm.depth
+        if size > _LARGEST_PADDED_INPUT:
+            raise ExecutionError(f"{op} has an IFM of {size} elements with its padding, more than the simulator holds")
         padded = np.full((rows + pads[0] + pads[1], columns + pads[2] + pads[3], fm.depth), fill, kind)
         padded[pads[0] : pads[0] + rows, pads[2] : pads[2] + columns] = data
         return padded

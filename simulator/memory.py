@@ -55,7 +55,8 @@ class Memory:
         # Some slack makes views of whole 16-byte bricks at the very end possible; it is never in a region.
         self._store = np.zeros(size + 64, np.uint8) if data is None else data
         self.data = self._store[:size]
-        self.written = np.full(size, data is not None, np.bool_)
+        # Zeros cost nothing until they are touched.
+        self.written = np.zeros(size, np.bool_) if data is None else np.ones(size, np.bool_)
 
     @property
     def size(self) -> int:

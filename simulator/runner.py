@@ -15,12 +15,19 @@ from npuc.simulator.execute import Executor, Trace
 from npuc.simulator.litert import CpuOperator
 from npuc.simulator.memory import ExecutionError, Memory, Region, Report
 from npuc.simulator.stream import Op, Program, parse_payload
-from npuc.simulator.tflite import ETHOS_U_OPTIONS, CompiledModel, FileError, Operator, Tensor, read_model
+from npuc.simulator.tflite import (
+    ETHOS_U_OPTIONS,
+    LARGEST_TENSOR,
+    CompiledModel,
+    FileError,
+    Operator,
+    Tensor,
+    read_model,
+)
 
 Inputs = Mapping[Any, NDArray]
 """Values of the model's inputs, of the tensors' own types, by tensor name or position."""
 
-_MAX_ARENA = 1 << 32
 _FIRST_IO_REGION = 3
 _REGIONS = 8
 
@@ -48,7 +55,11 @@ def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
 
     An input that tells a TRANSPOSE_CONV its output's shape gets that shape.
     """
-    shapes = {op.inputs[0]: model.tensors[op.outputs[0]].shape for op in model.operators if op.kind == _TRANSPOSE_CONV}
+    shapes = {
+        op.inputs[0]: model.tensors[op.outputs[0]].shape
+        for op in model.operators
+        if op.kind == _TRANSPOSE_CONV and op.inputs and op.outputs
+    }
     rng = np.random.default_rng(seed)
     values: dict[int, NDArray] = {}
     for position, index in enumerate(model.inputs):
@@ -116,6 +127,9 @@ class Session:
         self.model = model
         self.programs: dict[int, Program] = {}
         self.cpu: dict[int, CpuOperator] = {}
+        for tensor in model.tensors:
+            if min(tensor.shape, default=0) < 0:
+                raise FileError(f"tensor {tensor.index} {tensor.name!r} has no fixed shape: {tensor.shape}")
         for operator in model.operators:
             if operator.is_npu:
                 self.programs[operator.index] = self._program(operator)
@@ -125,7 +139,7 @@ class Session:
     def _program(self, operator: Operator) -> Program:
         if operator.options != ETHOS_U_OPTIONS:
             raise FileError(f"operator {operator.index}: custom options {operator.options.hex()} are not the driver's")
-        if len(operator.inputs) < 4 or min(operator.inputs) < 0:
+        if len(operator.inputs) < 4 or min(*operator.inputs, *operator.outputs) < 0:
             raise FileError(f"operator {operator.index}: an ethos-u operator has at least four inputs")
         payload = self.model.tensors[operator.inputs[0]].data
         if payload is None:
@@ -134,7 +148,10 @@ class Session:
 
     def run(self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None) -> RunResult:
         """One inference; raises ExecutionError where a stream cannot be executed."""
-        return _Run(self, inputs or {}, seed, trace).result()
+        try:
+            return _Run(self, inputs or {}, seed, trace).result()
+        except MemoryError:
+            raise ExecutionError("the run needs more memory than there is") from None
 
 
 class _Run:
@@ -154,11 +171,14 @@ class _Run:
             if tensor.is_variable and tensor.data is None:
                 # 8-bit variables start at their zero point, others at zero.
                 start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
+                if tensor.dtype.kind in "iu" and not np.iinfo(tensor.dtype).min <= start <= np.iinfo(tensor.dtype).max:
+                    raise FileError(f"variable tensor {tensor.name!r} has zero point {start}, no {tensor.dtype.name}")
                 self.store(tensor, np.full(tensor.shape, start, tensor.dtype))
         given = given_inputs(self.model, inputs)
         drawn = random_inputs(self.model, seed)
         for position, index in enumerate(self.model.inputs):
-            self.store(self.model.tensors[index], given.get(position, drawn[position]))
+            tensor = self.model.tensors[index]
+            self.store(tensor, given.get(position, drawn[position]).reshape(tensor.shape))
 
     def _arena_size(self) -> int:
         size = 0
@@ -167,7 +187,7 @@ class _Run:
         for tensor in self.model.tensors:
             if tensor.offset is not None and tensor.data is None:
                 size = max(size, tensor.offset + tensor.bytes)
-        if size > _MAX_ARENA or any(min(tensor.shape, default=0) < 0 for tensor in self.model.tensors):
+        if size > LARGEST_TENSOR:
             raise FileError(f"the file plans an arena of {size} bytes")
         return size
 
@@ -176,10 +196,12 @@ class _Run:
 
     def store(self, tensor: Tensor, value: NDArray) -> None:
         if not self.in_arena(tensor):
-            self.values[tensor.index] = value.reshape(tensor.shape)
+            self.values[tensor.index] = value
             return
         assert tensor.offset is not None
         raw = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
+        if raw.size != tensor.bytes:
+            raise FileError(f"tensor {tensor.name!r} takes {tensor.bytes} bytes, its operator gives {raw.size}")
         self.arena.data[tensor.offset : tensor.offset + raw.size] = raw
         self.arena.written[tensor.offset : tensor.offset + raw.size] = True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +58,20 @@ def _read_inputs(path: Path) -> dict[str | int, NDArray]:
             return {int(name) if name.isdigit() else name: arrays[name] for name in arrays.files}
     except (BadZipFile, DamagedStream, EOFError, KeyError, MemoryError, OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{path}: damaged .npz file: {error}") from None
+
+
+def _pack_outputs(outputs: Mapping[str, NDArray]) -> bytes:
+    """An .npz of arrays by name; np.savez has no room for some names, such as "file"."""
+    from zipfile import ZipFile
+
+    import numpy as np
+
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, values in outputs.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
+    return packed.getvalue()
 
 
 def _load(path: Path) -> tuple[CompiledModel, bytes]:
@@ -128,11 +142,7 @@ def _run(arguments: argparse.Namespace) -> bool:
             _print_reports(result.reports)
             clean &= not result.reports
     if arguments.output and result is not None:
-        import numpy as np
-
-        packed = BytesIO()
-        np.savez(packed, **result.outputs)  # pyright: ignore[reportArgumentType]
-        driver.write_file(str(arguments.output), packed.getvalue())
+        driver.write_file(str(arguments.output), _pack_outputs(result.outputs))
     return clean
 
 

@@ -8,6 +8,7 @@ and nothing of Arm's is needed.
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -28,6 +29,7 @@ from npu_assembler import (
 
 from npuc.hardware import registers
 from npuc.simulator import ExecutionError, Report, StreamError, execute_payload, parse_payload
+from npuc.simulator.convolution import Weights, Window, convolve
 from npuc.simulator.execute import Executor
 from npuc.simulator.memory import Memory, Region
 from npuc.simulator.products import Product
@@ -977,6 +979,15 @@ def operation(
         ),
         (operation("POOL MAX", shapes=(SMALL, (8, 5, 16)), IFM_PAD_RIGHT=1), "in the padding as a whole"),
         (operation("POOL REDUCE_SUM", ("i4", "i4"), (SMALL, (9, 4, 1)), IFM_PAD_TOP=1), "is padded"),
+        (
+            operation(
+                "POOL MAX",
+                shapes=((1, 1, 8192), (1, 1, 8192)),
+                **{"KERNEL_HEIGHT_M1": 255, "KERNEL_WIDTH_M1": 255, "IFM_PAD_TOP": 127, "IFM_PAD_LEFT": 127},
+                **{"IFM_PAD_BOTTOM": 128, "IFM_PAD_RIGHT": 128},
+            ),
+            "536870912 elements with its padding",
+        ),
         (operation("POOL MAX", product=U65_256, PARALLEL_MODE=1), "PARALLEL_MODE 1 on ethos-u65-256"),
         (operation("POOL MAX", product=U65_512, PARALLEL_MODE=0), "PARALLEL_MODE 0 on ethos-u65-512"),
     ],
@@ -1033,3 +1044,17 @@ def test_sums_beyond_the_accumulators_are_reported():
         assert kinds(operation(name, types, shapes, **scales, **zero), memory=memory) == ["overflow"], name
         memory = arena((0x100, ones), (0x3000, ones))
         assert kinds(operation(name, types, shapes, **scales, **zero, ACC_FORMAT=1), memory=memory) == [], name
+
+
+def test_long_rows_of_patches_are_not_copied_at_once():
+    # 12289 patches of 4096 elements would be 201 MB.
+    values = np.random.default_rng(20).integers(-128, 128, (1, 16384, 1)).astype(np.float32)
+    weights = Weights(np.ones((4096, 1), np.float32), 4096)
+    tracemalloc.start()
+    [(first, end, found)] = convolve(values, 128, weights, Window((1, 1), (1, 1), (1, 4096), (1, 12289)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (first, end) == (0, 1)
+    expected = np.convolve(values.reshape(-1).astype(np.int64), np.ones(4096, np.int64), "valid")
+    np.testing.assert_array_equal(found[:, 0], expected)
+    assert peak < 64 << 20
