@@ -227,6 +227,8 @@ class Executor:
             mask = op.get("DMA0_DST_REGION", "region")
             if mask & ((1 << self.product.cores) - 1) == 0:
                 raise ExecutionError(f"{op} has core mask {mask}, which names no core of {self.product.name}")
+            if op.state["DMA0_DST"] < self.product.lut_base:
+                raise ExecutionError(f"{op} writes SHRAM below its lookup tables, for which no rule is proven")
             for core, memory in enumerate(self.shrams):
                 if mask >> core & 1:
                     shared = Region(0, memory, 0, memory.size)

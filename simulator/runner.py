@@ -298,7 +298,8 @@ def execute_payload(
     """
     Executes a lone driver payload on regions given as byte arrays, which it changes; returns what it broke.
 
-    Every byte of a region counts as written. Raises StreamError or ExecutionError.
+    Every byte of a region counts as written; arrays that cannot be written are read-only as well. Raises StreamError or
+    ExecutionError.
     """
     program = parse_payload(payload)
     prepared: dict[int, Region] = {}
@@ -306,7 +307,7 @@ def execute_payload(
         if data.dtype != np.uint8 or data.ndim != 1 or not data.flags.c_contiguous:
             raise ValueError(f"region {index} is no contiguous array of bytes")
         memory = Memory(f"region {index}", data.size, data)
-        prepared[index] = Region(index, memory, 0, data.size, index in read_only)
+        prepared[index] = Region(index, memory, 0, data.size, index in read_only or not data.flags.writeable)
     executor = Executor(program.product, prepared)
     executor.run(program)
     return executor.reports

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from npuc.simulator.tflite import CompiledModel
 
 _MAX_REPORTS = 10
+_RUNS = 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--seed", type=int, default=0, help="first seed of the random inputs (default 0)")
     chosen.add_argument("--input", type=Path, help=".npz with all inputs, by tensor name or position ('0', '1' ...)")
-    parser.add_argument("--runs", type=int, default=3, help="number of random inputs (default 3)")
+    parser.add_argument("--runs", type=int, help=f"number of random inputs (default {_RUNS})")
     parser.add_argument("--output", type=Path, help=".npz for the outputs of the last run, by tensor name")
     parser.add_argument(
         "--trace", action="store_true", help="print what each operation read and wrote, and which source tensor it is"
@@ -112,11 +113,18 @@ def _run(arguments: argparse.Namespace) -> bool:
     from npuc.simulator.compare import Comparer, Step
     from npuc.simulator.runner import RunResult, Session, given_inputs
 
+    runs = _RUNS if arguments.runs is None else arguments.runs
     if arguments.seed < 0:
         raise UserError(f"--seed {arguments.seed}: seeds are not negative")
+    if runs < 1:
+        raise UserError(f"--runs {runs}: at least one is needed")
+    if arguments.input and arguments.runs is not None:
+        raise UserError(f"--runs {runs}: --input {arguments.input} gives the inputs of one run")
     compiled, _ = _load(arguments.compiled)
+    if not compiled.npu_operators:
+        raise UserError(f"{arguments.compiled}: no ethos-u operator, so there is nothing to execute")
     inputs: Inputs | None = _read_inputs(arguments.input) if arguments.input else None
-    seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
+    seeds = [arguments.seed + i for i in range(runs)] if inputs is None else [0]
     clean = True
     result: RunResult | None = None
     if arguments.reference:

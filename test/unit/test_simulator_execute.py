@@ -1046,6 +1046,22 @@ def test_sums_beyond_the_accumulators_are_reported():
         assert kinds(operation(name, types, shapes, **scales, **zero, ACC_FORMAT=1), memory=memory) == [], name
 
 
+@pytest.mark.parametrize("address", [0, U55_128.lut_base - 16])
+def test_dma_into_shram_below_the_lookup_tables_is_refused(address: int):
+    asm = Assembler()
+    copy(asm, 0x100, 0x1000)
+    asm.dma((CONSTANTS, 0), (0, address), 32, internal=True)
+    with pytest.raises(ExecutionError, match="writes SHRAM below its lookup tables"):
+        kinds(asm)
+
+
+def test_a_region_that_cannot_be_written_is_read_only():
+    asm = Assembler()
+    copy(asm, 0x100, 0x1000)
+    with pytest.raises(ExecutionError, match=r"writes OFM to region 1 .* read-only"):
+        execute_payload(asm.payload(), {1: np.frombuffer(bytes(1 << 16), np.uint8)})
+
+
 def test_long_rows_of_patches_are_not_copied_at_once():
     # 12289 patches of 4096 elements would be 201 MB.
     values = np.random.default_rng(20).integers(-128, 128, (1, 16384, 1)).astype(np.float32)

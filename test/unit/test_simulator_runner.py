@@ -206,6 +206,34 @@ def test_the_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "first wrong: NPU_OP_POOL MAX" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["c.tflite", "--runs", "0"], "--runs 0: at least one"),
+        (["c.tflite", "--runs", "-3"], "--runs -3: at least one"),
+        (["c.tflite", "--runs", "2", "--input", "in.npz"], "--runs 2: --input in.npz gives the inputs of one run"),
+        (["o.tflite"], "o.tflite: no ethos-u operator"),
+        (["o.tflite", "--reference", "o.tflite"], "o.tflite: no ethos-u operator"),
+    ],
+)
+def test_the_tool_refuses_to_run_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    Path("c.tflite").write_bytes(compiled())
+    Path("o.tflite").write_bytes(original())
+    np.savez("in.npz", **{"in": VALUE})
+    assert npu_run.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("length", [0, 4, 100, 900])
 def test_damaged_files_are_refused_in_one_line(length: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "c.tflite"
