@@ -261,7 +261,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 # Arm's headers leave IFM, OFM, kernel, block and activation registers to every kernel operation; the rest is told by
 # mode bits. Elementwise operations have no kernel, no padding and no up-scaling.
 _ALWAYS = ("IFM", "OFM", "BLOCK", "ACTIVATION")
-_SCALED_ELEMENTWISE = frozenset({"ADD", "SUB", "MUL", "LRELU", "ABS"})
 
 
 def groups_read(operation: str, mode: str, state: Mapping[str, int], cores: int = 1) -> tuple[str, ...]:
@@ -287,14 +286,14 @@ def groups_read(operation: str, mode: str, state: Mapping[str, int], cores: int 
                 groups += ["IFM2", "IFM2_BUFFER"]
         if mode in ("ADD", "SUB"):
             groups.append("OPERAND_SCALES")
-        if global_scale and mode in _SCALED_ELEMENTWISE:
+        if global_scale:
             groups.append("OFM_SCALE")
         return tuple(groups)
     groups.append("KERNEL")
     if operation == "CONV" or mode == "REDUCE_SUM":
         groups.append("IFM_DEPTH")
     if operation == "POOL":
-        return (*groups, "OFM_SCALE") if global_scale and mode != "MAX" else tuple(groups)
+        return (*groups, "OFM_SCALE") if global_scale else tuple(groups)
     groups.append("WEIGHTS")
     groups.append("OFM_SCALE" if global_scale else "SCALES")
     if cores > 1:

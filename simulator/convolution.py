@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from npuc.simulator.weights import WeightStreamError, decode_weight_stream
 
 _CHUNK = 1 << 18
+_LONG_CHUNK = 1 << 22
 _CACHE_BYTES = 256 << 20
 
 
@@ -194,8 +195,17 @@ def convolve(
     taps = window.kernel[0] * window.kernel[1]
     patches = _patches(data, window)
     step = max(1, _CHUNK // max(columns * max(matrix.shape[1], taps * depth), 1))
+    # A single row may be too long for its patches to be copied at once.
+    part = columns if step > 1 else max(1, _LONG_CHUNK // (taps * depth))
     for first in range(0, rows, step):
         end = min(first + step, rows)
+        if part < columns:
+            pieces = [
+                patches[first, start : start + part].reshape(-1, taps * depth) @ matrix
+                for start in range(0, columns, part)
+            ]
+            yield first, end, np.concatenate(pieces).astype(np.int64)
+            continue
         chunk = patches[first:end].reshape((end - first) * columns, taps * depth)
         yield first, end, (chunk @ matrix).astype(np.int64)
 

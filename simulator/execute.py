@@ -35,6 +35,7 @@ from npuc.simulator.memory import (
     is_written,
     mark_written,
     span,
+    writes_twice,
 )
 from npuc.simulator.products import Product
 from npuc.simulator.stream import Op, Program
@@ -46,6 +47,45 @@ Trace = Callable[[Op, Sequence[Access], Sequence[Access], "NDArray | None"], Non
 
 _DTYPES = {(0, 0): "u1", (0, 1): "i1", (1, 1): "i2", (2, 1): "i4"}
 _CLIP_RANGES = {2: np.dtype("u1"), 3: np.dtype("i1"), 5: np.dtype("i2")}
+
+
+# Never scaled: with a global scale the register is read, but no stream has another than 1 there.
+_UNSCALED = frozenset({"MIN", "MAX", "CLZ", "SHR", "SHL"})
+_NARROW = frozenset({"u1", "i1", "i2"})
+_WIDE = frozenset({"i4"})
+# Types of the IFM that each operation takes, and those of the OFM; None where it is the IFM's own.
+_TYPES = {
+    "CONV": (_NARROW, _NARROW | _WIDE),
+    "DEPTHWISE": (_NARROW, _NARROW | _WIDE),
+    "POOL MAX": (_NARROW, None),
+    "POOL AVERAGE": (_NARROW, _NARROW),
+    "POOL REDUCE_SUM": (_NARROW | _WIDE, _NARROW | _WIDE),
+    **{f"ELEMENTWISE {mode}": (_NARROW | _WIDE, _NARROW | _WIDE) for mode in ("MUL", "ADD", "SUB")},
+    **{f"ELEMENTWISE {mode}": (_NARROW | _WIDE, None) for mode in ("MIN", "MAX")},
+    **{f"ELEMENTWISE {mode}": (_NARROW, None) for mode in ("ABS", "LRELU")},
+    **{f"ELEMENTWISE {mode}": (_WIDE, None) for mode in ("CLZ", "SHL")},
+    "ELEMENTWISE SHR": (_WIDE, _NARROW | _WIDE),
+}
+# Largest kernels, dilated: rows, and rows by columns.
+_LARGEST_KERNEL = {"CONV": (64, 4096), "DEPTHWISE": (64, 4096), "POOL": (256, 65536)}
+_LARGEST_STRIDE = 3
+_LARGEST_PADDED_AVERAGE = 8
+_LARGEST_PADDED_INPUT = 1 << 28
+_PADS = ("IFM_PAD_TOP", "IFM_PAD_BOTTOM", "IFM_PAD_LEFT", "IFM_PAD_RIGHT")
+
+
+def _check_types(op: Op, ifm: np.dtype, ofm: np.dtype) -> None:
+    takes, gives = _TYPES[f"{op.name} {op.mode}".rstrip()]
+    if ifm.str[1:] not in takes or (ifm != ofm if gives is None else ofm.str[1:] not in gives):
+        raise ExecutionError(f"{op} takes {ifm.name} to {ofm.name}, for which no rule is proven")
+
+
+def _of_type(op: Op, register: str, dtype: np.dtype) -> int:
+    """A zero point or scalar; one beyond its 8-bit type is read in more than one way."""
+    value = op.signed(register)
+    if dtype.itemsize == 1 and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise ExecutionError(f"{op} has NPU_SET_{register} {value}, which is no {dtype.name}")
+    return value
 
 
 def _dtype(op: Op, register: str) -> np.dtype:
@@ -187,6 +227,8 @@ class Executor:
             mask = op.get("DMA0_DST_REGION", "region")
             if mask & ((1 << self.product.cores) - 1) == 0:
                 raise ExecutionError(f"{op} has core mask {mask}, which names no core of {self.product.name}")
+            if op.state["DMA0_DST"] < self.product.lut_base:
+                raise ExecutionError(f"{op} writes SHRAM below its lookup tables, for which no rule is proven")
             for core, memory in enumerate(self.shrams):
                 if mask >> core & 1:
                     shared = Region(0, memory, 0, memory.size)
@@ -203,19 +245,27 @@ class Executor:
     # -- kernels
 
     def kernel(self, op: Op) -> tuple[list[Access], list[Access], NDArray, shram.Jobs]:
-        if self.product.cores > 1 and not op.get("PARALLEL_MODE", "mode"):
-            raise ExecutionError(f"{op} runs with PARALLEL_MODE 0 on {self.product.name}, for which no rule is proven")
+        if self.product.u65 and op.get("PARALLEL_MODE", "mode") != self.product.cores - 1:
+            mode = op.get("PARALLEL_MODE", "mode")
+            raise ExecutionError(
+                f"{op} runs with PARALLEL_MODE {mode} on {self.product.name}, for which no rule is proven"
+            )
         if op.get("ACC_FORMAT", "format") == 2:
             raise ExecutionError(f"{op} has 16-bit floating point accumulators, for which no rule is proven")
         reads: list[Access] = []
         ofm_type = _dtype(op, "OFM_PRECISION")
+        _check_types(op, _dtype(op, "IFM_PRECISION"), ofm_type)
         size = tuple(op.state[f"OFM_{axis}_M1"] + 1 for axis in ("HEIGHT", "WIDTH", "DEPTH"))
         bits40 = self.product.u65
         ofm_region = self.region(op, "OFM_REGION")
         ofm = feature_map(op, "OFM", ofm_region, bits40, ofm_type, (size[0], size[1], size[2]))
         write = ofm.access()
         self.check_write(op, write, ofm_region)
+        if writes_twice(write):
+            raise ExecutionError(f"{op} has an OFM whose strides or tiles put two elements at one byte")
         stage = self.output_stage(op, ofm_type, reads)
+        if op.mode in _UNSCALED and (stage.multiplier, stage.shift) != (1, 0):
+            raise ExecutionError(f"{op} has an OFM_SCALE other than 1, for which no rule is proven")
         if op.name == "ELEMENTWISE":
             maps, values = self.elementwise(op, ofm, stage, reads)
         elif op.name == "POOL":
@@ -225,6 +275,10 @@ class Executor:
         layout = shram.check(op, self.product, maps, ofm, lambda kind, text: self.report(kind, op, text))
         ofm.write(write, values)
         mark_written(write)
+        if ofm.stored_depth > ofm.depth:
+            write = ofm.access(tuple(ofm.pieces(c=(0, ofm.stored_depth))))
+            for piece in ofm.pieces(c=(ofm.depth, ofm.stored_depth)):
+                piece.view(write.memory.written)[...] = False
         writes = [write, *self.clobber(op, layout)]
         return reads, writes, values, shram.Jobs(op, self.product, maps, ofm)
 
@@ -307,6 +361,11 @@ class Executor:
         y, x = registers.strides(op.state["KERNEL_STRIDE"])
         dilation = op.get("KERNEL_STRIDE", "dilation_y") + 1, op.get("KERNEL_STRIDE", "dilation_x") + 1
         height, width = op.state["KERNEL_HEIGHT_M1"], op.state["KERNEL_WIDTH_M1"]
+        rows, elements = _LARGEST_KERNEL[op.name]
+        if height + 1 > rows or (height + 1) * (width + 1) > elements:
+            raise ExecutionError(f"{op} has a {height + 1} x {width + 1} kernel, larger than the NPU takes")
+        if max(y, x) > _LARGEST_STRIDE:
+            raise ExecutionError(f"{op} has strides {y} x {x}, for which no rule is proven")
         if height % dilation[0] or width % dilation[1]:
             raise ExecutionError(f"{op} has a {height + 1} x {width + 1} kernel that its dilation does not divide")
         kernel = height // dilation[0] + 1, width // dilation[1] + 1
@@ -328,7 +387,7 @@ class Executor:
         self, op: Op, fm: FeatureMap, extent: tuple[int, int], values: NDArray, fill: int, kind: type
     ) -> NDArray:
         """Zero-point-corrected, up-scaled and padded input."""
-        zero = 0 if fm.dtype.itemsize == 4 else op.signed("IFM_ZERO_POINT")
+        zero = 0 if fm.dtype.itemsize == 4 else _of_type(op, "IFM_ZERO_POINT", fm.dtype)
         data = values.astype(kind)
         if zero:
             data -= zero
@@ -340,9 +399,12 @@ class Executor:
             spread = np.zeros((2 * fm.height, 2 * fm.width, fm.depth), kind)
             spread[::2, ::2] = data
             data = spread[:rows, :columns]
-        pads = [op.state[f"IFM_PAD_{side}"] for side in ("TOP", "BOTTOM", "LEFT", "RIGHT")]
+        pads = [op.state[name] for name in _PADS]
         if not any(pads):
             return data
+        size = (rows + pads[0] + pads[1]) * (columns + pads[2] + pads[3]) * fm.depth
+        if size > _LARGEST_PADDED_INPUT:
+            raise ExecutionError(f"{op} has an IFM of {size} elements with its padding, more than the simulator holds")
         padded = np.full((rows + pads[0] + pads[1], columns + pads[2] + pads[3], fm.depth), fill, kind)
         padded[pads[0] : pads[0] + rows, pads[2] : pads[2] + columns] = data
         return padded
@@ -356,8 +418,6 @@ class Executor:
             raise ExecutionError(f"{op} has 4x4 kernel decomposition, for which no rule is proven")
         depth = ofm.depth if depthwise else op.state["IFM_DEPTH_M1"] + 1
         ifm, extent = self.input_map(op, window, depth)
-        if ifm.dtype.itemsize == 4:
-            raise ExecutionError(f"{op} has a 32-bit IFM, for which no rule is proven")
         values = self.read_map(op, ifm, reads)
         weights = self.weights(op, ifm, ofm, window, depthwise, reads)
         global_scale = bool(op.get("OFM_PRECISION", "scale_mode"))
@@ -378,12 +438,15 @@ class Executor:
     def finish_rows(
         self, op: Op, rows: Iterable[tuple[int, int, Integers]], scales: Scales, stage: OutputStage, result: NDArray
     ) -> None:
-        limit = 1 << 31 if op.get("ACC_FORMAT", "format") == 0 else 1 << 39
         for first, end, accumulators in rows:
             accumulators += scales.bias
-            if arithmetic.magnitude(accumulators) >= limit:
-                self.report("overflow", op, f"has accumulators beyond {limit.bit_length()} bits")
+            self.check_accumulators(op, accumulators)
             result[first:end] = stage.finish(accumulators, True).reshape(end - first, *result.shape[1:])
+
+    def check_accumulators(self, op: Op, values: Integers) -> None:
+        limit = 1 << 31 if op.get("ACC_FORMAT", "format") == 0 else 1 << 39
+        if arithmetic.magnitude(values) >= limit:
+            self.report("overflow", op, f"has accumulators beyond {limit.bit_length()} bits")
 
     def streams(self, op: Op, kind: str, cores: int) -> list[tuple[Region, int, int]]:
         region = self.region(op, f"{kind}_REGION")
@@ -459,25 +522,32 @@ class Executor:
         window = self.window(op, ofm)
         if window.dilation != (1, 1):
             raise ExecutionError(f"{op} is a dilated pool, for which no rule is proven")
+        pads = [op.state[name] for name in _PADS]
         if op.mode == "REDUCE_SUM":
+            if any(pads):
+                raise ExecutionError(f"{op} is padded, for which no rule is proven")
             return self.reduce_sum(op, ofm, stage, window, reads)
+        height, width = window.kernel
         ifm, extent = self.input_map(op, window, ofm.depth)
-        if ifm.dtype.itemsize == 4:
-            raise ExecutionError(f"{op} has a 32-bit IFM, for which no rule is proven")
+        if max(pads[:2]) >= height or max(pads[2:]) >= width:
+            raise ExecutionError(f"{op} has windows that lie in the padding as a whole: of nothing there is no result")
         values = self.read_map(op, ifm, reads)
         global_scale = bool(op.get("OFM_PRECISION", "scale_mode"))
         if op.mode == "MAX":
-            if (stage.multiplier, stage.shift) != (1, 0):
-                raise ExecutionError(f"{op} has an OFM_SCALE other than 1, for which no rule is proven")
             padded = self.padded_input(op, ifm, extent, values, -(1 << 40), np.int64)
             result = pool(padded, window, largest=True)
             return [ifm], stage.finish(result, False)
         padded = self.padded_input(op, ifm, extent, values, 0, np.int64)
         sums = pool(padded, window, largest=False)
-        if not any(op.state[f"IFM_PAD_{side}"] for side in ("TOP", "BOTTOM", "LEFT", "RIGHT")):
+        self.check_accumulators(op, sums)
+        if not any(pads):
             if not global_scale:
                 raise ExecutionError(f"{op} has neither padding nor a global scale, for which no rule is proven")
             return [ifm], stage.finish(sums, True)
+        if max(window.kernel) > _LARGEST_PADDED_AVERAGE:
+            raise ExecutionError(f"{op} has a {height} x {width} kernel and padding, larger than the NPU takes")
+        if (stage.multiplier, stage.shift) != (1, 0):
+            raise ExecutionError(f"{op} is padded and has an OFM_SCALE other than 1, for which no rule is proven")
         if op.signed("IFM_ZERO_POINT") or op.signed("OFM_ZERO_POINT"):
             raise ExecutionError(f"{op} is padded and has zero points, for which no rule is proven")
         ones = np.ones((ifm.height, ifm.width, 1), np.int64)
@@ -496,7 +566,9 @@ class Executor:
         if not op.get("OFM_PRECISION", "scale_mode"):
             raise ExecutionError(f"{op} has no global scale, for which no rule is proven")
         padded = self.padded_input(op, ifm, extent, values, 0, np.int64)
-        return [ifm], stage.finish(padded.sum(axis=2, keepdims=True), True)
+        sums = padded.sum(axis=2, keepdims=True)
+        self.check_accumulators(op, sums)
+        return [ifm], stage.finish(sums, True)
 
     # -- elementwise
 
@@ -510,14 +582,13 @@ class Executor:
         wide = dtype.itemsize == 4
         first = self.read_map(op, ifm, reads).astype(np.int64)
         if not wide:
-            first -= op.signed("IFM_ZERO_POINT")
+            first -= _of_type(op, "IFM_ZERO_POINT", dtype)
         if op.mode in registers.UNARY_ELEMENTWISE:
-            return maps, self.unary(op, first, wide, stage)
+            return maps, self.unary(op, first, stage)
         if _dtype(op, "IFM2_PRECISION") != dtype:
             raise ExecutionError(f"{op} has operands of different types")
         if op.get("IFM2_BROADCAST", "scalar"):
-            scalar = op.state["IFM2_SCALAR"] if dtype.kind == "u" else op.signed("IFM2_SCALAR")
-            second = np.full((1, 1, 1), scalar, np.int64)
+            second = np.full((1, 1, 1), _of_type(op, "IFM2_SCALAR", dtype), np.int64)
         else:
             extents = [
                 1 if op.get("IFM2_BROADCAST", bit) else extent
@@ -528,20 +599,16 @@ class Executor:
             maps.append(ifm2)
             second = self.read_map(op, ifm2, reads).astype(np.int64)
         if not wide:
-            second -= op.signed("IFM2_ZERO_POINT")
+            second -= _of_type(op, "IFM2_ZERO_POINT", dtype)
         if op.get("IFM2_BROADCAST", "reverse_operands"):
             first, second = second, first
         result = self.wide_binary(op, first, second, stage) if wide else self.binary(op, dtype, first, second, stage)
         return maps, np.broadcast_to(result, size)
 
-    def unary(self, op: Op, values: Integers, wide: bool, stage: OutputStage) -> NDArray:
+    def unary(self, op: Op, values: Integers, stage: OutputStage) -> NDArray:
         scaled = bool(op.get("OFM_PRECISION", "scale_mode"))
         if op.mode == "CLZ":
-            if not wide:
-                raise ExecutionError(f"{op} has an IFM of less than 32 bits, for which no rule is proven")
             return stage.finish(arithmetic.leading_zeros(values), False)
-        if wide:
-            raise ExecutionError(f"{op} has a 32-bit IFM, for which no rule is proven")
         if op.mode == "ABS":
             return stage.finish(np.abs(values), scaled)
         if not scaled:
@@ -551,21 +618,23 @@ class Executor:
     def binary(self, op: Op, dtype: np.dtype, a: Integers, b: Integers, stage: OutputStage) -> NDArray:
         scaled = bool(op.get("OFM_PRECISION", "scale_mode"))
         if op.mode == "MUL":
-            return stage.finish(a * b, scaled)
+            product = a * b
+            self.check_accumulators(op, product)
+            return stage.finish(product, scaled)
         if op.mode in ("MIN", "MAX"):
             return stage.finish(np.minimum(a, b) if op.mode == "MIN" else np.maximum(a, b), False)
-        if op.mode not in ("ADD", "SUB"):
-            raise ExecutionError(f"{op} has an IFM of less than 32 bits, for which no rule is proven")
         mode = op.get("IFM_PRECISION", "scale_mode")
         opa = op.state["OPA_SCALE"]
         if mode == 0:
-            if opa & 0xFFFF_0000:
-                raise ExecutionError(f"{op} has an OPA_SCALE beyond 16 bits in scale mode 0")
-            a = a * (opa & 0xFFFF)
+            if opa >> 16:
+                raise ExecutionError(f"{op} has an OPA_SCALE beyond 16 bits, or with a shift, in scale mode 0")
+            a = a * opa
             b = b * op.state["OPB_SCALE"]
         else:
             if op.get("IFM_PRECISION", "round") != arithmetic.DOUBLE:
                 raise ExecutionError(f"{op} rounds its operand otherwise than double, for which no rule is proven")
+            if op.state["OPB_SCALE"]:
+                raise ExecutionError(f"{op} has an OPB_SCALE in scale mode {mode}, for which no rule is proven")
             bits = 20 if dtype.itemsize == 1 else 15
             factor, shift = opa & 0xFFFF_FFFF, opa >> 32
             operand = a if mode == 1 else b
@@ -574,6 +643,7 @@ class Executor:
             )
             a, b = (operand, b << bits - 1) if mode == 1 else (a << bits - 1, operand)
         total = a + b if op.mode == "ADD" else a - b
+        self.check_accumulators(op, total)
         if mode == 0 and dtype.itemsize == 1 and scaled and stage.rounding == arithmetic.DOUBLE:
             # Two readings of the machine differ here, and no stream of Arm's tells which is right (docs/simulator.md):
             # one rounding, half away from zero, or two. Where they agree there is nothing to decide.
@@ -600,6 +670,10 @@ class Executor:
             if stage.rounding != arithmetic.NATURAL:
                 raise ExecutionError(f"{op} rounds otherwise than natural, for which no rule is proven")
             return stage.finish(arithmetic.scale(a, 1, b, arithmetic.NATURAL, arithmetic.magnitude(a)), False)
+        if op.mode != "MUL" and (
+            (op.state["OPA_SCALE"], op.state["OPB_SCALE"]) != (1, 1) or op.get("IFM_PRECISION", "scale_mode")
+        ):
+            raise ExecutionError(f"{op} scales 32-bit operands, for which no rule is proven")
         result = a * b if op.mode == "MUL" else a + b if op.mode == "ADD" else a - b
         stage.multiplier = 1
         return stage.finish(result, bool(op.get("OFM_PRECISION", "scale_mode")))

@@ -4,7 +4,8 @@ Judges the order of accesses: which pairs does no wait, no queue limit and no BL
 DMA and kernels run concurrently and the command processor issues in program order. A DMA is done when a DMA_WAIT says
 so or when the queue's depth (1 on U55, 2 on U65) forced it out; a kernel likewise (KERNEL_WAIT, depth 2). Of two
 kernels that follow each other the second may run ahead by BLOCKDEP blocks; it writes only after the first has read,
-because the engine takes blocks in order. Every other pair that touches a byte, one of them writing, is reported.
+because the engine takes blocks in order. Every other pair that touches a byte, one of them writing, is reported. So is
+an operation that writes over what it has yet to read itself.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-
-from npuc.simulator.memory import Access, Piece, Report
+from npuc.simulator.memory import Access, Report, pieces_overlap
 from npuc.simulator.products import Product
 from npuc.simulator.shram import Jobs
 from npuc.simulator.stream import Op
@@ -30,24 +28,11 @@ class _Pending(NamedTuple):
     jobs: Jobs | None
 
 
-def _pieces_overlap(a: Piece, b: Piece) -> bool:
-    low, high = max(a.low, b.low), min(a.high, b.high)
-    if low >= high:
-        return False
-    if a.dense and b.dense:
-        return True
-    # Exact, byte by byte: mark the bytes of one and look at those of the other.
-    base = min(a.low, b.low)
-    marks = np.zeros(max(a.high, b.high) - base, np.bool_)
-    as_strided(marks[a.offset - base :], a.shape, a.strides)[...] = True
-    return bool(as_strided(marks[b.offset - base :], b.shape, b.strides).any())
-
-
 def overlap(a: Access, b: Access) -> bool:
     """Whether two accesses touch a byte in common, exactly."""
     if a.memory is not b.memory or a.low >= b.high or b.low >= a.high:
         return False
-    return any(_pieces_overlap(p, q) for p in a.pieces for q in b.pieces)
+    return any(pieces_overlap(p, q) for p in a.pieces for q in b.pieces)
 
 
 def _conflict(first: _Pending, reads: Sequence[Access], writes: Sequence[Access]) -> tuple[str, Access, Access] | None:
@@ -95,6 +80,9 @@ class HazardChecker:
     def dma(self, op: Op, reads: Sequence[Access], writes: Sequence[Access]) -> None:
         if len(self.dmas) >= self.dma_depth:
             self.dmas.pop(0)
+        read, write = reads[0], writes[0]
+        if overlap(read, write) and (read.low, read.high) != (write.low, write.high):
+            self._report(op, op, f"{op} overwrites its source while it copies it")
         self._against(self.dmas, op, reads, writes)
         self._against(self.kernels, op, reads, writes)
         self.dmas.append(_Pending(op, reads, writes, None))
@@ -108,11 +96,27 @@ class HazardChecker:
     def kernel(self, op: Op, reads: Sequence[Access], writes: Sequence[Access], jobs: Jobs) -> None:
         if len(self.kernels) >= _KERNELS_IN_FLIGHT:
             self.kernels.pop(0)
+        self._against_itself(op, reads, writes[0], jobs)
         self._against(self.dmas, op, reads, writes)
         ahead = op.state["BLOCKDEP"]
         if self.kernels and ahead:
             self._against_previous(self.kernels[-1], op, reads, writes, jobs, ahead)
         self.kernels.append(_Pending(op, reads, writes, jobs))
+
+    def _against_itself(self, op: Op, reads: Sequence[Access], write: Access, jobs: Jobs) -> None:
+        for access in reads:
+            if access.memory is not write.memory or access.low >= write.high or write.low >= access.high:
+                continue
+            if access.what not in ("IFM", "IFM2"):
+                # Weights and scales are read again for each block, nobody knows how far ahead.
+                if overlap(access, write):
+                    self._report(op, op, f"{op} overwrites {access.what} while it reads them")
+                continue
+            fm = jobs.inputs[0 if access.what == "IFM" else 1]
+            if op.name == "ELEMENTWISE" and fm.places_alike(jobs.ofm):
+                continue
+            if jobs.overtakes(access, write):
+                self._report(op, op, f"{op} overwrites of its own {access.what} what later blocks of it read")
 
     def _against_previous(
         self,

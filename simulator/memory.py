@@ -7,9 +7,10 @@ memory), so ordering is judged on physical bytes. Beside the bytes each memory k
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ class Memory:
         # Some slack makes views of whole 16-byte bricks at the very end possible; it is never in a region.
         self._store = np.zeros(size + 64, np.uint8) if data is None else data
         self.data = self._store[:size]
-        self.written = np.full(size, data is not None, np.bool_)
+        # Zeros cost nothing until they are touched.
+        self.written = np.zeros(size, np.bool_) if data is None else np.ones(size, np.bool_)
 
     @property
     def size(self) -> int:
@@ -97,10 +99,35 @@ class Piece(NamedTuple):
 
     @property
     def dense(self) -> bool:
-        size = 1
-        for extent in self.shape:
-            size *= extent
-        return size == self.high - self.low
+        """Whether it is every byte of its hull, each once."""
+        inner = 1
+        for stride, extent in self.axes:
+            if stride != inner:
+                return False
+            inner *= extent
+        return True
+
+    @property
+    def axes(self) -> list[tuple[int, int]]:
+        """(distance of neighbours, extent) of the axes along which it extends, nearest neighbours first."""
+        return sorted((abs(stride), n) for stride, n in zip(self.strides, self.shape, strict=True) if n > 1)
+
+    @property
+    def folded(self) -> bool:
+        """Whether two elements of the box lie at one byte."""
+        inner = 1
+        for stride, extent in self.axes:
+            if stride < inner:
+                break
+            inner = stride * (extent - 1) + inner
+        else:
+            return False
+        count = math.prod(self.shape)
+        if count > self.high - self.low:
+            return True
+        marks = np.zeros(self.high - self.low, np.bool_)
+        as_strided(marks[self.offset - self.low :], self.shape, self.strides)[...] = True
+        return int(np.count_nonzero(marks)) < count
 
 
 class Access(NamedTuple):
@@ -111,6 +138,26 @@ class Access(NamedTuple):
     pieces: tuple[Piece, ...]
     low: int
     high: int
+
+
+def pieces_overlap(a: Piece, b: Piece) -> bool:
+    """Whether two pieces of one memory have a byte in common, exactly."""
+    low, high = max(a.low, b.low), min(a.high, b.high)
+    if low >= high:
+        return False
+    if a.dense and b.dense:
+        return True
+    # Byte by byte: mark the bytes of one and look at those of the other.
+    base = min(a.low, b.low)
+    marks = np.zeros(max(a.high, b.high) - base, np.bool_)
+    as_strided(marks[a.offset - base :], a.shape, a.strides)[...] = True
+    return bool(as_strided(marks[b.offset - base :], b.shape, b.strides).any())
+
+
+def writes_twice(access: Access) -> bool:
+    """Whether an access has a byte twice: what it would hold after a write, no rule tells."""
+    pieces = access.pieces
+    return any(piece.folded for piece in pieces) or any(pieces_overlap(a, b) for a, b in combinations(pieces, 2))
 
 
 def span(what: str, region: Region, op: Op, address: int, length: int) -> Access:
@@ -181,6 +228,30 @@ class FeatureMap:
                 shape = (y1 - y0, bricks, x1 - x0, lanes)
                 strides = (self.stride_y, self.stride_c, 16 * element, 1)
                 yield self._piece(at, shape, strides, (y0, y1), (x0, x1), (low, high))
+
+    @property
+    def stored_depth(self) -> int:
+        """
+        Channels up to the end of the last brick.
+
+        What an operation leaves in the lanes beyond `depth` no rule tells; lanes outside the region are nobody's.
+        """
+        whole = -(-self.depth // 16) * 16
+        if not self.brick or whole == self.depth:
+            return self.depth
+        end = max(piece.high for piece in self.pieces()) + (whole - self.depth) * self.dtype.itemsize
+        return whole if end <= self.region.origin + self.region.size else self.depth
+
+    def places_alike(self, other: FeatureMap) -> bool:
+        """Whether each element has the same bytes in both maps."""
+        return self._places() == other._places()
+
+    def _places(self) -> tuple[object, ...]:
+        origin = self.region.origin
+        tiles = [(base + origin, y, x) for base, y, x in self.tiles]
+        along = self.stride_c if self.brick else self.stride_x
+        shape = self.height, self.width, self.depth, self.dtype.itemsize
+        return self.region.memory, tiles, self.brick, self.stride_y, along, shape
 
     def _piece(
         self,

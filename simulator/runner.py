@@ -15,12 +15,19 @@ from npuc.simulator.execute import Executor, Trace
 from npuc.simulator.litert import CpuOperator
 from npuc.simulator.memory import ExecutionError, Memory, Region, Report
 from npuc.simulator.stream import Op, Program, parse_payload
-from npuc.simulator.tflite import ETHOS_U_OPTIONS, CompiledModel, FileError, Operator, Tensor, read_model
+from npuc.simulator.tflite import (
+    ETHOS_U_OPTIONS,
+    LARGEST_TENSOR,
+    CompiledModel,
+    FileError,
+    Operator,
+    Tensor,
+    read_model,
+)
 
 Inputs = Mapping[Any, NDArray]
 """Values of the model's inputs, of the tensors' own types, by tensor name or position."""
 
-_MAX_ARENA = 1 << 32
 _FIRST_IO_REGION = 3
 _REGIONS = 8
 
@@ -48,7 +55,11 @@ def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
 
     An input that tells a TRANSPOSE_CONV its output's shape gets that shape.
     """
-    shapes = {op.inputs[0]: model.tensors[op.outputs[0]].shape for op in model.operators if op.kind == _TRANSPOSE_CONV}
+    shapes = {
+        op.inputs[0]: model.tensors[op.outputs[0]].shape
+        for op in model.operators
+        if op.kind == _TRANSPOSE_CONV and op.inputs and op.outputs
+    }
     rng = np.random.default_rng(seed)
     values: dict[int, NDArray] = {}
     for position, index in enumerate(model.inputs):
@@ -65,6 +76,44 @@ def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
     return values
 
 
+def _extent(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape without its unit dimensions, which place no element elsewhere."""
+    return tuple(extent for extent in shape if extent != 1)
+
+
+def given_inputs(model: CompiledModel, inputs: Inputs, complete: bool = False) -> dict[int, NDArray]:
+    """
+    The values for a model's inputs by position; raises FileError for what the model cannot take.
+
+    That is a name or position that is none of its inputs, an input given twice, another type or shape and, if
+    `complete`, an input that is missing.
+    """
+    positions: dict[Any, list[int]] = {position: [position] for position in range(len(model.inputs))}
+    for position, index in enumerate(model.inputs):
+        positions.setdefault(model.tensors[index].name, []).append(position)
+    known = ", ".join(f"{i} {model.tensors[index].name!r}" for i, index in enumerate(model.inputs))
+    values: dict[int, NDArray] = {}
+    for key, given in inputs.items():
+        if key not in positions:
+            raise FileError(f"{key!r} is no input of the model, which takes {known or 'none'}")
+        if len(positions[key]) > 1:
+            raise FileError(f"input {key!r} is the name of several: give them by position")
+        position = positions[key][0]
+        tensor = model.tensors[model.inputs[position]]
+        value = np.asarray(given)
+        if position in values:
+            raise FileError(f"input {position} {tensor.name!r} is given by name and by position")
+        if value.dtype != tensor.dtype or _extent(value.shape) != _extent(tensor.shape):
+            raise FileError(
+                f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, not {value.dtype.name} {value.shape}"
+            )
+        values[position] = value
+    if complete and len(values) < len(model.inputs):
+        missing = next(i for i in range(len(model.inputs)) if i not in values)
+        raise FileError(f"input {missing} {model.tensors[model.inputs[missing]].name!r} is missing, of {known}")
+    return values
+
+
 class Session:
     """
     A compiled file ready to run: its streams decoded, its CPU operators built.
@@ -78,6 +127,9 @@ class Session:
         self.model = model
         self.programs: dict[int, Program] = {}
         self.cpu: dict[int, CpuOperator] = {}
+        for tensor in model.tensors:
+            if min(tensor.shape, default=0) < 0:
+                raise FileError(f"tensor {tensor.index} {tensor.name!r} has no fixed shape: {tensor.shape}")
         for operator in model.operators:
             if operator.is_npu:
                 self.programs[operator.index] = self._program(operator)
@@ -87,7 +139,7 @@ class Session:
     def _program(self, operator: Operator) -> Program:
         if operator.options != ETHOS_U_OPTIONS:
             raise FileError(f"operator {operator.index}: custom options {operator.options.hex()} are not the driver's")
-        if len(operator.inputs) < 4 or min(operator.inputs) < 0:
+        if len(operator.inputs) < 4 or min(*operator.inputs, *operator.outputs) < 0:
             raise FileError(f"operator {operator.index}: an ethos-u operator has at least four inputs")
         payload = self.model.tensors[operator.inputs[0]].data
         if payload is None:
@@ -96,7 +148,10 @@ class Session:
 
     def run(self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None) -> RunResult:
         """One inference; raises ExecutionError where a stream cannot be executed."""
-        return _Run(self, inputs or {}, seed, trace).result()
+        try:
+            return _Run(self, inputs or {}, seed, trace).result()
+        except MemoryError:
+            raise ExecutionError("the run needs more memory than there is") from None
 
 
 class _Run:
@@ -116,17 +171,14 @@ class _Run:
             if tensor.is_variable and tensor.data is None:
                 # 8-bit variables start at their zero point, others at zero.
                 start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
+                if tensor.dtype.kind in "iu" and not np.iinfo(tensor.dtype).min <= start <= np.iinfo(tensor.dtype).max:
+                    raise FileError(f"variable tensor {tensor.name!r} has zero point {start}, no {tensor.dtype.name}")
                 self.store(tensor, np.full(tensor.shape, start, tensor.dtype))
-        given = random_inputs(self.model, seed)
+        given = given_inputs(self.model, inputs)
+        drawn = random_inputs(self.model, seed)
         for position, index in enumerate(self.model.inputs):
             tensor = self.model.tensors[index]
-            value = np.asarray(inputs.get(tensor.name, inputs.get(position, given[position])))
-            if value.dtype != tensor.dtype or value.size != int(np.prod(tensor.shape)):
-                raise FileError(
-                    f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, "
-                    f"not {value.dtype.name} {value.shape}"
-                )
-            self.store(tensor, value)
+            self.store(tensor, given.get(position, drawn[position]).reshape(tensor.shape))
 
     def _arena_size(self) -> int:
         size = 0
@@ -135,7 +187,7 @@ class _Run:
         for tensor in self.model.tensors:
             if tensor.offset is not None and tensor.data is None:
                 size = max(size, tensor.offset + tensor.bytes)
-        if size > _MAX_ARENA or any(min(tensor.shape, default=0) < 0 for tensor in self.model.tensors):
+        if size > LARGEST_TENSOR:
             raise FileError(f"the file plans an arena of {size} bytes")
         return size
 
@@ -148,6 +200,8 @@ class _Run:
             return
         assert tensor.offset is not None
         raw = np.ascontiguousarray(value).view(np.uint8).reshape(-1)
+        if raw.size != tensor.bytes:
+            raise FileError(f"tensor {tensor.name!r} takes {tensor.bytes} bytes, its operator gives {raw.size}")
         self.arena.data[tensor.offset : tensor.offset + raw.size] = raw
         self.arena.written[tensor.offset : tensor.offset + raw.size] = True
 
@@ -244,7 +298,8 @@ def execute_payload(
     """
     Executes a lone driver payload on regions given as byte arrays, which it changes; returns what it broke.
 
-    Every byte of a region counts as written. Raises StreamError or ExecutionError.
+    Every byte of a region counts as written; arrays that cannot be written are read-only as well. Raises StreamError or
+    ExecutionError.
     """
     program = parse_payload(payload)
     prepared: dict[int, Region] = {}
@@ -252,7 +307,7 @@ def execute_payload(
         if data.dtype != np.uint8 or data.ndim != 1 or not data.flags.c_contiguous:
             raise ValueError(f"region {index} is no contiguous array of bytes")
         memory = Memory(f"region {index}", data.size, data)
-        prepared[index] = Region(index, memory, 0, data.size, index in read_only)
+        prepared[index] = Region(index, memory, 0, data.size, index in read_only or not data.flags.writeable)
     executor = Executor(program.product, prepared)
     executor.run(program)
     return executor.reports

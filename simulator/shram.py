@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import NamedTuple
 
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
 from npuc.hardware import registers
-from npuc.simulator.memory import Access, FeatureMap
+from npuc.simulator.memory import Access, FeatureMap, Piece
 from npuc.simulator.products import Product
 from npuc.simulator.stream import Op
 
 _OUTPUT_BANKS = 2
 _LUT_BANKS = 2
+_BRICK = 16
 _MAX_BLOCK = (32, 64, 128)
+# Beyond any number of blocks.
+_NEVER = (1 << 31) - 1
 
 
 class Layout(NamedTuple):
@@ -86,6 +93,11 @@ def check(
     for axis, name in enumerate(("height", "width", "depth")):
         if block[axis] % chip.ublock[axis] or block[axis] > _MAX_BLOCK[axis]:
             report("shram", f"has block {name} {block[axis]}, which {chip.name} cannot have")
+    if block[2] < ofm.depth and block[2] % _BRICK:
+        report("inferred", f"has blocks {block[2]} deep of {ofm.depth} channels, no multiple of 16: none is proven")
+    for name in ("IFM_IB_END", "AB_START", "IFM2_IB_START"):
+        if op.state.get(name, 0) % 2:
+            report("shram", f"has {name} {op.state[name]}, but banks are given out in pairs")
     uses_lut = op.get("ACTIVATION", "function") >= 16
     limit = chip.banks - (_LUT_BANKS if uses_lut or chip.lut_banks_reserved else 0)
     ib_end, ab_start = op.state["IFM_IB_END"], op.state["AB_START"]
@@ -109,6 +121,15 @@ def check(
     return Layout(ib_end, max(end, min(ib_end, limit)), uses_lut)
 
 
+def _spread(piece: Piece, axes: Sequence[NDArray[np.int64]], element: int) -> NDArray[np.int64]:
+    """The sums of one number for each row, column and channel, at the bytes of a piece."""
+    rows, columns = axes[0][slice(*piece.y)], axes[1][slice(*piece.x)]
+    lanes = axes[2][slice(*piece.channels)].repeat(element)
+    if len(piece.shape) == 4:
+        return rows[:, None, None, None] + lanes.reshape(piece.shape[1], 1, -1) + columns[:, None]
+    return rows[:, None, None] + columns[:, None] + lanes
+
+
 @dataclass(frozen=True, slots=True)
 class Jobs:
     """The blocks of one kernel in the order in which the NPU works: depth fastest, then columns, then rows."""
@@ -129,27 +150,93 @@ class Jobs:
         ends = (self.ofm.height, self.ofm.width, self.ofm.depth)
         return tuple((low, min(low + step, end)) for low, step, end in zip(start, block_of(self.op), ends, strict=True))
 
+    def _output(self, start: tuple[int, ...]) -> Access:
+        """What a block writes, the lanes that fill up the OFM's last brick included."""
+        y, x, (low, high) = self._box(start)
+        if high == self.ofm.depth:
+            high = self.ofm.stored_depth
+        return self.ofm.access(tuple(self.ofm.pieces(y, x, (low, high))))
+
     def last_outputs(self, count: int) -> list[Access]:
         """What the last `count` blocks write, the very last first."""
         found: list[Access] = []
         for start in islice(self._blocks(True), count):
-            y, x, c = self._box(start)
-            found.append(self.ofm.access(tuple(self.ofm.pieces(y, x, c))))
+            found.append(self._output(start))
         return found
 
     def first_outputs(self, count: int) -> list[Access]:
         """What the first `count` blocks write."""
         found: list[Access] = []
         for start in islice(self._blocks(False), count):
-            y, x, c = self._box(start)
-            found.append(self.ofm.access(tuple(self.ofm.pieces(y, x, c))))
+            found.append(self._output(start))
         return found
+
+    def overtakes(self, access: Access, write: Access) -> bool:
+        """
+        Whether a block writes a byte of the IFM or IFM2 `access` that a later block still reads, or has read ahead.
+
+        The inputs of a block are read before its output is written. Where both cores read all channels, one may write
+        before the other has read.
+        """
+        element = self.ofm.dtype.itemsize
+        base = min(access.low, write.low)
+        written = np.full(max(access.high, write.high) - base, _NEVER, np.int32)
+        axes = self._block_numbers(self.ofm)
+        for piece in write.pieces:
+            view = as_strided(
+                written[piece.offset - base :], piece.shape, tuple(4 * stride for stride in piece.strides)
+            )
+            view[...] = _spread(piece, axes, element)
+        fm = self.inputs[0 if access.what == "IFM" else 1]
+        axes = self._block_numbers(fm) if self.op.name == "ELEMENTWISE" else self._last_readers()
+        together = self.by_depth and self.chip.cores > 1
+        for piece in access.pieces:
+            view = as_strided(
+                written[piece.offset - base :], piece.shape, tuple(4 * stride for stride in piece.strides)
+            )
+            if (view < _spread(piece, axes, fm.dtype.itemsize) + together).any():
+                return True
+        return False
+
+    def _weights_of_axes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Number of blocks along each axis, and how many blocks a step along it passes."""
+        extents = self.ofm.height, self.ofm.width, self.ofm.depth
+        rows, columns, depths = (-(-n // step) for n, step in zip(extents, block_of(self.op), strict=True))
+        return (rows, columns, depths), (columns * depths, depths, 1)
+
+    def _block_numbers(self, fm: FeatureMap) -> list[NDArray[np.int64]]:
+        """For each row, column and channel a summand of the block's number; the last block's where it is broadcast."""
+        counts, steps = self._weights_of_axes()
+        extents = fm.height, fm.width, max(fm.depth, fm.stored_depth)
+        return [
+            np.minimum(np.arange(extent) // size if extent > 1 else np.array([count]), count - 1) * step
+            for extent, size, count, step in zip(extents, block_of(self.op), counts, steps, strict=True)
+        ]
+
+    def _last_readers(self) -> list[NDArray[np.int64]]:
+        """As `_block_numbers`, of the last block that reads an element of the IFM of an operation with a kernel."""
+        counts, steps = self._weights_of_axes()
+        ifm, block = self.inputs[0], block_of(self.op)
+        found: list[NDArray[np.int64]] = []
+        for axis, (extent, end) in enumerate(((ifm.height, self.ofm.height), (ifm.width, self.ofm.width))):
+            last = np.full(extent, -_NEVER, np.int64)
+            for number in range(counts[axis]):
+                low, high = self._window(axis, (number * block[axis], min((number + 1) * block[axis], end)))
+                last[low:high] = number * steps[axis]
+            found.append(last)
+        if self.by_depth:
+            return [*found, np.full(ifm.depth, counts[2] - 1, np.int64)]
+        return [*found, np.arange(ifm.depth) // block[2]]
+
+    @property
+    def by_depth(self) -> bool:
+        """Whether each block reads all channels of the IFM, in blocks of their own."""
+        return self.op.name == "CONV" or self.op.mode == "REDUCE_SUM"
 
     def first_inputs(self, count: int) -> list[list[Access]]:
         """What the first `count` jobs read of IFM and IFM2; a job is an OFM block by an IFM depth block."""
         found: list[list[Access]] = []
         ifm = self.inputs[0]
-        by_depth = self.op.name == "CONV" or self.op.mode == "REDUCE_SUM"
         for start in islice(self._blocks(False), count):
             y, x, c = self._box(start)
             if self.op.name == "ELEMENTWISE":
@@ -158,7 +245,7 @@ class Jobs:
                 continue
             rows, columns = self._window(0, y), self._window(1, x)
             depths = [c]
-            if by_depth:
+            if self.by_depth:
                 step = ifm_block_depth(self.op, ifm)
                 depths = [(low, min(low + step, ifm.depth)) for low in range(0, ifm.depth, step)]
             for depth in depths:

@@ -6,6 +6,7 @@ The flatbuffer is walked with every offset checked, so that a damaged file is on
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ CUSTOM = 32
 ETHOS_U = "ethos-u"
 ETHOS_U_OPTIONS = b"\x01\x04\x01"
 OFFLINE_ALLOCATION = "OfflineMemoryAllocation"
+# Far beyond any network's, and small enough for the machine that runs it.
+LARGEST_TENSOR = 1 << 30
 DTYPES: dict[int, str] = {
     0: "float32",
     1: "float16",
@@ -119,7 +122,7 @@ class Tensor:
 
     @property
     def bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,8 @@ def _tensor(index: int, table: _Table, buffers: list[_Table], offset: int | None
     shape = tuple(int(n) for n in table.array(0, "<i4"))
     # Unknown element types (strings, 4-bit ...) can only pass by the NPU, on the CPU.
     dtype = np.dtype(DTYPES.get(kind, "V1"))
+    if math.prod(map(abs, shape)) * dtype.itemsize > LARGEST_TENSOR:
+        raise FileError(f"tensor {index} {table.text(3)!r} of shape {shape} is larger than {LARGEST_TENSOR >> 20} MiB")
     quantisation = table.table(4)
     scales = quantisation.array(2, "<f4") if quantisation else np.zeros(0)
     zeros = quantisation.array(3, "<i8") if quantisation else np.zeros(0)
@@ -199,9 +204,10 @@ def _offline_offsets(model: _Table, buffers: list[_Table]) -> NDArray[np.int32] 
             buffer = entry.scalar(1, "<I", 0)
             if buffer >= len(buffers):
                 raise FileError(f"metadata refers to buffer {buffer} of {len(buffers)}")
-            words = np.frombuffer(buffers[buffer].array(0, "u1").tobytes()[: 1 << 24], "<i4")
-            if words.size < 3 or words[0] != 0 or words.size != 3 + words[2]:
-                raise FileError(f"{OFFLINE_ALLOCATION} metadata of {words.size} words does not hold what it announces")
+            data = buffers[buffer].array(0, "u1")
+            words = np.frombuffer(data[: data.size & ~3].tobytes(), "<i4")
+            if data.size % 4 or words.size < 3 or words[0] != 0 or words.size != 3 + int(words[2]):
+                raise FileError(f"{OFFLINE_ALLOCATION} metadata of {data.size} bytes does not hold what it announces")
             return words[3:]
     return None
 

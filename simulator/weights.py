@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _UNARY_BITS = 12
 _END = 7
 _SWEEP = 1 << 14
+_INDICES = 1024
 _NOTHING = np.zeros(0, np.int64)
 
 
@@ -236,7 +237,7 @@ def _zero_runs(bits: _Bits, chunks: _Chunks, count: int, divisor: int) -> NDArra
 
 def _index_table(palette: list[int], direct_offset: int) -> NDArray[np.int16]:
     """Weight of each index; the indices beyond the code space hold 512, which is no weight."""
-    codes = np.concatenate([np.asarray(palette, np.int64), np.arange(1024 - len(palette)) + direct_offset])
+    codes = np.concatenate([np.asarray(palette, np.int64), np.arange(_INDICES - len(palette)) + direct_offset])
     weights = np.where(codes & 1, -(codes >> 1), codes >> 1)
     weights[codes > 511] = 512
     return weights.astype(np.int16)
@@ -307,8 +308,10 @@ def decode_weight_stream(data: bytes | bytearray | memoryview | NDArray[np.uint8
             chunks = _walk_weights(bits, position, count, divisor, truncated)
         if chunks.end > bits.count:
             raise WeightStreamError(f"weight stream cut short at bit {bits.count}: the slice at bit {at} needs more")
-        weights = table[_weight_indices(bits, chunks, count, divisor, truncated, plain)]
-        if int(weights.max()) == 512:
+        indices = _weight_indices(bits, chunks, count, divisor, truncated, plain)
+        # Quotients are unary and so have no bound of their own.
+        weights = table[np.minimum(indices, _INDICES - 1)]
+        if int(weights.max()) == 512 or int(indices.max()) >= _INDICES:
             raise WeightStreamError(f"weight stream slice at bit {at}: a weight index beyond 511")
         if runs:
             zeros = _zero_runs(bits, chunks, runs, run_divisor)

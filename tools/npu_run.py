@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from npuc.simulator.compare import Comparison
     from npuc.simulator.memory import Access, Report
+    from npuc.simulator.runner import Inputs
     from npuc.simulator.stream import Op
     from npuc.simulator.tflite import CompiledModel
 
 _MAX_REPORTS = 10
+_RUNS = 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reference", type=Path, help="the TFLite file it was compiled from")
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument("--seed", type=int, default=0, help="first seed of the random inputs (default 0)")
-    chosen.add_argument("--input", type=Path, help=".npz with the inputs, by tensor name or position ('0', '1' ...)")
-    parser.add_argument("--runs", type=int, default=3, help="number of random inputs (default 3)")
+    chosen.add_argument("--input", type=Path, help=".npz with all inputs, by tensor name or position ('0', '1' ...)")
+    parser.add_argument("--runs", type=int, help=f"number of random inputs (default {_RUNS})")
     parser.add_argument("--output", type=Path, help=".npz for the outputs of the last run, by tensor name")
     parser.add_argument(
         "--trace", action="store_true", help="print what each operation read and wrote, and which source tensor it is"
@@ -57,6 +59,20 @@ def _read_inputs(path: Path) -> dict[str | int, NDArray]:
             return {int(name) if name.isdigit() else name: arrays[name] for name in arrays.files}
     except (BadZipFile, DamagedStream, EOFError, KeyError, MemoryError, OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{path}: damaged .npz file: {error}") from None
+
+
+def _pack_outputs(outputs: Mapping[str, NDArray]) -> bytes:
+    """An .npz of arrays by name; np.savez has no room for some names, such as "file"."""
+    from zipfile import ZipFile
+
+    import numpy as np
+
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, values in outputs.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
+    return packed.getvalue()
 
 
 def _load(path: Path) -> tuple[CompiledModel, bytes]:
@@ -95,23 +111,34 @@ def _describe(comparison: Comparison, label: str) -> bool:
 
 def _run(arguments: argparse.Namespace) -> bool:
     from npuc.simulator.compare import Comparer, Step
-    from npuc.simulator.runner import RunResult, Session
+    from npuc.simulator.runner import RunResult, Session, given_inputs
 
+    runs = _RUNS if arguments.runs is None else arguments.runs
     if arguments.seed < 0:
         raise UserError(f"--seed {arguments.seed}: seeds are not negative")
+    if runs < 1:
+        raise UserError(f"--runs {runs}: at least one is needed")
+    if arguments.input and arguments.runs is not None:
+        raise UserError(f"--runs {runs}: --input {arguments.input} gives the inputs of one run")
     compiled, _ = _load(arguments.compiled)
-    inputs = _read_inputs(arguments.input) if arguments.input else None
-    seeds = [arguments.seed + i for i in range(max(arguments.runs, 1))] if inputs is None else [0]
+    if not compiled.npu_operators:
+        raise UserError(f"{arguments.compiled}: no ethos-u operator, so there is nothing to execute")
+    inputs: Inputs | None = _read_inputs(arguments.input) if arguments.input else None
+    seeds = [arguments.seed + i for i in range(runs)] if inputs is None else [0]
     clean = True
     result: RunResult | None = None
     if arguments.reference:
         comparer = Comparer(compiled, _load(arguments.reference)[1])
+        if inputs is not None:
+            inputs = given_inputs(comparer.original, inputs, complete=True)
         for seed in seeds:
             comparison = comparer.run(inputs, seed, arguments.trace)
             clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
             result = comparison.result
     else:
         session = Session(compiled)
+        if inputs is not None:
+            inputs = given_inputs(compiled, inputs, complete=True)
 
         def show(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
             print(f"  {Step(op, reads, writes, ofm)}")
@@ -123,11 +150,7 @@ def _run(arguments: argparse.Namespace) -> bool:
             _print_reports(result.reports)
             clean &= not result.reports
     if arguments.output and result is not None:
-        import numpy as np
-
-        packed = BytesIO()
-        np.savez(packed, **result.outputs)  # pyright: ignore[reportArgumentType]
-        driver.write_file(str(arguments.output), packed.getvalue())
+        driver.write_file(str(arguments.output), _pack_outputs(result.outputs))
     return clean
 
 

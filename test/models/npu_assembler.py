@@ -43,13 +43,14 @@ class Assembler:
     def kernel(self, name: str, param: int, ofm: dict[str, int], ifm: dict[str, int], **values: int) -> None:
         elementwise = name == "ELEMENTWISE"
         end = self.product.banks - 2
+        middle = end // 4 * 2
         # A small block that fits every product: 2 x 2 x 16, inputs below bank 8, accumulators above.
         defaults = {
             **{f"IFM_PAD_{side}": 0 for side in ("TOP", "LEFT", "RIGHT", "BOTTOM")},
             **{"IFM_UPSCALE": 0, "KERNEL_WIDTH_M1": 0, "KERNEL_HEIGHT_M1": 0},
             **{"KERNEL_STRIDE": registers.kernel_stride(1, 1), "IFM_ZERO_POINT": 0, "OFM_ZERO_POINT": 0},
             **{"OFM_BLK_HEIGHT_M1": 1, "OFM_BLK_WIDTH_M1": 1, "OFM_BLK_DEPTH_M1": 15, "ACC_FORMAT": 0},
-            **{"IFM_IB_END": end if elementwise else end // 2, "AB_START": end if elementwise else end // 2},
+            **{"IFM_IB_END": end if elementwise else middle, "AB_START": end if elementwise else middle},
             **{"IFM2_IB_START": end // 2 + end // 2 % 2, "ACTIVATION": 0, "BLOCKDEP": 0},
             **{"ACTIVATION_MIN": -32768, "ACTIVATION_MAX": 32767, "WEIGHT_REGION": 0, "SCALE_REGION": 0},
             **{"OFM_SCALE": 1, "OPA_SCALE": 1, "OPB_SCALE": 1, "IFM2_BROADCAST": 0, "IFM2_ZERO_POINT": 0},

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from npu_assembler import Assembler, place
 
 from npuc.hardware import registers
-from npuc.simulator import FileError, Session, load, run
+from npuc.simulator import FileError, Session, StreamError, load, run
 from npuc.simulator.compare import Comparer, first_difference
 from npuc.tools import npu_run
 
@@ -118,6 +121,48 @@ def test_inputs_by_name_position_or_seed():
         run(model, {"in": value.astype(np.int16)})
 
 
+VALUE = np.zeros(SHAPE, np.int8)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"nosuch": VALUE}, "'nosuch' is no input of the model, which takes 0 'in'"),
+        ({7: VALUE}, "7 is no input of the model"),
+        ({-1: VALUE}, "-1 is no input of the model"),
+        ({"in": VALUE, 0: VALUE}, "input 0 'in' is given by name and by position"),
+        ({"in": VALUE.reshape(1, 4, 16, 4)}, r"input 'in' takes int8 \(1, 4, 4, 16\), not int8 \(1, 4, 16, 4\)"),
+        ({0: VALUE.reshape(-1)}, r"not int8 \(256,\)"),
+    ],
+)
+def test_inputs_that_the_model_does_not_take_are_refused(inputs: dict, message: str):
+    with pytest.raises(FileError, match=message):
+        run(compiled(), inputs)
+
+
+def test_a_batch_of_one_may_be_left_out():
+    np.testing.assert_array_equal(*(run(compiled(), {0: value}).outputs["out"] for value in (VALUE + 3, VALUE[0] + 3)))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["nosuch"], "'nosuch' is no input"), (["7"], "7 is no input"), ([], "is missing, of 0 'in'")],
+)
+@pytest.mark.parametrize("reference", [False, True])
+def test_the_tool_wants_all_inputs_and_no_others(
+    names: list[str], message: str, reference: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "c.tflite").write_bytes(compiled())
+    (tmp_path / "o.tflite").write_bytes(original())
+    np.savez(tmp_path / "in.npz", **{name: VALUE for name in names})
+    arguments = [str(tmp_path / "c.tflite"), "--input", str(tmp_path / "in.npz")]
+    assert npu_run.main(arguments + ["--reference", str(tmp_path / "o.tflite")] * reference) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
 def test_the_first_wrong_operation_is_named():
     comparison = Comparer(load(compiled(clip=3)), original()).run(seed=4)
     assert not comparison.exact
@@ -161,6 +206,34 @@ def test_the_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "first wrong: NPU_OP_POOL MAX" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["c.tflite", "--runs", "0"], "--runs 0: at least one"),
+        (["c.tflite", "--runs", "-3"], "--runs -3: at least one"),
+        (["c.tflite", "--runs", "2", "--input", "in.npz"], "--runs 2: --input in.npz gives the inputs of one run"),
+        (["o.tflite"], "o.tflite: no ethos-u operator"),
+        (["o.tflite", "--reference", "o.tflite"], "o.tflite: no ethos-u operator"),
+    ],
+)
+def test_the_tool_refuses_to_run_nothing(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.chdir(tmp_path)
+    Path("c.tflite").write_bytes(compiled())
+    Path("o.tflite").write_bytes(original())
+    np.savez("in.npz", **{"in": VALUE})
+    assert npu_run.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("length", [0, 4, 100, 900])
 def test_damaged_files_are_refused_in_one_line(length: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "c.tflite"
@@ -187,7 +260,7 @@ def test_mutated_files_never_crash():
         mutated[int(rng.integers(start, start + 400))] ^= 1 << int(rng.integers(0, 8))
         try:
             run(bytes(mutated))
-        except ValueError as error:
+        except StreamError as error:
             refused += "\n" not in str(error)
     assert refused > 50
     for position in rng.integers(0, len(data), 500):
@@ -197,3 +270,67 @@ def test_mutated_files_never_crash():
             load(bytes(mutated))
         except FileError:
             refused += 1
+
+
+def altered(change: Callable[[Any], None]) -> bytes:
+    """The compiled file with something changed in its flatbuffer; tensors are those of `compiled` by name."""
+    import flatbuffers
+
+    model = schema.ModelT.InitFromPackedBuf(compiled(), 0)
+    tensors = {tensor.name.decode(): tensor for tensor in model.subgraphs[0].tensors}
+    change(SimpleNamespace(model=model, operators=model.subgraphs[0].operators, **tensors))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def a_variable_beyond_its_type(file: Any) -> None:
+    file.second.isVariable = True
+    file.second.quantization.zeroPoint = [300]
+
+
+def metadata(change: Callable[[bytes], bytes]) -> Callable[[Any], None]:
+    def apply(file: Any) -> None:
+        buffer = file.model.buffers[file.model.metadata[0].buffer]
+        buffer.data = np.frombuffer(change(bytes(bytearray(buffer.data))), np.uint8)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: setattr(file.scratch, "shape", [2**31 - 1]), "'scratch' of shape"),
+        (lambda file: setattr(getattr(file, "in"), "shape", [2**20, 2**20, 2**24]), "'in' of shape"),
+        (lambda file: setattr(file.out, "shape", [2**16] * 4), "is larger than 1024 MiB"),
+        (lambda file: setattr(file.first, "shape", [1, -4, 4, 16]), "'first' has no fixed shape"),
+        (lambda file: setattr(file.first, "shape", [1, 4, 4, 8]), "takes 128 bytes, its operator gives 256"),
+        (lambda file: setattr(file.operators[0], "inputs", None), "operator 0|LiteRT"),
+        (lambda file: setattr(file.operators[0], "outputs", [-1]), "operator 0 is damaged"),
+        (lambda file: setattr(file.operators[1], "outputs", [-1]), "operator 1"),
+        (a_variable_beyond_its_type, "'second' has zero point 300, no int8"),
+        (metadata(lambda words: words[:8] + b"\xff\xff\xff\x7f" + words[12:]), "does not hold what it announces"),
+        (metadata(lambda words: words + b"\0"), "does not hold what it announces"),
+        (metadata(lambda words: words[:-4] + b"\xf0\xff\xff\x7f"), "plans an arena of"),
+    ],
+)
+def test_damage_outside_the_payload_is_one_line(change: Callable[[Any], None], message: str):
+    with pytest.raises(StreamError, match=message) as error:
+        run(altered(change))
+    assert "\n" not in str(error.value)
+
+
+def test_damage_that_only_the_schema_sees_is_one_line():
+    data = bytearray(altered(lambda file: setattr(file.first, "shapeSignature", [7777, 7777, 7777, 7777])))
+    at = data.index(np.full(4, 7777, "<i4").tobytes())
+    data[at - 4 : at] = (0x7FFFFFFF).to_bytes(4, "little")
+    with pytest.raises(StreamError, match="operator 0 is damaged") as error:
+        run(bytes(data))
+    assert "\n" not in str(error.value)
+
+
+def test_an_output_of_any_name_is_written(tmp_path: Path):
+    (tmp_path / "c.tflite").write_bytes(altered(lambda file: setattr(file.out, "name", "file")))
+    assert npu_run.main([str(tmp_path / "c.tflite"), "--runs", "1", "--output", str(tmp_path / "o.npz")]) == 0
+    with np.load(tmp_path / "o.npz") as found:
+        assert {name: found[name].shape for name in found.files} == {"file": SHAPE}

@@ -92,6 +92,32 @@ def test_refusals(data: bytes, message: str):
         decode_weight_stream(data)
 
 
+@pytest.mark.parametrize(("chunks", "divisor"), [(22, 0), (60, 0), (6000, 0), (40, 5)])
+def test_quotients_without_end_are_refused(chunks: int, divisor: int):
+    # All ones: each chunk goes on in the next, so the one index is 24 a chunk, beyond any table.
+    fields = [(6, 3), (0, 15), (divisor, 3), (0, 1), (1, 1), (0, 5), (0, 5), (7, 3)]
+    fields += [(0xFFF, 12), (0xFFF, 12)] * chunks + [(0, 12), (0, 12 * divisor)]
+    with pytest.raises(WeightStreamError, match="weight index beyond 511"):
+        decode_weight_stream(pack_bits(fields))
+
+
+@pytest.mark.parametrize("name", ARM_STREAMS)
+def test_damaged_streams_are_refused_or_decoded(name: str):
+    data = bytes.fromhex(ARM_STREAMS[name])
+    data += b"\xff" * (-len(data) % 16)
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(500):
+        damaged = bytearray(data)
+        for position in rng.integers(0, len(data), rng.integers(1, 4)):
+            damaged[position] = rng.integers(0, 256)
+        try:
+            assert np.abs(decode_weight_stream(bytes(damaged))).max(initial=0) <= 255
+        except WeightStreamError as error:
+            refused += "\n" not in str(error)
+    assert refused > 100
+
+
 def test_every_truncation_is_refused_or_shorter():
     data = bytes.fromhex(ARM_STREAMS["laplace"])
     for length in range(len(data) - 2):
