@@ -91,25 +91,24 @@ def _sigmoid_table() -> Integers:
     return np.append(table, 0)
 
 
-def sigmoid(x: Integers) -> Integers:
-    """Q0.15 sigmoid of x / (3 * 4096), by TFLite's interpolated table."""
+def _interpolated(x: Integers, bits: int, most: int) -> Integers:
+    """The table at |x|, of which `bits` bits lie between two entries and count in the result; `most` beyond its end."""
     table = _sigmoid_table()
     size = np.abs(x)
-    index = np.minimum(size >> 9, 255)
-    fraction = size & 511
-    interpolated = (table[index] << 9) + fraction * (table[index + 1] - table[index])
-    result = np.where(index >= 255, 0x7FFF << 10, interpolated)
+    index = np.minimum(size >> bits, 255)
+    between = (size & ((1 << bits) - 1)) * (table[index + 1] - table[index])
+    return np.where(index >= 255, most, (table[index] << bits) + between)
+
+
+def sigmoid(x: Integers) -> Integers:
+    """Q0.15 sigmoid of x / (3 * 4096), by TFLite's interpolated table."""
+    result = _interpolated(x, 9, 0x7FFF << 10)
     return np.where(x >= 0, (result + 512) >> 10, ((1 << 25) - result + 511) >> 10)
 
 
 def tanh(x: Integers) -> Integers:
     """Q0.15 tanh of x / (3 * 4096), by the same table."""
-    table = _sigmoid_table()
-    size = np.abs(x)
-    index = np.minimum(size >> 8, 255)
-    fraction = size & 255
-    interpolated = (table[index] << 8) + fraction * (table[index + 1] - table[index])
-    result = np.where(index >= 255, 0xFFFF << 8, interpolated)
+    result = _interpolated(x, 8, 0xFFFF << 8)
     return np.where(x >= 0, (result - (1 << 23) + 128) >> 8, ((1 << 23) - result + 127) >> 8)
 
 

@@ -282,25 +282,13 @@ class FeatureMap:
 
     def read(self, access: Access) -> NDArray:
         """The elements as an array (height, width, depth), freshly copied."""
-        data = self.region.memory.data
         element = self.dtype.itemsize
         if len(access.pieces) == 1 and not self.brick:
-            raw = np.ascontiguousarray(access.pieces[0].view(data))
+            raw = np.ascontiguousarray(self._stored(access.pieces[0]))
             return raw.view(self.dtype).reshape(self.height, self.width, self.depth)
         raw = np.empty((self.height, self.width, self.depth * element), np.uint8)
         for piece in access.pieces:
-            target = raw[slice(*piece.y), slice(*piece.x), piece.channels[0] * element : piece.channels[1] * element]
-            view = piece.view(data)
-            if self.brick:
-                rows, bricks, columns, lanes = piece.shape
-                shaped = as_strided(
-                    target,
-                    (rows, columns, bricks, lanes),
-                    (target.strides[0], target.strides[1], lanes, 1),
-                )
-                _copy_lanes(shaped, view.transpose(0, 2, 1, 3))
-            else:
-                target[...] = view
+            self._copy(self._part(raw, piece), self._stored(piece))
         return raw.view(self.dtype)
 
     def write(self, access: Access, values: NDArray) -> None:
@@ -308,18 +296,27 @@ class FeatureMap:
         element = self.dtype.itemsize
         raw = np.ascontiguousarray(values).view(np.uint8).reshape(self.height, self.width, self.depth * element)
         for piece in access.pieces:
-            source = raw[slice(*piece.y), slice(*piece.x), piece.channels[0] * element : piece.channels[1] * element]
-            target = piece.view(self.region.memory.data)
-            if self.brick:
-                rows, bricks, columns, lanes = piece.shape
-                shaped = as_strided(
-                    source,
-                    (rows, columns, bricks, lanes),
-                    (source.strides[0], source.strides[1], lanes, 1),
-                )
-                _copy_lanes(target.transpose(0, 2, 1, 3), shaped)
-            else:
-                target[...] = source
+            self._copy(self._stored(piece), self._part(raw, piece))
+
+    def _part(self, raw: NDArray[np.uint8], piece: Piece) -> NDArray[np.uint8]:
+        """The bytes of a piece among those of all elements: rows, columns and channels, in bricks by brick."""
+        element = self.dtype.itemsize
+        part = raw[slice(*piece.y), slice(*piece.x), piece.channels[0] * element : piece.channels[1] * element]
+        if not self.brick:
+            return part
+        rows, bricks, columns, lanes = piece.shape
+        return as_strided(part, (rows, columns, bricks, lanes), (part.strides[0], part.strides[1], lanes, 1))
+
+    def _stored(self, piece: Piece) -> NDArray[np.uint8]:
+        """The bytes of a piece in memory, in the same order."""
+        view = piece.view(self.region.memory.data)
+        return view.transpose(0, 2, 1, 3) if self.brick else view
+
+    def _copy(self, target: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
+        if self.brick:
+            _copy_lanes(target, source)
+        else:
+            target[...] = source
 
 
 def _copy_lanes(target: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:

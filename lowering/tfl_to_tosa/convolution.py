@@ -172,47 +172,43 @@ def _stride(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.TransposeConvOp) -> t
 
 def conv_2d(build: Builder, op: tfl.Conv2DOp) -> list[SSAValue]:
     """CONV_2D with constant weights and one group."""
-    x, output = per_tensor(op.input), per_tensor(op.output)
-    weights = weight_quantization(op.filter, 0)
-    channels, height, width, depth = shape_of(op.filter)
-    if shape_of(op.input)[-1] != depth:
+    shape = shape_of(op.filter)
+    if shape_of(op.input)[-1] != shape[3]:
         raise CannotConvert("a grouped convolution")
-    stride, dilation = _stride(op), (op.dilation_h_factor.value.data, op.dilation_w_factor.value.data)
-    size, pad, after = window(op.input, (height, width), stride, dilation, op.padding.data)
-    accumulator = accumulator_of(x)
-    accumulated = build.insert(
-        tosa.Conv2DOp(
-            trim(build, build.storage(op.input), after),
-            build.reshaped_constant(op.filter, shape_of(op.filter)),
-            bias_constant(build, op.bias, channels, accumulator),
-            *_zero_points(build, x, weights),
-            TensorType(accumulator, [shape_of(op.input)[0], *size, channels]),
-            pad=pad,
-            stride=stride,
-            dilation=dilation,
-        )
-    )
-    return [narrow(build, accumulated, op.bias, x, weights, output, op.fused_activation_function.data)]
+    return _convolution(build, op, tosa.Conv2DOp, weight_quantization(op.filter, 0), shape, shape[0])
 
 
 def depthwise_conv_2d(build: Builder, op: tfl.DepthwiseConv2DOp) -> list[SSAValue]:
     """DEPTHWISE_CONV_2D with constant weights, any depth multiplier."""
-    x, output = per_tensor(op.input), per_tensor(op.output)
-    weights = weight_quantization(op.filter, 3)
     _, height, width, channels = shape_of(op.filter)
-    batch, _, _, depth = shape_of(op.input)
+    depth = shape_of(op.input)[-1]
     if channels % depth:
         raise CannotConvert(f"{channels} weights for {depth} channels")
+    shape = (height, width, depth, channels // depth)
+    return _convolution(build, op, tosa.DepthwiseConv2DOp, weight_quantization(op.filter, 3), shape, channels)
+
+
+def _convolution(
+    build: Builder,
+    op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp,
+    kind: type[tosa.Conv2DOp | tosa.DepthwiseConv2DOp],
+    weights: UniformQuantizedType,
+    shape: tuple[int, ...],
+    channels: int,
+) -> list[SSAValue]:
+    """The convolution `kind` of so many channels, whose weights have this shape."""
+    x, output = per_tensor(op.input), per_tensor(op.output)
     stride, dilation = _stride(op), (op.dilation_h_factor.value.data, op.dilation_w_factor.value.data)
+    _, height, width, _ = shape_of(op.filter)
     size, pad, after = window(op.input, (height, width), stride, dilation, op.padding.data)
     accumulator = accumulator_of(x)
     accumulated = build.insert(
-        tosa.DepthwiseConv2DOp(
+        kind(
             trim(build, build.storage(op.input), after),
-            build.reshaped_constant(op.filter, (height, width, depth, channels // depth)),
+            build.reshaped_constant(op.filter, shape),
             bias_constant(build, op.bias, channels, accumulator),
             *_zero_points(build, x, weights),
-            TensorType(accumulator, [batch, *size, channels]),
+            TensorType(accumulator, [shape_of(op.input)[0], *size, channels]),
             pad=pad,
             stride=stride,
             dilation=dilation,
