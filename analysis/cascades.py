@@ -22,7 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from math import inf
+from typing import NamedTuple, NoReturn
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -412,18 +413,29 @@ class Planner:
         found: list[Segment] = []
         if stop not in self.pinned:
             found.append(Segment(stop, stop, 0, network.alone(stop)))
-        if not self._may_be_cut(stop) or (stop in self.pinned and self.pinned[stop][1] != stop):
+        if stop in self.pinned and self.pinned[stop][1] != stop:
             return found
-        lowest = self._lowest(stop)
+        lowest = self._lowest(stop) if self._may_be_cut(stop) else stop
         if lowest == stop:
-            return found
+            return found if stop not in self.pinned else self._refuse(stop)
         kernel = network.items[stop].kernel
         assert kernel is not None
         for rows in heights(nhwc(kernel.result)[0]) if kernel.stripe is None else [kernel.stripe.data[0]]:
             found += self._with_rows(lowest, stop, rows)
         if stop in self.pinned:
             found = [segment for segment in found if segment.start == self.pinned[stop][0]]
-        return found
+        return found or self._refuse(stop)
+
+    def _refuse(self, stop: int) -> NoReturn:
+        """Say why a cascade that is planned already cannot be one."""
+        op = self.network.items[stop].op
+        assert isinstance(op, KernelOp)
+        assert op.cascade is not None
+        raise OperationError(
+            op,
+            f"cascade {op.cascade.data[0]} cannot be formed: that takes two or more kernels of several rows, in order, "
+            "that read each other's results as they are",
+        )
 
     def _lowest(self, stop: int) -> int:
         """The first item of the longest segment that may end with `stop`."""
@@ -497,7 +509,9 @@ class Planner:
             index = number - lowest
             tensor = network.tensors[network.items[number].writes[0]]
             if not stages[index].leaves:
-                buffers += rounded(unrolled.alive[index] * tensor.row)
+                op = network.items[number].op
+                pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
+                buffers += rounded(max(pinned, unrolled.alive[index]) * tensor.row)
             elif tensor.first == number:
                 buffers += tensor.size
             if number < stop:
@@ -642,10 +656,11 @@ class Planner:
 
     def least_peak(self) -> int:
         """The smallest number of bytes in which the network can run."""
-        best = [0]
+        best: list[float] = [0]
         for segments in self.segments:
-            best.append(min(max(best[segment.start], segment.memory) for segment in segments))
-        return best[-1]
+            # None ends within a cascade that is planned already.
+            best.append(min((max(best[s.start], s.memory) for s in segments), default=inf))
+        return int(best[-1])
 
     def quickest(self, limit: int, buffers: bool = True) -> list[Segment]:
         """

@@ -15,6 +15,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
 from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
 from npuc.hardware.accelerators import Accelerator, accelerator
@@ -49,6 +50,16 @@ def weight_space_of(op: Operation) -> Space:
     return "fast" if setup_of(op).spilling else "arena"
 
 
+def written_limit(region: Operation) -> int | None:
+    """`npu.sram_limit` of a region or its program in bytes, None if there is none."""
+    written = region.attributes.get(LIMIT_ATTR)
+    if written is None:
+        return None
+    if not isinstance(written, IntegerAttr) or written.value.data < 0:
+        raise OperationError(region, f"{LIMIT_ATTR} is a number of bytes, not {written}")
+    return written.value.data
+
+
 def limit_of(region: Operation, space: Space) -> int | None:
     """
     The most bytes of a memory that a region or its program may take; None if nothing limits it.
@@ -56,11 +67,11 @@ def limit_of(region: Operation, space: Space) -> int | None:
     For a fast memory beside a slow arena that is the limit of the target or the size of the memory; for the arena what
     is written on the region, else the limit of the target if that means the arena.
     """
-    setup, given, written = setup_of(region), target_of(region).sram_limit, region.attributes.get(LIMIT_ATTR)
+    setup, given, written = setup_of(region), target_of(region).sram_limit, written_limit(region)
     if space == "fast":
         return setup.arena_cache_size if given is None else given
-    if isinstance(written, IntegerAttr):
-        return written.value.data
+    if written is not None:
+        return written
     return None if setup.spilling else given
 
 

@@ -65,6 +65,8 @@ PARTITIONED_ATTR = "npu.partitioned"
 TARGET_ATTR = "npu.target"
 LIMIT_ATTR = "npu.sram_limit"
 """On an NPU region and its program: the bytes of the arena that its schedule may take."""
+MISSED_ATTR = "npu.sram_limit_missed"
+"""On an allocated module whose arena is larger than that: by how many bytes."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

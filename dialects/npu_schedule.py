@@ -822,6 +822,9 @@ class CascadeOp(IRDLOperation):
         for op in self.body.block.ops:
             if not isinstance(op, KernelOp | ConstantOp | ScalesOp | YieldOp):
                 raise VerifyException(f"a cascade holds kernels and their constants, not {op.name}")
+            if isinstance(op, ElementwiseOp) and op.in_place is not None:
+                # Stripes take turns: another kernel may read the operand's rows after this one has written them.
+                raise VerifyException("a kernel of a cascade cannot be in_place")
         self.unrolled()
 
 

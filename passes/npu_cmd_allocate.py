@@ -8,7 +8,10 @@ to its last reader, and has one address in every program. Equal constants share 
 
 Decides addresses and writes the sizes on the module: `npu.arena_size` with the bound below which no allocation of these
 live ranges can be (`npu.arena_bound`), `npu.fast_size`, `npu.read_only_size`. An arena, or a fast memory beside a slow
-arena, larger than its limit is an error that names the size that would do.
+arena, larger than the limit of the target is an error that names the size that would do. An arena larger than
+`npu.sram_limit`, which a pass or a hand wrote on the programs for their schedule to keep to, is right all the same:
+`npu.sram_limit_missed` on the module says by how many bytes. The whole pipeline does not come to that; one with passes
+left out may.
 Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
 """
 
@@ -23,8 +26,8 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
 from npuc.analysis.live_ranges import Item, live_ranges
-from npuc.analysis.machine import setup_of
-from npuc.dialects.npu import TARGET_ATTR, IntsAttr, Space, target_of
+from npuc.analysis.machine import setup_of, written_limit
+from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
 
 
@@ -42,6 +45,11 @@ class NpuCmdAllocatePass(ModulePass):
             self._place(op, [item for item in items if item.ops[0].buffer.space == space], space)
         if TARGET_ATTR not in op.attributes:
             return
+        size, written = op.attributes["npu.arena_size"], [written_limit(p) for p in programs]
+        assert isinstance(size, IntegerAttr)
+        missed = size.value.data - min((limit for limit in written if limit is not None), default=size.value.data)
+        if missed > 0:
+            op.attributes[MISSED_ATTR] = IntegerAttr(missed, i64)
         # What is scarce is the fast memory where there is one beside a slow arena; then the memory mode has a size.
         setup, limit = setup_of(op), target_of(op).sram_limit
         space = "fast" if setup.spilling else "arena"

@@ -283,7 +283,7 @@ class _Planner:
             cuts = op.slices.data
             sizes = self._exact(op, cuts)
             found = [self._in_place(op, cuts, sizes), *(self._through(op, cuts, sizes, n) for n in (1, 2))]
-            return _pick([c for c in found if c.memory <= room])
+            return _pick([c for c in found if not c.buffers or c.memory <= room])
         found = [self._in_place(op, (0, depth), [whole])]
         single = self._through(op, (0, depth), [whole], 1)
         if single.memory <= room:

@@ -21,7 +21,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu_schedule import CascadeOp, KernelOp, YieldOp
+from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, YieldOp
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class NpuScheduleFormCascadesPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in [f for f in op.ops if isinstance(f, FuncOp)]:
-            for number, members in planned_cascades(function).items():
-                form(number, members)
+            while planned := planned_cascades(function):
+                # Anew each time: forming one cascade may move kernels of another.
+                number = min(planned)
+                form(number, planned[number])
 
 
 def planned_cascades(function: FuncOp) -> dict[int, list[KernelOp]]:
@@ -56,11 +58,13 @@ def form(number: int, members: list[KernelOp]) -> CascadeOp:
     op = members[0].next_op
     while op is not None and op is not last:
         following = op.next_op
-        if any(operand in waiting for operand in op.operands) and op not in inside:
+        if op not in inside and any(operand in waiting for one in op.walk() for operand in one.operands):
             behind.append(op)
             waiting.update(op.results)
         op = following
     for op in members:
+        if isinstance(op, ElementwiseOp) and op.in_place is not None:
+            raise OperationError(op, f"a kernel of cascade {number} cannot be in_place")
         if any(operand in waiting and operand not in results for operand in op.operands):
             raise OperationError(op, f"cascade {number} needs what is made of its own results")
     leaving = [op.result for op in members if any(use.operation not in inside for use in op.result.uses)]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
@@ -30,8 +30,8 @@ from npuc.analysis.cascades import (
     held_by_host,
     scheduled_functions,
 )
-from npuc.analysis.machine import machine_of, setup_of
-from npuc.dialects.npu import LIMIT_ATTR, IntsAttr
+from npuc.analysis.machine import machine_of, setup_of, written_limit
+from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp
 
 
@@ -44,9 +44,9 @@ class NpuSchedulePlanCascadesPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         held = held_by_host(op)
         for function in scheduled_functions(op):
-            limit = function.attributes.get(LIMIT_ATTR)
-            if isinstance(limit, IntegerAttr):
-                plan(function, held.get(function.sym_name.data, NOTHING_HELD), limit.value.data)
+            limit = written_limit(function)
+            if limit is not None:
+                plan(function, held.get(function.sym_name.data, NOTHING_HELD), limit)
 
 
 def plan(function: FuncOp, held: Held, limit: int) -> None:

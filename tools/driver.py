@@ -87,6 +87,17 @@ def command_line(prog: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def exit_code(prog: str, run: Callable[[], int | None]) -> int:
+    """What a tool exits with: what `run` returns, 0 for None; 1 after one line on standard error for a UserError."""
+    try:
+        return run() or 0
+    except UserError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader went away; do not complain again when Python flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
 # Text in and out
 
 

@@ -46,12 +46,13 @@ class Summary:
 
     def text(self) -> str:
         """A few lines for people."""
-        limit = "" if self.arena_limit is None else f"limit {self.arena_limit / 1024:.1f}; "
-        need = f"{limit}these live ranges need {self.arena_lower_bound / 1024:.1f}"
         lines = [
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
-            f"arena         {self.arena / 1024:.1f} KiB ({need})",
+            f"arena         {self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})",
         ]
+        if self.arena_limit is not None and self.arena > self.arena_limit:
+            missed = self.arena - self.arena_limit
+            lines.append(f"              {missed} bytes more than the {self.arena_limit} that were to be kept to")
         if self.fast:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
@@ -258,12 +259,7 @@ def run(arguments: Sequence[str] | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    try:
-        run(arguments)
-    except UserError as error:
-        print(f"npu-compile: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return driver.exit_code("npu-compile", lambda: run(arguments))
 
 
 if __name__ == "__main__":

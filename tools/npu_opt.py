@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -191,23 +190,18 @@ class NpuOptMain(xDSLOptMain):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    try:
-        tool = NpuOptMain("Run passes on a module in MLIR syntax or a TFLite model", arguments)
-        tool.run()
-        if tool.args.shrink:
-            return 1
-    except ShrinkException:  # the input still shows what somebody reduces it for
-        return 0
-    except UserError as error:
-        print(f"npu-opt: error: {error}", file=sys.stderr)
-        return 1
-    except ArgSpecParseError as error:
-        print(f"npu-opt: error: target: {str(error).splitlines()[-1].strip()}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # the reader went away; do not complain again when Python flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+
+    def run() -> int:
+        try:
+            tool = NpuOptMain("Run passes on a module in MLIR syntax or a TFLite model", arguments)
+            tool.run()
+            return int(tool.args.shrink)
+        except ShrinkException:  # the input still shows what somebody reduces it for
+            return 0
+        except ArgSpecParseError as error:
+            raise UserError(f"target: {str(error).splitlines()[-1].strip()}") from None
+
+    return driver.exit_code("npu-opt", run)
 
 
 if __name__ == "__main__":

@@ -308,7 +308,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    try:
+
+    def run() -> None:
         args = parser().parse_args(arguments)
         found = profile(
             driver.read_file(args.model),
@@ -323,11 +324,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.html:
             files[Path(args.html)] = as_html(found, args.model).encode()
         driver.write_files(files)
-    except UserError as error:
-        print(f"npu-profile: error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(as_data(found), indent=2) if args.json else as_text(found, args.top))
-    return 0
+        print(json.dumps(as_data(found), indent=2) if args.json else as_text(found, args.top))
+
+    return driver.exit_code("npu-profile", run)
 
 
 if __name__ == "__main__":

@@ -158,15 +158,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; returns the exit code."""
     from npuc.simulator.stream import StreamError
 
-    try:
+    def run() -> int:
         parsed = _parser().parse_args(arguments)
         try:
             return 0 if _run(parsed) else 1
         except StreamError as error:
             raise UserError(f"{parsed.compiled}: {error}") from None
-    except UserError as error:
-        print(f"npu-run: error: {error}", file=sys.stderr)
-        return 1
+
+    return driver.exit_code("npu-run", run)
 
 
 if __name__ == "__main__":

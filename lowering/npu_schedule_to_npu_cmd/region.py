@@ -204,6 +204,8 @@ class RegionLowering:
                 raise VerifyException(
                     f"slice {index} has {len(part.data)} bytes and does not fit a buffer of {type_.size}"
                 )
+            if type_.space == "fast" != self.weight_space:
+                raise VerifyException("in this memory mode there is no fast memory beside the arena for weights")
             if value not in self.weight_buffers:
                 self.weight_buffers[value] = self.builder.alloc(type_.size, type_.space)
             return self.weight_buffers[value], 0
