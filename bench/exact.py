@@ -80,8 +80,8 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
         found = comparer.run(seed=seed)
         if found.reports:
             return f"reported: {found.reports[0]}"
-        if found.differences:
-            return f"differs: {found.differences[0]}"
+        if not found.exact:
+            return f"differs: {found.differences[0] if found.differences else found.wrong[0]}"
     cpu = sum(compiled.summary.cpu_operators.values())
     return f"exact ({compiled.summary.npu_operators} on the NPU, {cpu} on the CPU)"
 

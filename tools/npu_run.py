@@ -27,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = driver.command_line(
         "npu-run",
         "Executes a compiled TFLite file on the simulated NPU (CPU operators on LiteRT). "
-        "Exit 0 only if nothing was reported and, with a reference, every output equals it.",
+        "Exit 0 only if nothing was reported and, with a reference, every output equals it and "
+        "every operation's result that can be found in it.",
     )
     parser.add_argument("compiled", type=Path, help="TFLite file with ethos-u operators")
     parser.add_argument("--reference", type=Path, help="the TFLite file it was compiled from")
@@ -85,7 +86,7 @@ def _describe(comparison: Comparison, label: str) -> bool:
     if comparison.exact:
         print(f"{label}: exact" if not comparison.reports else f"{label}: exact, but reported:")
     else:
-        print(f"{label}: DIFFERS")
+        print(f"{label}: DIFFERS" if comparison.differences else f"{label}: DIFFERS, but no output shows it")
         for difference in comparison.differences:
             print(f"  output {difference}")
         print(f"  first wrong: {comparison.first_wrong or 'no operation resembles a source tensor'}")
@@ -106,15 +107,21 @@ def _run(arguments: argparse.Namespace) -> bool:
     result: RunResult | None = None
     if arguments.reference:
         comparer = Comparer(compiled, _load(arguments.reference)[1])
+        unwritten: dict[str, str] | None = None
         for seed in seeds:
             comparison = comparer.run(inputs, seed, arguments.trace)
             clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
             result = comparison.result
+            unwritten = {
+                name: maker for name, maker in comparison.unwritten.items() if unwritten is None or name in unwritten
+            }
+        for name, maker in (unwritten or {}).items():
+            print(f"note: no operation wrote {name!r} of {maker}")
     else:
         session = Session(compiled)
 
         def show(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
-            print(f"  {Step(op, reads, writes, ofm)}")
+            print(f"  {Step(op, reads, writes)}")
 
         for seed in seeds:
             result = session.run(inputs, seed, show if arguments.trace else None)
