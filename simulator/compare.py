@@ -23,12 +23,12 @@ from npuc.simulator.stream import Op
 from npuc.simulator.tflite import CompiledModel, FileError, read_model
 
 # An OFM is unmistakably a source tensor if over so many elements of so many levels they correlate so well and are
-# nowhere further apart than a part of the levels, which is less where there are few elements. Of correct files no
-# operation's OFM is so near a tensor that it is not (docs/simulator.md).
+# nowhere further apart than a part of the levels: less where there are few elements, more where the OFM stands between
+# the tensor's neighbours. Of correct files no operation's OFM is so near a tensor that it is not (docs/simulator.md).
 _ELEMENTS, _MANY_ELEMENTS = 8, 64
 _LEVELS = 16
 _CORRELATION = 0.98
-_DISTANCE, _DISTANCE_OF_MANY = 1 / 32, 1 / 8
+_DISTANCE, _DISTANCE_OF_MANY, _DISTANCE_IN_PLACE = 1 / 32, 1 / 8, 1 / 2
 # To name the first wrong operation of a run that is known to be wrong, less will do.
 _RESEMBLES = 0.8
 
@@ -174,13 +174,13 @@ class _Source(NamedTuple):
 
 
 class _Near(NamedTuple):
-    """How an OFM compares with part of a source tensor; `telling` if that has enough in it to be compared at all."""
+    """How an OFM compares with part of a source tensor: whether it is that tensor, in its place or anywhere."""
 
     source: _Source
     at: _Place
     correlation: float
     distance: float
-    telling: bool
+    in_place: bool
     unmistakable: bool
 
 
@@ -191,10 +191,10 @@ def _near(source: _Source, at: _Place, ours: NDArray, theirs: NDArray) -> _Near:
     a, b = a - a.mean(), b - b.mean()
     power = float(np.sqrt((a @ a) * (b @ b)))
     correlation = float(a @ b) / power if power else 0.0
-    telling = a.size >= _ELEMENTS and levels >= _LEVELS
+    alike = a.size >= _ELEMENTS and levels >= _LEVELS and correlation >= _CORRELATION
     allowed = levels * (_DISTANCE if a.size < _MANY_ELEMENTS else _DISTANCE_OF_MANY)
-    unmistakable = telling and correlation >= _CORRELATION and distance <= max(allowed, 2)
-    return _Near(source, at, correlation, distance, telling, unmistakable)
+    unmistakable = alike and distance <= max(allowed, 2)
+    return _Near(source, at, correlation, distance, alike and distance <= levels * _DISTANCE_IN_PLACE, unmistakable)
 
 
 def _whole(source: _Source, values: NDArray) -> _Near:
@@ -292,7 +292,7 @@ class SourceTensors:
         """
         After the last operation: those that wrote a source tensor, which none wrote exactly, with an error.
 
-        That is so where an OFM unmistakably is the tensor, or is as large, correlates as well and stands in its place.
+        That is so where an OFM unmistakably is the tensor, or less surely so but as large and in its place.
         """
         found: list[Intermediate] = []
         for seen, places in zip(self.seen, self._places(), strict=True):
@@ -301,7 +301,7 @@ class SourceTensors:
             near = self._nearest(seen.values)
             if near is None or not near.unmistakable:
                 here = (_whole(source, seen.values) for source in self._due(seen.values, places))
-                near = next((one for one in here if one.telling and one.correlation >= _CORRELATION), None)
+                near = next((one for one in here if one.in_place), None)
             if near is not None:
                 found.append(_differs(near, seen.op, seen.values, "should be"))
         return found
