@@ -117,7 +117,7 @@ class Comparison:
     result: RunResult
     differences: list[Difference]
     wrong: list[Intermediate] = field(default_factory=list)
-    unwritten: dict[str, str] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     first_wrong: Intermediate | None = None
 
@@ -161,13 +161,19 @@ def _part(box: NDArray, at: _Place) -> _Part:
 
 
 class _Source(NamedTuple):
-    """A tensor of the source model: the operator that makes it, and the tensors that its readers make of it."""
+    """
+    A tensor of the source model: its number, the operator that makes it, and the tensors that its readers make of it.
+
+    `written` says which of its elements some OFM gave.
+    """
 
     name: str
+    number: int
     operator: int
     producer: str
+    readers: tuple[int, ...]
     values: NDArray
-    readers: tuple[str, ...]
+    written: NDArray[np.bool_]
 
     def __str__(self) -> str:
         return f"{self.name!r} of {self.producer}"
@@ -214,22 +220,25 @@ class SourceTensors:
 
     def __init__(self, original: CompiledModel, tensors: Sequence[tuple[str, NDArray]], on_cpu: Container[str] = ()):
         names = operator_names(original)
-        readers: dict[int, list[str]] = {}
+        readers: dict[int, list[int]] = {}
         for operator in original.operators:
             for index in operator.inputs:
-                readers.setdefault(index, []).extend(original.tensors[i].name for i in operator.outputs)
-        made: dict[str, tuple[int, str, tuple[str, ...]]] = {}
-        for operator in original.operators:
-            for index in operator.outputs:
-                producer = f"operator {operator.index} ({names[operator.index]})"
-                made[original.tensors[index].name] = operator.index, producer, tuple(readers.get(index, ()))
-        self.sources = [
-            _Source(name, made[name][0], made[name][1], _as_map(values), made[name][2])
-            for name, values in tensors
-            if name in made and values.size > 1
-        ]
-        # Which elements of a tensor some OFM gave; what the CPU computes needs none.
-        self.written = {s.name: np.full(s.values.shape, s.name in on_cpu) for s in self.sources}
+                readers.setdefault(index, []).extend(operator.outputs)
+        makers = {index: operator.index for operator in original.operators for index in operator.outputs}
+        # Names need not be unique, but both lists are in the file's order.
+        indices: dict[str, Iterator[int]] = {
+            name: iter([tensor.index for tensor in original.tensors if tensor.name == name]) for name, _ in tensors
+        }
+        self.sources: list[_Source] = []
+        for name, values in tensors:
+            index = next(indices[name], -1)
+            if index in makers and values.size > 1:
+                producer = f"operator {makers[index]} ({names[makers[index]]})"
+                made = _as_map(values)
+                # What the CPU computes, no OFM need give.
+                written = np.full(made.shape, name in on_cpu)
+                after = tuple(readers.get(index, ()))
+                self.sources.append(_Source(name, index, makers[index], producer, after, made, written))
         self.seen: list[_Seen] = []
         self.count = len(original.operators)
 
@@ -243,7 +252,7 @@ class SourceTensors:
         self.seen.append(_Seen(op, None, source.operator))
         if part is None:
             return f"equals {source}"
-        self.written[source.name][part] = True
+        source.written[part] = True
         return f"equals [{', '.join(f'{cut.start}:{cut.stop}' for cut in part)}] of {source}"
 
     def _equal(self, values: NDArray) -> tuple[_Source, _Part | None] | None:
@@ -253,7 +262,7 @@ class SourceTensors:
         if whole:
             # Views of a tensor have its values, and are there with it.
             for source in whole:
-                self.written[source.name][...] = True
+                source.written[...] = True
             return whole[0], None
         for source in alike:
             if source.values.size <= values.size:
@@ -269,7 +278,7 @@ class SourceTensors:
         """The tensors, or boxes of tensors, that resemble an OFM and that none wrote exactly."""
         middle = values.shape[0] // 2
         for source in self.sources:
-            tensor, written = source.values, self.written[source.name]
+            tensor, written = source.values, source.written
             if tensor.dtype != values.dtype or written.all():
                 continue
             if tensor.size == values.size:
@@ -317,18 +326,18 @@ class SourceTensors:
         """The tensors in whose place an OFM could stand: between those of its neighbours, as large, and not written."""
         for source in self.sources:
             tensor = source.values
-            if places[0] < source.operator < places[1] and not self.written[source.name].all():
+            if places[0] < source.operator < places[1] and not source.written.all():
                 if (tensor.dtype, tensor.size) == (values.dtype, values.size):
                     yield source
 
-    def unwritten(self) -> dict[str, str]:
-        """Tensors that no OFM gave, nor all the tensors made of them, as from a fused operation; with their makers."""
-        missing = {source.name for source in self.sources if not self.written[source.name].all()}
-        return {
-            source.name: source.producer
+    def unwritten(self) -> list[_Source]:
+        """Tensors that no OFM gave, nor all the tensors made of them, as from a fused operation."""
+        missing = {source.number for source in self.sources if not source.written.all()}
+        return [
+            source
             for source in self.sources
-            if source.name in missing and (not source.readers or missing.intersection(source.readers))
-        }
+            if source.number in missing and (not source.readers or missing.intersection(source.readers))
+        ]
 
     def first_wrong(self) -> Intermediate | None:
         """
@@ -336,7 +345,7 @@ class SourceTensors:
 
         It resembles a tensor that no operation wrote; or it stands where such a tensor is due, and is as large.
         """
-        unwritten = self.unwritten()
+        unwritten = {source.number for source in self.unwritten()}
         for seen, places in zip(self.seen, self._places(), strict=True):
             if seen.values is None:
                 continue
@@ -344,7 +353,7 @@ class SourceTensors:
             if near is not None:
                 return _differs(near, seen.op, seen.values, "resembles")
             for source in self._due(seen.values, places):
-                if source.name in unwritten:
+                if source.number in unwritten:
                     return _differs(_whole(source, seen.values), seen.op, seen.values, "stands in the place of")
         return None
 
@@ -415,7 +424,7 @@ class Comparer:
             if difference:
                 differences.append(difference)
         found = Comparison(None if inputs else seed, result, differences, source.wrong(), steps=steps)
-        found.unwritten = source.unwritten()
+        found.unwritten = [str(one) for one in source.unwritten()]
         if not found.exact:
             found.first_wrong = source.first_wrong()
         return found

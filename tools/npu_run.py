@@ -107,16 +107,14 @@ def _run(arguments: argparse.Namespace) -> bool:
     result: RunResult | None = None
     if arguments.reference:
         comparer = Comparer(compiled, _load(arguments.reference)[1])
-        unwritten: dict[str, str] | None = None
+        unwritten: list[str] | None = None
         for seed in seeds:
             comparison = comparer.run(inputs, seed, arguments.trace)
             clean &= _describe(comparison, f"seed {seed}" if inputs is None else str(arguments.input))
             result = comparison.result
-            unwritten = {
-                name: maker for name, maker in comparison.unwritten.items() if unwritten is None or name in unwritten
-            }
-        for name, maker in (unwritten or {}).items():
-            print(f"note: no operation wrote {name!r} of {maker}")
+            unwritten = [one for one in comparison.unwritten if unwritten is None or one in unwritten]
+        for tensor in unwritten or ():
+            print(f"note: no operation wrote {tensor}")
     else:
         session = Session(compiled)
 

@@ -64,6 +64,15 @@ def test_a_stripe_that_is_wrong_is_named_with_its_place():
     assert "first at [5, 2, 3]" in str(wrong)
 
 
+def test_tensors_without_names_are_told_apart():
+    t = [values(0), values(1)[:, :4]]
+    model = source(2)
+    model = replace(model, tensors=tuple(replace(tensor, name="") for tensor in model.tensors))
+    tensors = SourceTensors(model, [("", values(5)), ("", t[0]), ("", t[1])])
+    assert take(tensors, t[0], t[1] + 1) == ["equals '' of operator 0 (ADD)", ""]
+    assert [wrong.maker for wrong in tensors.wrong()] == ["operator 1 (ADD)"]
+
+
 def test_what_stands_in_a_tensors_place_and_goes_with_it_is_wrong_however_far_off():
     t = [values(i) for i in range(3)]
     tensors = SourceTensors(source(3), [(f"t{i}", v) for i, v in enumerate(t)])
@@ -77,7 +86,7 @@ def test_what_another_operation_wrote_exactly_is_not_wrong():
     # As a partial result that comes near the whole.
     take(tensors, t - 1, t)
     assert tensors.wrong() == []
-    assert tensors.unwritten() == {}
+    assert tensors.unwritten() == []
 
 
 def test_what_the_cpu_computes_need_not_be_written():
@@ -85,7 +94,7 @@ def test_what_the_cpu_computes_need_not_be_written():
     tensors = SourceTensors(source(1), [("t0", t)], {"t0"})
     take(tensors, t - 1)
     assert tensors.wrong() == []
-    assert tensors.unwritten() == {}
+    assert tensors.unwritten() == []
 
 
 @pytest.mark.parametrize("made", [lambda t: -t, lambda t: np.where(t > 0, t, 0), lambda t: t * t // 60])
@@ -102,7 +111,7 @@ def test_tensors_of_fused_operators_are_told_from_missing_ones():
     tensors = SourceTensors(source(4), [(f"t{i}", v) for i, v in enumerate(t)])
     # t0 was fused into t1; what became of t2 and t3 nobody knows.
     take(tensors, t[1], values(9))
-    assert list(tensors.unwritten()) == ["t2", "t3"]
+    assert [source.name for source in tensors.unwritten()] == ["t2", "t3"]
 
 
 def test_an_operation_in_the_place_of_a_tensor_is_named_though_it_resembles_nothing():
