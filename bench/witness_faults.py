@@ -38,7 +38,9 @@ from npuc.simulator.products import Product
 from npuc.simulator.runner import random_inputs
 
 RANDOM_INPUTS = 4
+TELLING_INPUTS = 8
 MORE_INPUTS = 64
+CANDIDATES = 400
 CAUGHT = "caught"
 REFUSED, REPORTED = f"{CAUGHT}: refused", f"{CAUGHT}: reported "
 OUTPUT, INTERMEDIATE = f"{CAUGHT}: an output differs", f"{CAUGHT}: an intermediate differs"
@@ -216,19 +218,22 @@ def inputs_of(model: CompiledModel, seed: int) -> list[dict[int, NDArray]]:
     return found
 
 
-def more_inputs(model: CompiledModel, like: dict[int, NDArray], rng: random.Random) -> Iterator[dict[int, NDArray]]:
-    """Random inputs of every amplitude."""
-    noise = np.random.default_rng(rng.randrange(1 << 32))
-    for number in range(MORE_INPUTS):
-        values = dict(like)
+def telling_inputs(comparer: Comparer, seed: int) -> list[dict[int, NDArray]]:
+    """Of many random inputs of every amplitude those whose outputs have the most values: where nothing saturates."""
+    model = comparer.original
+    noise = np.random.default_rng(seed)
+    found: list[tuple[int, int, dict[int, NDArray]]] = []
+    for number in range(CANDIDATES):
+        values = random_inputs(model, seed)
         for position, index in enumerate(model.inputs):
             tensor = model.tensors[index]
             if tensor.dtype.kind in "iu":
                 limits = np.iinfo(tensor.dtype)
                 reach = max((int(limits.max) - int(limits.min)) >> number % 8, 1)
-                made = tensor.zero_point + noise.integers(-reach, reach + 1, like[position].shape)
+                made = tensor.zero_point + noise.integers(-reach, reach + 1, values[position].shape)
                 values[position] = np.clip(made, limits.min, limits.max).astype(tensor.dtype)
-        yield values
+        found.append((-sum(np.unique(output).size for output in comparer.reference.run(values)), number, values))
+    return [values for _, _, values in sorted(found, key=lambda one: one[:2])]
 
 
 @dataclass
@@ -291,8 +296,10 @@ class Seeder:
         self.session = self.comparer.session
         self.target = max(self.session.programs, key=lambda i: len(self.session.programs[i].ops))
         self.program = self.session.programs[self.target]
-        self.rng = random.Random(seed)
-        self.inputs = inputs_of(self.comparer.original, seed)
+        telling = telling_inputs(self.comparer, seed)
+        self.inputs = inputs_of(self.comparer.original, seed) + telling[:TELLING_INPUTS]
+        # For what those bring to light in an operation, but in no output.
+        self.more_inputs = telling[TELLING_INPUTS:][:MORE_INPUTS]
         self.actors: dict[tuple[object, ...], Footprint | Transfer | None] = {}
         self.meetings: dict[tuple[int, ...], bool] = {}
         watched = type("Watched", (_Watched,), {"target": self.target})
@@ -391,7 +398,7 @@ class Seeder:
         # Something is wrong that no input of these brings to light. Others may.
         program = self.session.programs[self.target]
         places = list(range(len(self.program.ops)))
-        for value in more_inputs(self.comparer.original, self.inputs[0], self.rng):
+        for value in self.more_inputs:
             found = self._run(value, fault.places)
             self.session.programs[self.target] = self.program
             good = self._run(value, places)
