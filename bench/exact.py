@@ -85,8 +85,8 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
         comparison = comparer.run(seed=seed)
         if comparison.reports:
             return f"reported: {comparison.reports[0]}"
-        if comparison.differences:
-            return f"differs: {comparison.differences[0]}"
+        if not comparison.exact:
+            return f"differs: {(*comparison.differences, *comparison.wrong)[0]}"
     return f"exact ({found.npu_operators} on the NPU, {sum(found.cpu_operators.values())} on the CPU)"
 
 

@@ -1,25 +1,36 @@
 """
-Compares a compiled file's outputs with those of its source model, and names what each NPU operation computed.
+Compares a compiled file with its source model: the outputs, and what each NPU operation computed on the way to them.
 
-A source tensor is recognised by its values: an operation's OFM equals it, or a box of it. So the first operation whose
-output is nearly, but not quite, a source tensor is found without any help from the compiler.
+A source tensor is recognised by its values: an operation's OFM equals it, or a box of it. An OFM that unmistakably is
+a source tensor, but not to the last bit, is wrong even where the outputs do not show it, as behind a softmax that
+saturates. So the first wrong operation is found without any help from the compiler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npuc.simulator.litert import Reference, operator_names
 from npuc.simulator.memory import Access, Report
-from npuc.simulator.runner import Inputs, RunResult, Session, random_inputs
+from npuc.simulator.runner import Inputs, RunResult, Session, given_inputs, random_inputs
 from npuc.simulator.stream import Op
 from npuc.simulator.tflite import CompiledModel, FileError, read_model
 
-_RESEMBLES = 0.25
+# An OFM is unmistakably a source tensor if over so many elements of so many levels they correlate so well and are
+# nowhere further apart than a part of the levels: less where there are few elements, more where the OFM stands between
+# the tensor's neighbours. Of correct files no operation's OFM is so near a tensor that it is not (docs/simulator.md).
+_ELEMENTS, _MANY_ELEMENTS = 8, 64
+_LEVELS = 16
+_CORRELATION = 0.98
+_DISTANCE, _DISTANCE_OF_MANY, _DISTANCE_IN_PLACE = 1 / 32, 1 / 8, 1 / 2
+# To name the first wrong operation of a run that is known to be wrong, less will do.
+_RESEMBLES = 0.8
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,6 @@ class Step:
     op: Op
     reads: Sequence[Access]
     writes: Sequence[Access]
-    values: NDArray | None
     equals: str = ""
 
     def __str__(self) -> str:
@@ -71,23 +81,57 @@ class Step:
         return f"{line}; {self.equals}" if self.equals else line
 
 
+@dataclass(frozen=True)
+class Intermediate:
+    """
+    An OFM that is not the source tensor `name` which it resembles, or in whose place it stands.
+
+    `maker` names the tensor's operator, `text` the two values of the first element that differs.
+    """
+
+    op: Op
+    verb: str
+    name: str
+    maker: str
+    share: float
+    distance: float
+    text: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.op} {self.verb} {self.name!r} of {self.maker}, of which {self.share:.1%} is equal and nothing "
+            f"further off than {self.distance:g}; {self.text}"
+        )
+
+
 @dataclass
 class Comparison:
-    """One input's run beside the reference: exact if `differences` is empty, clean if also `reports` is."""
+    """
+    One input's run beside the reference: exact if it has neither `differences` of outputs nor `wrong` intermediates.
+
+    `unwritten` names the source tensors of the NPU's part that no operation wrote and whose readers' outputs are not
+    all there either: what became of them this comparison cannot say.
+    """
 
     seed: int | None
     result: RunResult
     differences: list[Difference]
+    wrong: list[Intermediate] = field(default_factory=list)
+    unwritten: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
-    first_wrong: str = ""
+    first_wrong: Intermediate | None = None
 
     @property
     def exact(self) -> bool:
-        return not self.differences
+        return not self.differences and not self.wrong
 
     @property
     def reports(self) -> list[Report]:
         return self.result.reports
+
+
+_Place = tuple[int, int, int]
+_Part = tuple[slice, slice, slice]
 
 
 def _as_map(values: NDArray) -> NDArray:
@@ -96,71 +140,233 @@ def _as_map(values: NDArray) -> NDArray:
     return values.reshape(-1, shape[-2], shape[-1])
 
 
-def _boxes(tensor: NDArray, box: NDArray) -> Iterator[tuple[int, int, int]]:
-    """Where in a tensor a box could lie: full width, any row, channels from 0 or a multiple of 16."""
+def _strips(tensor: NDArray, box: NDArray) -> Iterator[tuple[tuple[int, int], NDArray]]:
+    """
+    Where in a tensor a box could lie: full width or full height, channels from 0 or a multiple of 16.
+
+    Gives (column, channel), and the rows in which the box could start, cut to its columns and channels.
+    """
     rows, columns, depth = (a - b for a, b in zip(tensor.shape, box.shape, strict=True))
     if rows < 0 or columns < 0 or depth < 0:
         return
     for channel in range(0, depth + 1, 16):
-        for column in range(columns + 1) if columns <= 1 else (0,):
-            for row in range(rows + 1):
-                yield row, column, channel
+        for column in range(columns + 1) if columns <= 1 or not rows else (0,):
+            end = column + box.shape[1], channel + box.shape[2]
+            yield (column, channel), tensor[: rows + 1, column : end[0], channel : end[1]]
 
 
-def _cut(tensor: NDArray, box: NDArray, at: tuple[int, int, int]) -> NDArray:
-    return tensor[tuple(slice(low, low + size) for low, size in zip(at, box.shape, strict=True))]
+def _part(box: NDArray, at: _Place) -> _Part:
+    y, x, c = (slice(low, low + size) for low, size in zip(at, box.shape, strict=True))
+    return y, x, c
+
+
+class _Source(NamedTuple):
+    """
+    A tensor of the source model: its number, the operator that makes it, and the tensors that its readers make of it.
+
+    `written` says which of its elements some OFM gave.
+    """
+
+    name: str
+    number: int
+    operator: int
+    producer: str
+    readers: tuple[int, ...]
+    values: NDArray
+    written: NDArray[np.bool_]
+
+    def __str__(self) -> str:
+        return f"{self.name!r} of {self.producer}"
+
+
+class _Near(NamedTuple):
+    """How an OFM compares with part of a source tensor: whether it is that tensor, in its place or anywhere."""
+
+    source: _Source
+    at: _Place
+    correlation: float
+    distance: float
+    in_place: bool
+    unmistakable: bool
+
+
+def _near(source: _Source, at: _Place, ours: NDArray, theirs: NDArray) -> _Near:
+    a, b = ours.astype(np.float64).reshape(-1), theirs.astype(np.float64).reshape(-1)
+    distance = float(np.abs(a - b).max())
+    levels = float(b.max() - b.min())
+    a, b = a - a.mean(), b - b.mean()
+    power = float(np.sqrt((a @ a) * (b @ b)))
+    correlation = float(a @ b) / power if power else 0.0
+    alike = a.size >= _ELEMENTS and levels >= _LEVELS and correlation >= _CORRELATION
+    allowed = levels * (_DISTANCE if a.size < _MANY_ELEMENTS else _DISTANCE_OF_MANY)
+    unmistakable = alike and distance <= max(allowed, 2)
+    return _Near(source, at, correlation, distance, alike and distance <= levels * _DISTANCE_IN_PLACE, unmistakable)
+
+
+def _whole(source: _Source, values: NDArray) -> _Near:
+    return _near(source, (0, 0, 0), values, source.values.reshape(values.shape))
+
+
+class _Seen(NamedTuple):
+    """An OFM in its place in the stream: values if it equals no source tensor, else the operator of the one it does."""
+
+    op: Op
+    values: NDArray | None
+    operator: int
 
 
 class SourceTensors:
-    """The reference's tensors after a run, to be recognised in what the NPU wrote."""
+    """The reference's tensors after a run, to be recognised in what the NPU writes, operation by operation."""
 
-    def __init__(self, original: CompiledModel, tensors: Sequence[tuple[str, NDArray]]):
+    def __init__(self, original: CompiledModel, tensors: Sequence[tuple[str, NDArray]], on_cpu: Container[str] = ()):
         names = operator_names(original)
-        self.producers: dict[str, str] = {}
+        readers: dict[int, list[int]] = {}
         for operator in original.operators:
-            for index in operator.outputs:
-                producer = f"operator {operator.index} ({names[operator.index]})"
-                self.producers[original.tensors[index].name] = producer
-        self.maps = [(name, _as_map(values)) for name, values in tensors if name in self.producers and values.size > 1]
+            for index in operator.inputs:
+                readers.setdefault(index, []).extend(operator.outputs)
+        makers = {index: operator.index for operator in original.operators for index in operator.outputs}
+        # Names need not be unique, but both lists are in the file's order.
+        indices: dict[str, Iterator[int]] = {
+            name: iter([tensor.index for tensor in original.tensors if tensor.name == name]) for name, _ in tensors
+        }
+        self.sources: list[_Source] = []
+        for name, values in tensors:
+            index = next(indices[name], -1)
+            if index in makers and values.size > 1:
+                producer = f"operator {makers[index]} ({names[makers[index]]})"
+                made = _as_map(values)
+                # What the CPU computes, no OFM need give.
+                written = np.full(made.shape, name in on_cpu)
+                after = tuple(readers.get(index, ()))
+                self.sources.append(_Source(name, index, makers[index], producer, after, made, written))
+        self.seen: list[_Seen] = []
+        self.count = len(original.operators)
 
-    def recognise(self, values: NDArray) -> str:
-        """A line naming the tensor, or box of a tensor, that equals `values`; "" if none does."""
-        for name, tensor in self.maps:
-            if tensor.dtype == values.dtype and tensor.size == values.size:
-                if np.array_equal(tensor.reshape(-1), values.reshape(-1)):
-                    return f"equals {name!r} of {self.producers[name]}"
-        for name, tensor in self.maps:
-            if tensor.dtype != values.dtype or tensor.size <= values.size:
+    def take(self, op: Op, values: NDArray) -> str:
+        """One OFM in the order of the stream; a line naming the tensor, or box of a tensor, that it equals, or ""."""
+        found = self._equal(values)
+        if found is None:
+            self.seen.append(_Seen(op, values.copy(), -1))
+            return ""
+        source, part = found
+        self.seen.append(_Seen(op, None, source.operator))
+        if part is None:
+            return f"equals {source}"
+        source.written[part] = True
+        return f"equals [{', '.join(f'{cut.start}:{cut.stop}' for cut in part)}] of {source}"
+
+    def _equal(self, values: NDArray) -> tuple[_Source, _Part | None] | None:
+        alike = [s for s in self.sources if s.values.dtype == values.dtype]
+        flat = values.reshape(-1)
+        whole = [s for s in alike if s.values.size == flat.size and np.array_equal(s.values.reshape(-1), flat)]
+        if whole:
+            # Views of a tensor have its values, and are there with it.
+            for source in whole:
+                source.written[...] = True
+            return whole[0], None
+        for source in alike:
+            if source.values.size <= values.size:
                 continue
-            probe = values[0, 0]
-            for at in _boxes(tensor, values):
-                start = tensor[at[0], at[1], at[2] : at[2] + probe.size]
-                if np.array_equal(start, probe) and np.array_equal(_cut(tensor, values, at), values):
-                    height, width, depth = values.shape
-                    box = f"[{at[0]}:{at[0] + height}, {at[1]}:{at[1] + width}, {at[2]}:{at[2] + depth}]"
-                    return f"equals {box} of {name!r} of {self.producers[name]}"
-        return ""
+            for at, rows in _strips(source.values, values):
+                for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
+                    part = _part(values, (row, *at))
+                    if np.array_equal(source.values[part], values):
+                        return source, part
+        return None
 
-    def resembles(self, values: NDArray) -> str:
-        """A line on the tensor that `values` nearly equals, with the first element that differs; "" if none."""
-        best, found = _RESEMBLES, ""
-        for name, tensor in self.maps:
-            if tensor.dtype != values.dtype:
+    def _resembling(self, values: NDArray) -> Iterator[_Near]:
+        """The tensors, or boxes of tensors, that resemble an OFM and that none wrote exactly."""
+        middle = values.shape[0] // 2
+        for source in self.sources:
+            tensor, written = source.values, source.written
+            if tensor.dtype != values.dtype or written.all():
                 continue
             if tensor.size == values.size:
-                tensor = tensor.reshape(values.shape)
-            for at in _boxes(tensor, values):
-                part = _cut(tensor, values, at)
-                share = float((part == values).mean())
-                if share > best:
-                    best = share
-                    element = tuple(int(i) for i in np.argwhere(part != values)[0])
-                    where = [i + low for i, low in zip(element, at, strict=True)]
-                    found = (
-                        f"resembles {name!r} of {self.producers[name]}, of which {share:.1%} is equal; first at "
-                        f"{where}: {values[element]}, the reference has {part[element]}"
-                    )
+                yield _whole(source, values)
+                continue
+            for at, rows in _strips(tensor, values):
+                # The row that fits best of those where the box's middle one could lie.
+                across = _part(values, (0, *at))[1:]
+                probes = tensor[middle : middle + rows.shape[0], across[0], across[1]]
+                row = int(np.abs(probes - values[middle].astype(np.float32)).mean(axis=(1, 2)).argmin())
+                part = _part(values, (row, *at))
+                if not written[part].all():
+                    yield _near(source, (row, *at), values, tensor[part])
+
+    def _nearest(self, values: NDArray) -> _Near | None:
+        found = [near for near in self._resembling(values) if near.unmistakable or near.correlation >= _RESEMBLES]
+        return max(found, key=lambda near: (near.unmistakable, near.correlation, -near.distance), default=None)
+
+    def wrong(self) -> list[Intermediate]:
+        """
+        After the last operation: those that wrote a source tensor, which none wrote exactly, with an error.
+
+        That is so where an OFM unmistakably is the tensor, or less surely so but as large and in its place.
+        """
+        found: list[Intermediate] = []
+        for seen, places in zip(self.seen, self._places(), strict=True):
+            if seen.values is None:
+                continue
+            near = self._nearest(seen.values)
+            if near is None or not near.unmistakable:
+                here = (_whole(source, seen.values) for source in self._due(seen.values, places))
+                near = next((one for one in here if one.in_place), None)
+            if near is not None:
+                found.append(_differs(near, seen.op, seen.values, "should be"))
         return found
+
+    def _places(self) -> list[tuple[int, int]]:
+        """For each OFM, the last operator whose tensor stands before it, and the first of those that follow."""
+        before = list(accumulate((seen.operator for seen in self.seen), max, initial=-1))
+        following = (seen.operator if seen.operator >= 0 else self.count for seen in reversed(self.seen))
+        after = list(accumulate(following, min))
+        return list(zip(before[:-1], reversed(after), strict=True))
+
+    def _due(self, values: NDArray, places: tuple[int, int]) -> Iterator[_Source]:
+        """The tensors in whose place an OFM could stand: between those of its neighbours, as large, and not written."""
+        for source in self.sources:
+            tensor = source.values
+            if places[0] < source.operator < places[1] and not source.written.all():
+                if (tensor.dtype, tensor.size) == (values.dtype, values.size):
+                    yield source
+
+    def unwritten(self) -> list[_Source]:
+        """Tensors that no OFM gave, nor all the tensors made of them, as from a fused operation."""
+        missing = {source.number for source in self.sources if not source.written.all()}
+        return [
+            source
+            for source in self.sources
+            if source.number in missing and (not source.readers or missing.intersection(source.readers))
+        ]
+
+    def first_wrong(self) -> Intermediate | None:
+        """
+        Of a run that is known to be wrong, the first operation that shows it, if one does.
+
+        It resembles a tensor that no operation wrote; or it stands where such a tensor is due, and is as large.
+        """
+        unwritten = {source.number for source in self.unwritten()}
+        for seen, places in zip(self.seen, self._places(), strict=True):
+            if seen.values is None:
+                continue
+            near = self._nearest(seen.values)
+            if near is not None:
+                return _differs(near, seen.op, seen.values, "resembles")
+            for source in self._due(seen.values, places):
+                if source.number in unwritten:
+                    return _differs(_whole(source, seen.values), seen.op, seen.values, "stands in the place of")
+        return None
+
+
+def _differs(near: _Near, op: Op, values: NDArray, verb: str) -> Intermediate:
+    part = near.source.values
+    part = part.reshape(values.shape) if part.size == values.size else part[_part(values, near.at)]
+    wrong = part != values
+    element = tuple(int(i) for i in np.argwhere(wrong)[0])
+    where = [i + low for i, low in zip(element, near.at, strict=True)]
+    text = f"first at {where}: {values[element]}, the reference has {part[element]}"
+    share = 1 - float(wrong.mean())
+    return Intermediate(op, verb, near.source.name, near.source.producer, share, near.distance, text)
 
 
 class Comparer:
@@ -181,27 +387,29 @@ class Comparer:
         order = {tensor.name: position for position, tensor in enumerate(ours)}
         # Reference input position -> compiled input position.
         self.positions = [order[tensor.name] if by_name else i for i, tensor in enumerate(theirs)]
+        # What the CPU computes is no operation's OFM.
+        self.on_cpu = {
+            compiled.tensors[i].name for operator in compiled.operators if not operator.is_npu for i in operator.outputs
+        }
 
     def run(self, inputs: Inputs | None = None, seed: int = 0, trace: bool = False) -> Comparison:
         """
         One input through both; `inputs` as for `npuc.simulator.run`, by the reference's names and positions.
 
-        A difference makes it trace, to name the first operation that is wrong.
+        With `trace` the comparison keeps its steps.
         """
-        given: Inputs = inputs or {}
-        drawn = random_inputs(self.original, seed)
-        values: dict[int, NDArray] = {}
-        for position, index in enumerate(self.original.inputs):
-            value = given.get(position, drawn[position])
-            values[position] = np.asarray(given.get(self.original.tensors[index].name, value))
+        values = random_inputs(self.original, seed) | given_inputs(self.original, inputs or {})
         feeds = {self.positions[position]: value for position, value in values.items()}
+        theirs = self.reference.run(values)
+        source = SourceTensors(self.original, self.reference.tensors(), self.on_cpu)
         steps: list[Step] = []
 
         def collect(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
-            steps.append(Step(op, reads, writes, ofm))
+            equals = "" if ofm is None else source.take(op, ofm)
+            if trace:
+                steps.append(Step(op, reads, writes, equals))
 
-        result = self.session.run(feeds, trace=collect if trace else None)
-        theirs = self.reference.run(values)
+        result = self.session.run(feeds, trace=collect)
         differences: list[Difference] = []
         names = [self.original.tensors[index].name for index in self.original.outputs]
         same_names = set(names) == set(result.outputs)
@@ -210,23 +418,8 @@ class Comparer:
             difference = first_difference(name, ours, reference)
             if difference:
                 differences.append(difference)
-        found = Comparison(None if inputs else seed, result, differences, steps)
-        if differences and not trace:
-            self.session.run(feeds, trace=collect)
-        if steps:
-            self._recognise(found)
-            if not trace:
-                found.steps = []
+        found = Comparison(None if inputs else seed, result, differences, source.wrong(), steps=steps)
+        found.unwritten = [str(one) for one in source.unwritten()]
+        if not found.exact:
+            found.first_wrong = source.first_wrong()
         return found
-
-    def _recognise(self, comparison: Comparison) -> None:
-        source = SourceTensors(self.original, self.reference.tensors())
-        for step in comparison.steps:
-            if step.values is None:
-                continue
-            step.equals = source.recognise(step.values)
-            if not step.equals and comparison.differences and not comparison.first_wrong:
-                near = source.resembles(step.values)
-                if near:
-                    step.equals = near
-                    comparison.first_wrong = f"{step.op} {near}"

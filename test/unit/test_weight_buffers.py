@@ -307,8 +307,8 @@ def test_b10_a_network_is_not_slower_than_without_buffers(models, strategy: Lite
         data = models[name].path.read_bytes()
         have, bare = (profile(compile_tflite(data, target, passes=p).data).cycles for p in (pipeline(target), without))
         assert have <= bare * 1.001, name
-        gained += have < bare * 0.97
-    assert gained >= 3
+        gained += have < bare
+    assert gained >= 5
 
 
 def test_decisions_that_stand_in_the_ir_stay() -> None:

@@ -1,0 +1,147 @@
+"""What the comparison says of wrong intermediates: each is found, named first, and no correct one is called wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from npuc.simulator import Op, load
+from npuc.simulator.compare import Comparer, SourceTensors
+from npuc.simulator.tflite import CompiledModel, Operator, Tensor
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
+
+pytest.importorskip("ai_edge_litert")
+SHAPE = (1, 8, 6, 32)
+ADD, SOFTMAX = "0", "25"
+
+
+def source(count: int) -> CompiledModel:
+    """A chain of `count` operators with one tensor between each two."""
+    names = ["in", *(f"t{i}" for i in range(count))]
+    tensors = tuple(Tensor(i, name, SHAPE, np.dtype(np.int8), None, False, 1.0, 0) for i, name in enumerate(names))
+    operators = tuple(Operator(i, ADD, (i,), (i + 1,), b"") for i in range(count))
+    return CompiledModel(b"", tensors, operators, (0,), (count,))
+
+
+def values(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-60, 60, SHAPE).astype(np.int8)
+
+
+def op(index: int) -> Op:
+    return Op("CONV", "", 0, 10 * index, index, MappingProxyType({}))
+
+
+def take(tensors: SourceTensors, *written: np.ndarray) -> list[str]:
+    return [tensors.take(op(i), value.reshape(value.shape[-3:])) for i, value in enumerate(written)]
+
+
+def test_an_intermediate_that_is_off_by_one_everywhere_is_wrong():
+    t = [values(i) for i in range(3)]
+    tensors = SourceTensors(source(3), [(f"t{i}", v) for i, v in enumerate(t)])
+    assert take(tensors, t[0], t[1] + 1, t[2]) == [
+        "equals 't0' of operator 0 (ADD)",
+        "",
+        "equals 't2' of operator 2 (ADD)",
+    ]
+    (wrong,) = tensors.wrong()
+    assert (wrong.op.index, wrong.name, wrong.maker, wrong.share, wrong.distance) == (1, "t1", "operator 1 (ADD)", 0, 1)
+    assert f"first at [0, 0, 0]: {t[1][0, 0, 0, 0] + 1}, the reference has {t[1][0, 0, 0, 0]}" in str(wrong)
+    assert tensors.first_wrong().op.index == 1
+
+
+def test_a_stripe_that_is_wrong_is_named_with_its_place():
+    t = values(0)
+    tensors = SourceTensors(source(1), [("t0", t)])
+    stripe = t[0, 4:6].copy()
+    stripe[1, 2, 3] += 9
+    take(tensors, t[0, :4], stripe, t[0, 6:])
+    (wrong,) = tensors.wrong()
+    assert wrong.op.index == 1
+    assert "first at [5, 2, 3]" in str(wrong)
+
+
+def test_tensors_without_names_are_told_apart():
+    t = [values(0), values(1)[:, :4]]
+    model = source(2)
+    model = replace(model, tensors=tuple(replace(tensor, name="") for tensor in model.tensors))
+    tensors = SourceTensors(model, [("", values(5)), ("", t[0]), ("", t[1])])
+    assert take(tensors, t[0], t[1] + 1) == ["equals '' of operator 0 (ADD)", ""]
+    assert [wrong.maker for wrong in tensors.wrong()] == ["operator 1 (ADD)"]
+
+
+def test_what_stands_in_a_tensors_place_and_goes_with_it_is_wrong_however_far_off():
+    t = [values(i) for i in range(3)]
+    tensors = SourceTensors(source(3), [(f"t{i}", v) for i, v in enumerate(t)])
+    take(tensors, t[0], t[1] + 40, t[2])
+    assert [(wrong.op.index, wrong.name, wrong.distance) for wrong in tensors.wrong()] == [(1, "t1", 40)]
+
+
+def test_what_another_operation_wrote_exactly_is_not_wrong():
+    t = values(0)
+    tensors = SourceTensors(source(1), [("t0", t)])
+    # As a partial result that comes near the whole.
+    take(tensors, t - 1, t)
+    assert tensors.wrong() == []
+    assert tensors.unwritten() == []
+
+
+def test_what_the_cpu_computes_need_not_be_written():
+    t = values(0)
+    tensors = SourceTensors(source(1), [("t0", t)], {"t0"})
+    take(tensors, t - 1)
+    assert tensors.wrong() == []
+    assert tensors.unwritten() == []
+
+
+@pytest.mark.parametrize("made", [lambda t: -t, lambda t: np.where(t > 0, t, 0), lambda t: t * t // 60])
+def test_a_partial_result_is_no_wrong_tensor(made):
+    """The other sign, clipped, squared: an operation of a decomposition, whose last one is fused away."""
+    t = values(0)
+    tensors = SourceTensors(source(2), [("t0", t), ("t1", values(1))])
+    take(tensors, made(t).astype(np.int8), values(1))
+    assert tensors.wrong() == []
+
+
+def test_tensors_of_fused_operators_are_told_from_missing_ones():
+    t = [values(i) for i in range(4)]
+    tensors = SourceTensors(source(4), [(f"t{i}", v) for i, v in enumerate(t)])
+    # t0 was fused into t1; what became of t2 and t3 nobody knows.
+    take(tensors, t[1], values(9))
+    assert [source.name for source in tensors.unwritten()] == ["t2", "t3"]
+
+
+def test_an_operation_in_the_place_of_a_tensor_is_named_though_it_resembles_nothing():
+    t = [values(i) for i in range(3)]
+    tensors = SourceTensors(source(3), [(f"t{i}", v) for i, v in enumerate(t)])
+    take(tensors, t[0], values(7), values(8))
+    found = tensors.first_wrong()
+    assert (found.op.index, found.name, found.verb) == (1, "t1", "stands in the place of")
+
+
+@pytest.mark.parametrize("by", [1, 5, 30])
+def test_a_wrong_zero_point_is_found_in_every_convolution_of_a_network(models, by: int):
+    data = models["digits_cnn"].path.read_bytes()
+    comparer = Comparer(load(compile_tflite(data, Target("ethos-u55-128")).data), data)
+    (index,) = comparer.session.programs
+    program = comparer.session.programs[index]
+    good = comparer.run()
+    assert good.exact
+    hidden: list[int] = []
+    for at, one in enumerate(program.ops):
+        if one.name not in ("CONV", "DEPTHWISE"):
+            continue
+        state = MappingProxyType({**one.state, "OFM_ZERO_POINT": one.state["OFM_ZERO_POINT"] + by & 0xFFFF})
+        ops = (*program.ops[:at], replace(one, state=state), *program.ops[at + 1 :])
+        comparer.session.programs[index] = replace(program, ops=ops)
+        for seed in range(2):
+            found = comparer.run(seed=seed)
+            assert not found.exact
+            assert found.first_wrong is not None
+            assert found.first_wrong.op.index == at
+            hidden += [at] if not found.differences else []
+    # Softmax hides the last one.
+    assert hidden
