@@ -110,6 +110,13 @@ KNOWN = {
     ("op_transpose_conv_stride1_valid", "legacy"): Known(
         "vela's legacy core does not pad a VALID TRANSPOSE_CONV of stride 1", "TRANSPOSE_CONV", reports="uninitialised"
     ),
+    ("shared_weights", "regor"): Known(
+        "vela's regor core gives convolutions with equal weights and different biases one bias", "CONV_2D"
+    ),
+    **dict.fromkeys(
+        [("uint8_concat_rescale", core) for core in CORES],
+        Known("TFLite rescales a uint8 CONCATENATION in floating point, vela by an integer scale", ""),
+    ),
     ("integer_operators", "regor"): Known("int32 ADD saturates on the NPU and wraps in TFLite", ""),
 }
 TIMED = ("coral_mobilenet_v2_1.0_224_quant", "tflm_person_detect")

@@ -72,9 +72,13 @@ def test_the_oracle_reads_the_same_maps_from_the_registers_as_the_simulator(seed
             actor = seeder.actor(op)
             maps = [access for access in reads if access.what in ("IFM", "IFM2")]
             assert set(np.concatenate([fm.reshape(-1) for fm in actor.inputs.values()]).tolist()) == places(maps)
-            assert set(actor.ofm.reshape(-1).tolist()) == places(writes[:1])
+            own, written = set(actor.ofm.reshape(-1).tolist()), places(writes[:1])
+            # The simulator takes what lies in the padding lanes of a last brick as lost; the oracle leaves it be.
+            depth = op.state["OFM_DEPTH_M1"] + 1
+            assert own <= written
+            assert len(written - own) in (0, len(own) // depth * (-depth % 16))
             # Block by block it is the same again.
-            assert set(np.concatenate([part for _, part in actor.block_parts]).tolist()) == places(writes[:1])
+            assert set(np.concatenate([part for _, part in actor.block_parts]).tolist()) == own
             checked += 1
 
     seeder.session.run(trace=look)
