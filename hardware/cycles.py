@@ -51,7 +51,7 @@ LONGEST_NHWC_WRITE = 64
 WEIGHTS_PER_CYCLE = 8
 FEW_BLOCKS = 64
 """So many blocks are all tried: on tiny kernels, latencies count for more than the bounds of the search know."""
-PORT_WEIGHT = 1 / 64
+PORT_WEIGHT = 1 / 8
 """What a cycle of a busy port, which a DMA could have had, counts in the choice of blocks."""
 
 

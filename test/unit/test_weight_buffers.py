@@ -308,7 +308,7 @@ def test_b10_a_network_is_not_slower_than_without_buffers(models, strategy: Lite
         have, bare = (profile(compile_tflite(data, target, passes=p).data).cycles for p in (pipeline(target), without))
         assert have <= bare * 1.001, name
         gained += have < bare
-    assert gained >= 5
+    assert gained >= 4
 
 
 def test_decisions_that_stand_in_the_ir_stay() -> None:
