@@ -63,14 +63,14 @@ class Known:
     A difference or report that is explained, and what it must look like to be that one.
 
     `first` is the operator of the source model that the comparison must name first, "" if it can name none; `distance`
-    how far off the wrong intermediates may be; `outputs` whether outputs differ; `reports` of what kind reports are.
+    how far off the wrong intermediates may be; `outputs` whether outputs differ; `reports` of which kinds reports are.
     """
 
     why: str
     first: str
     distance: float = math.inf
     outputs: bool = True
-    reports: str = ""
+    reports: frozenset[str] = frozenset()
 
     def fits(self, found: Comparison) -> bool:
         first = found.first_wrong.maker if found.first_wrong else ""
@@ -78,7 +78,7 @@ class Known:
             (f"({self.first})" in first if self.first else not first)
             and all(wrong.distance <= self.distance for wrong in found.wrong)
             and bool(found.differences) == self.outputs
-            and {report.kind for report in found.reports} == ({self.reports} if self.reports else set())
+            and {report.kind for report in found.reports} == self.reports
         )
 
 
@@ -105,10 +105,10 @@ KNOWN = {
         "vela's legacy core loses HARD_SWISH before a LEAKY_RELU of alpha 0", "LEAKY_RELU"
     ),
     ("int16x8_net", "legacy"): Known(
-        "vela's legacy core reads an NHCWB16 map as if it had been flattened", "LEAKY_RELU", reports="uninitialised"
+        "vela's legacy core reads an NHCWB16 map as if it had been flattened", "LEAKY_RELU", reports=frozenset({"uninitialised", "hazard"})
     ),
     ("op_transpose_conv_stride1_valid", "legacy"): Known(
-        "vela's legacy core does not pad a VALID TRANSPOSE_CONV of stride 1", "TRANSPOSE_CONV", reports="uninitialised"
+        "vela's legacy core does not pad a VALID TRANSPOSE_CONV of stride 1", "TRANSPOSE_CONV", reports=frozenset({"uninitialised", "hazard"})
     ),
     ("shared_weights", "regor"): Known(
         "vela's regor core gives convolutions with equal weights and different biases one bias", "CONV_2D"
