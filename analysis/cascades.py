@@ -95,35 +95,67 @@ class Held(NamedTuple):
 NOTHING_HELD = Held(0, frozenset())
 
 
-def held_by_host(module: ModuleOp) -> dict[str, Held]:
-    """What the host keeps in the arena of what regions take or make, by the names of the regions that run meanwhile."""
-    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
-    found: dict[str, Held] = {}
-    for host in functions.values():
-        block = host.body.blocks.first
-        if block is None:
-            continue
-        order: dict[Operation, int] = {op: time for time, op in enumerate(block.ops)}
-        sizes: dict[SSAValue, int] = {}
-        invokes = [op for op in order if isinstance(op, InvokeOp) and op.callee.string_value() in functions]
-        for op in invokes:
-            callee = functions[op.callee.string_value()].function_type
-            for values, types in ((op.arguments, callee.inputs), (op.res, callee.outputs)):
-                for value, type_ in zip(values, types, strict=True):
-                    assert isinstance(type_, TensorType)
-                    sizes[value] = rounded(storage_bytes(type_))
-        for op in invokes:
-            now = order[op]
-            size, kept = 0, set[int]()
-            for value, bytes_ in sizes.items():
+class _Hosted(NamedTuple):
+    """A value that regions hand over or take: its bytes, and when in its block the host makes and last reads it."""
+
+    size: int
+    born: int
+    last: int
+
+
+def _hosted(block: Block, functions: dict[str, FuncOp]) -> tuple[dict[Operation, int], dict[SSAValue, _Hosted]]:
+    """The host's operations by time, and its values that lie in the arena."""
+    order: dict[Operation, int] = {op: time for time, op in enumerate(block.ops)}
+    found: dict[SSAValue, _Hosted] = {}
+    for op in _invokes(block, functions):
+        callee = functions[op.callee.string_value()].function_type
+        for values, types in ((op.arguments, callee.inputs), (op.res, callee.outputs)):
+            for value, type_ in zip(values, types, strict=True):
+                assert isinstance(type_, TensorType)
                 born = -1 if isinstance(value.owner, Block) else order[value.owner]
                 last = max((order[use.operation] for use in value.uses), default=born)
+                found[value] = _Hosted(rounded(storage_bytes(type_)), born, last)
+    return order, found
+
+
+def _invokes(block: Block, functions: dict[str, FuncOp]) -> list[InvokeOp]:
+    return [op for op in block.ops if isinstance(op, InvokeOp) and op.callee.string_value() in functions]
+
+
+def _hosts(module: ModuleOp) -> tuple[dict[str, FuncOp], list[Block]]:
+    """All functions by name, and their blocks."""
+    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
+    return functions, [block for f in functions.values() if (block := f.body.blocks.first) is not None]
+
+
+def held_by_host(module: ModuleOp) -> dict[str, Held]:
+    """What the host keeps in the arena of what regions take or make, by the names of the regions that run meanwhile."""
+    found: dict[str, Held] = {}
+    functions, blocks = _hosts(module)
+    for block in blocks:
+        order, hosted = _hosted(block, functions)
+        for op in _invokes(block, functions):
+            now = order[op]
+            size, kept = 0, set[int]()
+            for value, (bytes_, born, last) in hosted.items():
                 if value in op.arguments:
                     kept |= {k for k, v in enumerate(op.arguments) if v is value and last > now}
                 elif born < now < last:
                     size += bytes_
             found[op.callee.string_value()] = Held(size, frozenset(kept))
     return found
+
+
+def host_peak(module: ModuleOp) -> int:
+    """Most bytes of what regions take or make that are in the arena while an operator of the host runs."""
+    functions, blocks = _hosts(module)
+    peak = 0
+    for block in blocks:
+        order, hosted = _hosted(block, functions)
+        for op, now in order.items():
+            if not isinstance(op, InvokeOp):
+                peak = max(peak, sum(size for size, born, last in hosted.values() if born <= now <= last))
+    return peak
 
 
 @dataclass

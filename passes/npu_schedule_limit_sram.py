@@ -5,8 +5,8 @@ Assumes a target on the module, and formats as they are to stay. Strategy `perfo
 the target, else the arena size of its memory mode, else (and for an arena in slow memory) the address space. Strategy
 `size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
 with all memory (both as `npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions
-share the arena, so the limit is that of the region that needs most; values that the host keeps in the arena across a
-region are part of it. A limit that is written already stays.
+share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
+keeps in the arena across a region are part of it. A limit that is written already stays.
 An error if not even the smallest schedule keeps to the limit; it names the smallest limit that would do.
 Decides only the number; without this pass nothing is limited, and no cascade is planned.
 """
@@ -22,7 +22,14 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import NOTHING_HELD, Network, Planner, held_by_host, scheduled_functions
+from npuc.analysis.cascades import (
+    NOTHING_HELD,
+    Network,
+    Planner,
+    held_by_host,
+    host_peak,
+    scheduled_functions,
+)
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
 
@@ -48,13 +55,14 @@ class NpuScheduleLimitSramPass(ModulePass):
         networks = [Network(f, held.get(f.sym_name.data, NOTHING_HELD)) for f in functions]
         limit = available(op)
         wanted = limit
-        if self.strategy == "size" or any(network.plain_peak > limit for network in networks):
+        host = host_peak(op)
+        if self.strategy == "size" or max(host, *(network.plain_peak for network in networks)) > limit:
             planners = [Planner(n, machine_of(n.function), setup_of(n.function)) for n in networks]
-            least = max(planner.least_peak() for planner in planners)
+            least = max(host, *(planner.least_peak() for planner in planners))
             if least > limit:
                 raise PassFailedException(f"the limit is {limit} bytes of SRAM, the smallest possible is {least}")
             if self.strategy == "size":
-                wanted = max(planner.least_peak_within(self.slowdown) for planner in planners)
+                wanted = max(host, *(planner.least_peak_within(self.slowdown) for planner in planners))
         for function in functions:
             function.attributes[LIMIT_ATTR] = IntegerAttr(min(limit, wanted), i64)
 

@@ -54,6 +54,22 @@ def test_limits_are_kept(models, name: str, accelerator: str) -> None:
     assert arenas[0] == least
 
 
+@pytest.mark.parametrize("name", ["cpu_side_branch", "if_with_subgraphs", "open_batch_net", "two_islands"])
+def test_values_of_cpu_operators_count(models, name: str) -> None:
+    """What regions hand to the host and get from it lies in the arena while the host's operators run."""
+    model = models[name]
+    with pytest.raises(UserError) as refused:
+        build(model, Target("ethos-u55-128", limit=16))
+    least = int(str(refused.value).rsplit(" ", 1)[1])
+    smallest, size = (
+        build(model, Target("ethos-u55-128", limit=least)),
+        build(model, Target("ethos-u55-128", strategy="size")),
+    )
+    assert smallest.summary.arena == least
+    assert size.summary.arena_limit is not None
+    assert size.summary.arena <= size.summary.arena_limit
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_size_is_exact(models, name: str) -> None:
     model = models[name]
