@@ -16,6 +16,7 @@ import pytest
 from execute_region import LOWERING, apply, execute, parse, region_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_region import random_region
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.ir import Operation, SSAValue
@@ -488,3 +489,24 @@ def test_planned_buffers_are_exact_and_within_the_limit(data: st.DataObject) -> 
     used = module.attributes["npu.arena_size"]
     assert isinstance(used, IntegerAttr)
     assert used.value.data <= limit
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.sampled_from(['"ethos-u55-32"', U55, U65, DEDICATED]), st.booleans(), st.booleans())
+def test_buffers_that_give_way_leave_the_result_as_it_is(seed: int, target: str, split: bool, hoist: bool) -> None:
+    """Pinned buffers in random regions, and a limit that leaves room for none or few of them: exact all the same."""
+    made = random_region(seed, target)
+    wanted = evaluate(region_of(parse(made.text)), made.arguments)
+    module = parse(made.text)
+    region_of(module).attributes["npu.sram_limit"] = IntegerAttr(seed % 3 * 2048, 64)
+    chain = [
+        "npu-schedule-select-blocks",
+        *[SPLIT] * split,
+        CONVERT,
+        *["npu-cmd-hoist-dma"] * hoist,
+        "npu-cmd-fit-sram",
+    ]
+    found = execute(module, made.arguments, [*chain, *PLACE])
+    assert not found.reports
+    for have, want in zip(found.results, wanted, strict=True):
+        np.testing.assert_array_equal(have, want)
