@@ -47,8 +47,9 @@ class NpuCmdAllocatePass(ModulePass):
             return
         size, written = op.attributes["npu.arena_size"], [written_limit(p) for p in programs]
         assert isinstance(size, IntegerAttr)
-        missed = size.value.data - min((limit for limit in written if limit is not None), default=size.value.data)
-        if missed > 0:
+        # Programs that are limited differently, or not at all, are somebody's own: the arena is theirs together.
+        missed = size.value.data - max((size.value.data if one is None else one for one in written), default=0)
+        if written and missed > 0:
             op.attributes[MISSED_ATTR] = IntegerAttr(missed, i64)
         # What is scarce is the fast memory where there is one beside a slow arena; then the memory mode has a size.
         setup, limit = setup_of(op), target_of(op).sram_limit

@@ -5,15 +5,15 @@ Assumes programs without addresses and waits. Planners add up what is alive; now
 and the memory ends a little above the limit. This pass asks the allocator. Where it misses the limit, one buffer of
 weights after another gives way until it does not: first those that were filled early are filled right before the kernel
 that reads them, then kernels read their weights in place. The smallest buffer that is enough goes; if none alone is,
-the one that helps most.
+the one that helps most. Each program is held to its own limit.
 
-Changes nothing where the limit is kept or where nothing limits the memory. What can still not be placed is left to
-`npu-cmd-allocate`, which says so. Without this pass that happens more often.
+Changes nothing where the limit is kept, where nothing limits the memory, or where feature maps alone miss the limit.
+What can still not be placed is left to `npu-cmd-allocate`, which says so. Without this pass that happens more often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -22,10 +22,10 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from npuc.analysis.allocation import LiveRange, allocate
-from npuc.analysis.live_ranges import live_ranges
+from npuc.analysis.allocation import TRIES as ALLOCATE_TRIES
+from npuc.analysis.allocation import LiveRange, allocate, lower_bound
+from npuc.analysis.live_ranges import LiveRanges, live_ranges
 from npuc.analysis.machine import limit_of
-from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import IntsAttr, Space
 from npuc.dialects.npu_cmd import AllocOp, ConstantOp, DmaOp, FreeOp, LaunchOp, ProgramOp, WeightedOp
 
@@ -43,10 +43,8 @@ class NpuCmdFitSramPass(ModulePass):
         programs = [p for p in op.ops if isinstance(p, ProgramOp)]
         spaces: tuple[Space, ...] = ("arena", "fast")
         for space in spaces:
-            limits = [limit for p in programs if (limit := limit_of(p, space)) is not None]
-            if limits:
-                while _relieve(op, programs, space, min(limits)):
-                    pass
+            while _relieve(op, programs, space):
+                pass
 
 
 @dataclass(frozen=True)
@@ -58,33 +56,54 @@ class _Way:
     carry_out: Callable[[], None]
 
 
-def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space, limit: int) -> bool:
-    """Let one buffer give way if the limit is missed; whether one has."""
+def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space) -> bool:
+    """Let one buffer give way if a program misses its limit and that can be mended; whether one has."""
     found = live_ranges(module)
+    limits = [
+        (span, limit) for p in programs if (limit := limit_of(p, space)) is not None and (span := _span(p, found))
+    ]
     items = [item for item in found.items if item.ops[0].buffer.space == space]
     ranges = [LiveRange(item.start, item.end, item.size) for item in items]
-    if allocate(ranges).height <= limit:
+
+    def missed(these: list[LiveRange], tries: int = ALLOCATE_TRIES) -> int:
+        """By how many bytes the worst program misses its limit."""
+        addresses = allocate(these, tries).addresses
+        tops = [(r, at + r.rounded) for r, at in zip(these, addresses, strict=True)]
+        return max((top - limit for span, limit in limits for r, top in tops if r.meets(span)), default=0)
+
+    worst = missed(ranges)
+    if worst <= 0:
         return False
     number = {item.ops[0]: index for index, item in enumerate(items)}
+    allocs = [op for p in programs for op in p.body.block.ops if isinstance(op, AllocOp) and op in number]
+    yielding = {number[op] for op in allocs if any(True for _ in _in_place(op, found.times))}
+    staying = [r for index, r in enumerate(ranges) if index not in yielding]
+    if any(lower_bound([r for r in staying if r.meets(span)]) > limit for span, limit in limits):
+        return False  # Without any buffer of weights it is missed all the same.
     best: tuple[int, _Way] | None = None
     for ways in (_later, _in_place):
-        allocs = [op for p in programs for op in p.body.block.ops if isinstance(op, AllocOp) and op in number]
         for alloc in sorted(allocs, key=lambda op: op.buffer.size):
             for way in ways(alloc, found.times):
                 others = list(ranges)
                 own = others.pop(number[alloc])
                 if way.start is not None:
                     others.append(LiveRange(way.start, own.end, own.size))
-                height = allocate(others, TRIES).height
-                if height <= limit:
+                left = missed(others, TRIES)
+                if left <= 0:
                     way.carry_out()
                     return True
-                if best is None or height < best[0]:
-                    best = height, way
+                if left < worst and (best is None or left < best[0]):
+                    best = left, way
         if best is not None:
             best[1].carry_out()
             return True
     return False
+
+
+def _span(program: ProgramOp, found: LiveRanges) -> LiveRange:
+    """The time in which a program runs."""
+    times = [found.times[op] for op in program.body.block.ops]
+    return LiveRange(min(times), max(times), 0)
 
 
 def _fills(alloc: AllocOp) -> list[DmaOp] | None:
@@ -134,13 +153,30 @@ def _in_place(alloc: AllocOp, times: dict[Operation, int]) -> Iterator[_Way]:
         return
     uses = sorted({use.operation for use in alloc.result.uses}, key=times.__getitem__)
 
+    filled: list[DmaOp] = []
+    moves: list[tuple[WeightedOp, str, SSAValue, int]] = []
+    for op in uses:
+        if isinstance(op, DmaOp):
+            filled.append(op)
+        elif isinstance(op, WeightedOp):
+            for name, value, ranges in (
+                ("weights", op.weights, op.weight_ranges.data),
+                ("scales", op.scales, op.scale_ranges.data),
+            ):
+                if value is alloc.result:
+                    origin = _origin(ranges, filled)
+                    if origin is None:
+                        return
+                    moves.append((op, name, *origin))
+
     def carry_out() -> None:
-        filled: list[DmaOp] = []
-        for op in uses:
-            if isinstance(op, DmaOp):
-                filled.append(op)
-            elif isinstance(op, WeightedOp):
-                _read_in_place(op, alloc.result, filled)
+        for op, name, source, shift in moves:
+            ranges = op.weight_ranges if name == "weights" else op.scale_ranges
+            moved = IntsAttr(tuple(n + shift * (i % 2 == 0) for i, n in enumerate(ranges.data)))
+            names = [operand for operand, _ in type(op).get_irdl_definition().operands]
+            before = sum(len(op.values_of(other)) for other in names[: names.index(name)])
+            op.operands[before] = source
+            op.properties["weight_ranges" if name == "weights" else "scale_ranges"] = moved
         for op in reversed(uses):
             if not isinstance(op, WeightedOp):
                 Rewriter.erase_op(op)
@@ -149,22 +185,19 @@ def _in_place(alloc: AllocOp, times: dict[Operation, int]) -> Iterator[_Way]:
     yield _Way(alloc, None, carry_out)
 
 
-def _read_in_place(op: WeightedOp, buffer: SSAValue, filled: list[DmaOp]) -> None:
-    """Point a kernel's weights and scales to where the transfers so far have brought them from."""
-
-    def source(offset: int) -> tuple[SSAValue, int]:
-        for fill in reversed(filled):
-            start = fill.destination_offset.data[0] if fill.destination_offset is not None else 0
-            if start <= offset < start + fill.size.data[0]:
-                origin = fill.source_offset.data[0] if fill.source_offset is not None else 0
-                return fill.source, origin - start
-        raise OperationError(op, "no transfer has brought the weights that it reads")
-
-    value, shift = source(op.scale_ranges.data[0])
-    for name in ("weight_ranges", "scale_ranges"):
-        ranges = op.properties[name]
-        assert isinstance(ranges, IntsAttr)
-        op.properties[name] = IntsAttr(tuple(n + shift * (i % 2 == 0) for i, n in enumerate(ranges.data)))
-    for index, operand in enumerate(op.operands):
-        if operand is buffer:
-            op.operands[index] = value
+def _origin(ranges: Sequence[int], filled: Sequence[DmaOp]) -> tuple[SSAValue, int] | None:
+    """Whence these ranges (offset, length, ...) of a buffer have been brought, and how far off; None if not as one."""
+    found: set[tuple[SSAValue, int]] = set()
+    for start, length in zip(ranges[::2], ranges[1::2], strict=True):
+        at = start
+        while at < start + length:
+            for fill in reversed(filled):
+                begin = fill.destination_offset.data[0] if fill.destination_offset is not None else 0
+                if begin <= at < begin + fill.size.data[0]:
+                    origin = fill.source_offset.data[0] if fill.source_offset is not None else 0
+                    found.add((fill.source, origin - begin))
+                    at = begin + fill.size.data[0]
+                    break
+            else:
+                return None
+    return found.pop() if len(found) == 1 else None
