@@ -19,6 +19,9 @@ MODELS = Path(__file__).parent / "models"
 sys.path.insert(0, str(MODELS))
 
 from golden import Golden, load  # noqa: E402
+from property_tests import load_profile  # noqa: E402
+
+load_profile()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Addresses for live ranges: nothing overlaps, the height is what the addresses say, and the bound is one."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate, lower_bound, usage
 
@@ -17,7 +18,7 @@ RANGES = st.lists(
 
 
 @given(RANGES)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_what_is_alive_together_does_not_overlap(ranges: list[LiveRange]) -> None:
     found = allocate(ranges)
     placed = list(zip(ranges, found.addresses, strict=True))
@@ -31,7 +32,7 @@ def test_what_is_alive_together_does_not_overlap(ranges: list[LiveRange]) -> Non
 
 
 @given(RANGES)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_bound_is_the_most_that_is_alive_at_one_time(ranges: list[LiveRange]) -> None:
     alive = [sum(r.rounded for r in ranges if r.start <= time <= r.end) for time in range(60)]
     assert lower_bound(ranges) == max(alive)
@@ -45,7 +46,7 @@ def test_the_bound_is_the_most_that_is_alive_at_one_time(ranges: list[LiveRange]
 
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=30))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_a_chain_reaches_the_bound(sizes: list[int]) -> None:
     """Each buffer is written while the one before is read: two are alive at a time."""
     found = allocate([LiveRange(i, i + 1, size) for i, size in enumerate(sizes)])

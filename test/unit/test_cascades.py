@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 from execute_region import LOWERING, apply, execute, parse, region_of
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
+from property_tests import examples
 from random_region import Made, random_region
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
@@ -349,7 +350,7 @@ def cuts(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]], str]:
     return draw(st.integers(0, 10**6)), runs, draw(st.sampled_from(list(ACCELERATORS)))
 
 
-@settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@examples(40, phases=PHASES)
 @given(cuts())
 def test_random_cuts_and_stripes_are_exact(case: tuple[int, list[tuple[int, int]], str]) -> None:
     """Segments and stripe heights that the test chose, not the planner: exact, and as much memory as predicted."""
@@ -379,7 +380,7 @@ def test_random_cuts_and_stripes_are_exact(case: tuple[int, list[tuple[int, int]
         np.testing.assert_array_equal(have, want)
 
 
-@settings(max_examples=60, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@examples(60, phases=PHASES)
 @given(
     st.integers(0, 10**6),
     st.floats(0, 1),
@@ -409,7 +410,7 @@ def test_cascades_and_buffers_together_keep_the_limit(
         np.testing.assert_array_equal(have, want)
 
 
-@settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@examples(40, phases=PHASES)
 @given(st.integers(0, 10**6), st.floats(0, 1), st.sampled_from(list(ACCELERATORS)))
 def test_random_limits_are_kept_and_exact(seed: int, share: float, accelerator: str) -> None:
     """Any limit between the least possible and all."""

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.hardware.accelerators import ACCELERATORS, Block, accelerator
 from npuc.hardware.cycles import (
@@ -195,7 +196,7 @@ def kernels(draw: st.DrawFn) -> Kernel:
     return Kernel(kind, ifm, ofm, (size, size), (stride, stride), part_kernel=part, **common)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(kernels(), st.sampled_from(list(ACCELERATORS)), st.sampled_from(["constants", "cache"]))
 def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights: str) -> None:
     """Pruning loses next to nothing against trying each legal block."""
@@ -213,7 +214,7 @@ def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights
     assert score(chosen) <= 1.02 * min(map(score, legal)) + 2
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(kernels(), st.sampled_from(list(ACCELERATORS)), st.data())
 def test_costs_hang_together(kernel: Kernel, name: str, data: st.DataObject) -> None:
     acc = accelerator(name)
@@ -228,7 +229,7 @@ def test_costs_hang_together(kernel: Kernel, name: str, data: st.DataObject) -> 
         assert cost.ifm_read >= kernel.ifm.elements * kernel.ifm_bits // 8, "all of the IFM is read at least once"
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(kernels(), st.sampled_from(list(ACCELERATORS)), st.data())
 def test_ifm_traffic_is_what_the_blocks_need(kernel: Kernel, name: str, data: st.DataObject) -> None:
     """The closed form equals adding up the rows and columns of each block."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -106,7 +106,6 @@ def transitions(choices: list[tuple[bool, int, int]]) -> int:
     return max(depth[index] for index in live)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=25))
 def test_random_graphs(choices: list[tuple[bool, int, int]]) -> None:
     ctx = make_context()

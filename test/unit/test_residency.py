@@ -2,15 +2,16 @@
 
 from itertools import combinations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.analysis.residency import LONGEST_FRONT, NOTHING, best_within, extended
 
 KERNELS = st.lists(st.tuples(st.integers(16, 4000), st.integers(-500, 5000)), max_size=6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(KERNELS, st.integers(0, 12000))
 def test_the_best_of_all_choices_is_found(kernels: list[tuple[int, int]], room: int) -> None:
     front = NOTHING
@@ -23,7 +24,7 @@ def test_the_best_of_all_choices_is_found(kernels: list[tuple[int, int]], room: 
     assert found.gain == max(sum(g for _, g in one) for one in choices if sum(s for s, _ in one) <= room)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.tuples(st.integers(16, 4000), st.integers(1, 5000)), min_size=12, max_size=20))
 def test_more_room_never_saves_less_though_choices_are_dropped(kernels: list[tuple[int, int]]) -> None:
     front = NOTHING

@@ -1,8 +1,9 @@
 """The order in which a cascade runs and the rows alive on the way, against what a rolling buffer would really hold."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.dialects.npu import Window
 from npuc.dialects.stripes import Input, Reach, Stage, unroll
@@ -67,7 +68,7 @@ def cascades(draw: st.DrawFn) -> list[Stage]:
     return stages
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(cascades())
 def test_rolling_buffers_of_the_rows_alive_never_lose_a_row_that_is_read(stages: list[Stage]) -> None:
     """Play the launches on buffers of exactly `alive` rows: each row read is the one last written to its slot."""

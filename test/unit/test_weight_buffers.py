@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 import pytest
 from execute_region import LOWERING, apply, execute, parse, region_of
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 from random_region import random_region
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
@@ -439,7 +440,7 @@ def test_nothing_is_buffered_where_constants_are_as_fast_as_the_arena() -> None:
     assert not any(isinstance(op, WeightBuffersOp) or "buffers" in op.properties for op in module.walk())
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@examples(20)
 @given(data=st.data())
 def test_any_slices_and_buffers_are_exact_and_within_the_limit(data: st.DataObject) -> None:
     """Slices, buffers and room are chosen by the test, hoisting and the order of passes as well."""
@@ -467,7 +468,7 @@ def test_any_slices_and_buffers_are_exact_and_within_the_limit(data: st.DataObje
     assert bound.value.data <= usages["arena"] + room
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@examples(12)
 @given(data=st.data())
 def test_planned_buffers_are_exact_and_within_the_limit(data: st.DataObject) -> None:
     """The planner decides, from nothing to plenty of room, and the allocated arena stays within the limit."""
@@ -491,7 +492,7 @@ def test_planned_buffers_are_exact_and_within_the_limit(data: st.DataObject) -> 
     assert used.value.data <= limit
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(st.integers(0, 10**6), st.sampled_from(['"ethos-u55-32"', U55, U65, DEDICATED]), st.booleans(), st.booleans())
 def test_buffers_that_give_way_leave_the_result_as_it_is(seed: int, target: str, split: bool, hoist: bool) -> None:
     """Pinned buffers in random regions, and a limit that leaves room for none or few of them: exact all the same."""

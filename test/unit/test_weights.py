@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from bench.weights import weight_requests
 from npuc.hardware.weights import WeightOrder, encode, encoded_sizes
@@ -65,7 +66,7 @@ def weights_of_kind(kind: str, count: int, rng: np.random.Generator) -> np.ndarr
 KINDS = ["uniform", "wide uint8", "peaked", "sparse", "few values", "zeros", "parts"]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 60000)), min_size=1, max_size=6), st.integers(0, 1 << 32)
 )
@@ -74,7 +75,7 @@ def test_streams_decode_to_the_weights(wanted: list[tuple[str, int]], seed: int)
     assert_decodes([(volume(weights_of_kind(kind, count, rng)), ONE_BY_ONE) for kind, count in wanted])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), st.integers(0, 1 << 32))
 def test_volumes_of_every_order_decode_to_the_weights(data: st.DataObject, seed: int) -> None:
     rng = np.random.default_rng(seed)

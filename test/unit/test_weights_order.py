@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.hardware.shram import prefers_part_kernel
 from npuc.hardware.weights import WeightOrder
@@ -65,7 +66,7 @@ def orders(draw: st.DrawFn) -> WeightOrder:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(orders(), st.integers(1, 40), st.integers(1, 11), st.integers(1, 11), st.integers(1, 70), st.data())
 def test_order_is_that_of_the_loops(order: WeightOrder, o: int, h: int, w: int, i: int, data: st.DataObject) -> None:
     if order.kind == "depthwise":
