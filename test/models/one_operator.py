@@ -1,0 +1,172 @@
+"""
+Models of one operator drawn at random, and what must hold of each: legality and lowering agree, and both with LiteRT.
+
+    @examples(60, nightly=3000)
+    @given(st.data())
+    def test_add(data):
+        model = Model(Subgraph([x], [y], [Op("ADD", [x, x], [y])]))
+        check(model, [[array_for_x]])
+
+What `analysis.legality` takes must compile to a file without CPU operators, break no rule of the simulator and give
+LiteRT's bits; what it refuses must be refused by a rule in one line, and the model compiles all the same. The normal
+suite draws the same few examples each time; with NPUC_NIGHTLY=1 in the environment many more, new ones each time.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import golden
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from tiny_writer import Model, Subgraph, Tensor
+
+from npuc.analysis.legality import cpu_reason
+from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
+from npuc.lowering.import_tflite import import_tflite
+from npuc.simulator import Session, load
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
+
+NIGHTLY = os.environ.get("NPUC_NIGHTLY") == "1"
+HAS_LITERT = importlib.util.find_spec("ai_edge_litert") is not None
+RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
+REFUSAL = re.compile(r"operator \S+ is not supported|\S[^\n]*: (tensor '[^\n]*' \([\dx?]*\)|[A-Z0-9_]+)")
+"""A refusal: the rule that is broken, then the tensor (or operator) that breaks it."""
+
+
+def examples(normally: int, nightly: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Settings of a hypothesis test: how many examples it draws."""
+    return settings(
+        derandomize=not NIGHTLY,
+        max_examples=nightly if NIGHTLY else normally,
+        deadline=None,
+        suppress_health_check=tuple(HealthCheck),
+        print_blob=True,
+    )
+
+
+# Drawing
+
+
+def scales(low: int = -40, high: int = 40) -> st.SearchStrategy[float]:
+    """Positive float32 scales of 2^low to 2^high, every other a power of two."""
+    exponents = st.integers(low, high)
+    mantissas = st.integers(1 << 23, (1 << 24) - 1)
+    ordinary = st.builds(lambda e, m: float(np.ldexp(np.float32(m), min(e, high - 1) - 23)), exponents, mantissas)
+    return st.one_of(exponents.map(lambda e: 2.0**e), ordinary)
+
+
+def near(scale: float, low: int, high: int) -> st.SearchStrategy[float]:
+    """Scales of 2^low to 2^high times `scale`, every other by a power of two, within those of `scales`."""
+    return scales(low, high).map(lambda factor: float(np.float32(min(max(scale * factor, 2.0**-40), 2.0**40))))
+
+
+def zero_points(dtype: str) -> st.SearchStrategy[int]:
+    """The zero points of a type, the ends and the middle often; 0 for int16."""
+    if dtype == "int16":
+        return st.just(0)
+    low, high = RANGES[dtype]
+    return st.one_of(st.sampled_from((low, high, (low + high + 1) // 2)), st.integers(low, high))
+
+
+def arrays(shape: Sequence[int], low: int, high: int, dtype: str) -> st.SearchStrategy[np.ndarray]:
+    """Integers of low to high: from a seed, so that an example is drawn and shrunk quickly."""
+    seeds = st.integers(0, (1 << 32) - 1)
+    return seeds.map(lambda seed: np.random.default_rng(seed).integers(low, high, shape, dtype, endpoint=True))
+
+
+# What must hold
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why the operator stays on the CPU (None if it does not), and how many elements equalled LiteRT's."""
+
+    reason: str | None
+    compared: int
+
+
+def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), accelerator: str = "ethos-u55-128") -> Outcome:
+    """
+    Legality, lowering, simulator and LiteRT agree on a model of one operator.
+
+    Compared on random values, constants and ramps, and on `inputs` (an array for each of the model's inputs).
+    """
+    (subgraph,) = [model.subgraphs] if isinstance(model.subgraphs, Subgraph) else model.subgraphs
+    data = model.to_bytes()
+    text = describe(subgraph)
+    sources = ConstantOp | NoValueOp | PseudoTensorOp
+    (op,) = [op for op in import_tflite(data).walk() if isinstance(op, TflOp) and not isinstance(op, sources)]
+    reason = cpu_reason(op)
+    compiled = compile_tflite(data, Target(accelerator))
+    if reason is not None:
+        assert REFUSAL.fullmatch(reason), f"no rule: {reason!r}\n{text}"
+        return Outcome(reason, 0)
+    assert not compiled.summary.cpu_operators, f"{compiled.summary.cpu_reasons}\n{text}"
+    session = Session(load(compiled.data))
+    litert = golden.interpreter(data) if HAS_LITERT else None
+    compared = 0
+    for case in [*usual_inputs(subgraph.inputs), *inputs]:
+        result = session.run(dict(enumerate(case)))
+        assert result.reports == [], f"{result.reports}\n{text}"
+        if litert is None:
+            continue
+        for tensor, expected in zip(subgraph.outputs, golden.run(litert, case), strict=True):
+            value = result.outputs[tensor.name].reshape(expected.shape)
+            assert np.array_equal(value, expected), f"{difference(value, expected)}\n{text}"
+            compared += expected.size
+    return Outcome(None, compared)
+
+
+def usual_inputs(tensors: Sequence[Tensor]) -> list[list[np.ndarray]]:
+    """Random values, all least, all greatest, and a ramp through the range."""
+    rng = np.random.default_rng(0)
+    cases: list[list[np.ndarray]] = [[], [], [], []]
+    for tensor in tensors:
+        low, high = RANGES[tensor.dtype]
+        shape = tuple(tensor.shape)
+        size = int(np.prod(shape))
+        ramp = low + np.arange(size, dtype=np.int64) * max((high - low + 1) // size, 1) % (high - low + 1)
+        cases[0].append(rng.integers(low, high, shape, tensor.dtype, endpoint=True))
+        cases[1].append(np.full(shape, low, tensor.dtype))
+        cases[2].append(np.full(shape, high, tensor.dtype))
+        cases[3].append(ramp.astype(tensor.dtype).reshape(shape))
+    return cases
+
+
+def difference(value: np.ndarray, expected: np.ndarray) -> str:
+    """How many elements differ, and the first of them."""
+    places = np.flatnonzero(value.reshape(-1) != expected.reshape(-1))
+    first = places[0]
+    return (
+        f"{len(places)} of {expected.size} elements differ from LiteRT's, "
+        f"number {first}: {value.reshape(-1)[first]} for {expected.reshape(-1)[first]}"
+    )
+
+
+def describe(subgraph: Subgraph) -> str:
+    """The operator with all that it was drawn with, for the message of a failure."""
+
+    def tensor(value: Tensor | None) -> str:
+        if value is None:
+            return "none"
+        held = "" if value.data is None else f" = {_shortened(value.data)}"
+        scale = "" if value.scale is None else f" scale {value.scale!r} zero {value.zero!r}"
+        return f"{value.name}: {value.dtype}{list(value.shape)}{scale}{held}"
+
+    lines: list[str] = []
+    for op in subgraph.ops:
+        lines.append(f"{op.name} {op.options}")
+        lines += [f"  {tensor(value)}" for value in (*op.inputs, *op.outputs)]
+    return "\n".join(lines)
+
+
+def _shortened(values: Any) -> str:
+    return np.array2string(values, threshold=64, max_line_width=1 << 16).replace("\n", "")
