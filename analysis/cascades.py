@@ -43,8 +43,6 @@ from npuc.dialects.npu_schedule import (
     CopyOp,
     ElementwiseOp,
     KernelOp,
-    element_of,
-    is_brick,
     nhwc,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, unroll
@@ -219,7 +217,8 @@ class Network:
         for number in host.arguments:
             self.tensors[self._index[block.args[number]]].last = len(self.items)
         for item in self.items:
-            item.saved = self._saved(item)
+            if isinstance(item.op, ElementwiseOp) and self.storage.reusable(item.op) is not None:
+                item.saved = self.tensors[item.writes[0]].size
         count = len(self.items)
         steps = [0] * (count + 2)
         for tensor in self.tensors:
@@ -283,28 +282,6 @@ class Network:
             self._writers[index] = number
             if isinstance(op, KernelOp):
                 self._kernels[value] = number
-
-    def _saved(self, item: Item) -> int:
-        """Bytes that an elementwise kernel saves that may write over an operand, which nothing needs later."""
-        op = item.op
-        if not isinstance(op, ElementwiseOp):
-            return 0
-        own = self.tensors[item.writes[0]]
-        number = own.first
-        if self.items[number] is not item or self.storage.root(op.result) is not op.result:
-            return 0
-        for value in op.feature_maps:
-            index = self._find(value)
-            same = (nhwc(value), element_of(value).bits, is_brick(value)) == (
-                nhwc(op.result),
-                element_of(op.result).bits,
-                is_brick(op.result),
-            )
-            if index is not None and same:
-                old = self.tensors[index]
-                if old.first >= 0 and old.last == number and old.size == own.size:
-                    return own.size
-        return 0
 
     @property
     def plain_peak(self) -> int:

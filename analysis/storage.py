@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation, OpResult, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.locations import OperationError
@@ -35,7 +36,9 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     SliceOp,
     YieldOp,
+    element_of,
     is_brick,
+    nhwc,
 )
 
 BRICK = 16
@@ -124,117 +127,207 @@ def reshaped_strides(
     return tuple(reversed(result))
 
 
+class _Link(NamedTuple):
+    """What says where a value lies: in `host` (None: in memory of its own), as operand `index` of `by`."""
+
+    value: SSAValue
+    host: SSAValue | None = None
+    by: Operation | None = None
+    index: int = 0
+
+
 class Storage:
-    """Placements of all tensors of one NPU region, each found when first asked for; valid until the IR changes."""
+    """
+    Placements of all tensors of one NPU region, each found when first asked for.
+
+    A pass that changes where a value lies says so by `moved`; all else that is known stays. What is asked about readers
+    (`reusable`, `overwriting_problem`) is right as long as they stay as they are.
+    """
 
     def __init__(self, function: FuncOp):
         self._function = function
         self._places: dict[SSAValue, Placement] = {}
-
-    @cached_property
-    def _members(self) -> dict[SSAValue, list[SSAValue]]:
-        members: dict[SSAValue, list[SSAValue]] = {}
-        values = [arg for block in self._function.body.blocks for arg in block.args]
-        values += [result for op in self._function.body.walk() for result in op.results]
-        for value in values:
-            if isinstance(value.type, TensorType):
-                members.setdefault(self.place(value).root, []).append(value)
-        for op in self._order:
-            if isinstance(op, ElementwiseOp) and op.overwritten is not None:
-                late = self._late_readers(op, members[self.root(op.overwritten)])
-                if late:
-                    raise OperationError(op, f"it overwrites in place what {late[0].name} reads later")
-        return members
-
-    @cached_property
-    def _order(self) -> dict[Operation, int]:
-        """The number of each operation in program order."""
-        return {op: number for number, op in enumerate(self._function.body.walk())}
-
-    def late_readers(self, op: ElementwiseOp, index: int) -> list[Operation]:
-        """Who reads what now lies where operand `index` of `op` lies, in program order after `op`."""
-        return self._late_readers(op, self._members[self.root(op.feature_maps[index])])
-
-    def _late_readers(self, op: ElementwiseOp, members: Sequence[SSAValue]) -> list[Operation]:
-        # What stems from the OFM is meant to be read.
-        new: set[SSAValue] = {op.result}
-        for value in members:
-            owner = value.owner
-            if isinstance(owner, SliceOp | ReshapeOp):
-                source = owner.source
-            else:
-                source = owner.overwritten if isinstance(owner, ElementwiseOp) else None
-            if source in new:
-                new.add(value)
-        readers = {use.operation for value in members if value not in new for use in value.uses}
-        late = [reader for reader in readers if self._order[reader] > self._order[op]]
-        late = [reader for reader in late if not isinstance(reader, SliceOp | ReshapeOp | ConcatOp)]
-        return sorted(late, key=self._order.__getitem__)
+        self._origins: dict[SSAValue, SSAValue] = {}
+        self._last_readers: dict[SSAValue, Operation] = {}
+        """By origin."""
+        self._members: dict[SSAValue, list[SSAValue]] | None = None
+        self._starts: dict[ConcatOp, list[int]] = {}
 
     @property
     def roots(self) -> tuple[SSAValue, ...]:
         """The values for which memory is to be found, in the order in which they are first defined."""
-        return tuple(self._members)
+        return tuple(self._by_root())
 
     def members(self, root: SSAValue) -> Sequence[SSAValue]:
         """All values that live in `root`, itself included, in program order."""
-        return self._members[root]
+        return self._by_root()[root]
 
     def place(self, value: SSAValue) -> Placement:
         """Where `value` lives."""
         if value not in self._places:
-            self._places[value] = self._find(value)
+            # A loop, because views of views, concats in concats and kernels in place can be any number deep.
+            links: list[_Link] = []
+            at: SSAValue | None = value
+            while at is not None and at not in self._places:
+                links.append(self._link(at))
+                at = links[-1].host
+            for link in reversed(links):
+                self._put(link)
         return self._places[value]
 
     def root(self, value: SSAValue) -> SSAValue:
         """The value in whose storage `value` lives."""
         return self.place(value).root
 
-    def _find(self, value: SSAValue) -> Placement:
+    def moved(self, value: SSAValue) -> list[SSAValue]:
+        """Forget where `value`, which now lies elsewhere, and all that lies in it was; returns all these values."""
+        members = _inside(base_of(value), overwriting=True)
+        for member in members:
+            if member in self._places:
+                del self._places[member]
+                self._last_readers.pop(self._origins.pop(member), None)
+        self._members = None
+        return members
+
+    def reusable(self, op: ElementwiseOp) -> int | None:
+        """
+        The number of the first operand over which the OFM of `op` may be written; None if there is none, or if it is
+        decided already where the OFM lies.
+        """
+        if op.in_place is not None or placing_uses(reshapes_of(op.result)):
+            return None
+        new = _form(op.result)
+        for index, value in enumerate(op.feature_maps):
+            if _form(value) != new or not makes_bytes(base_of(value)):
+                continue
+            fills = storage_bytes(tensor_type(self.root(value))) == storage_bytes(tensor_type(op.result))
+            if fills and self.overwriting_problem(op, index) is None:
+                return index
+        return None
+
+    def overwriting_problem(self, op: ElementwiseOp, index: int) -> str | None:
+        """
+        Why the OFM of `op` cannot be written where its operand `index` lies, though it fits there; None if it can.
+
+        Others may not read that later. Nor may the kernel itself read it elsewhere than it writes: block by block it
+        is done with what it reads under the mapping of the OFM, but may read the rest, through another view, when
+        earlier blocks have been written over it.
+        """
+        old = op.feature_maps[index]
+        place, origin = self.place(old), self._origins[old]
+        last = self._last_reader(origin)
+        if last is not op:
+            return f"it overwrites in place what {last.name} reads later"
+        for other, value in enumerate(op.feature_maps):
+            there = self.place(value)
+            if self._origins[value] is not origin or _mapping(there, value) == _mapping(place, old):
+                continue
+            if _meet((there, value), (place, old)):
+                return f"it overwrites in place what it reads as operand {other} under another mapping"
+        return None
+
+    def _last_reader(self, origin: SSAValue) -> Operation:
+        """The last operation that reads what lies in `origin`, before anything overwrites it; its writer if none."""
+        if origin not in self._last_readers:
+            assert isinstance(origin.owner, Operation)
+            last = origin.owner
+            for member in _inside(origin, overwriting=False):
+                for reader in (use.operation for use in member.uses):
+                    is_view = isinstance(reader, SliceOp | ReshapeOp | ConcatOp)
+                    if not is_view and self._order[reader] > self._order[last]:
+                        last = reader
+            self._last_readers[origin] = last
+        return self._last_readers[origin]
+
+    @cached_property
+    def _order(self) -> dict[Operation, int]:
+        """The number of each operation in program order, which no pass that keeps a `Storage` changes."""
+        return {op: number for number, op in enumerate(self._function.body.walk())}
+
+    def _by_root(self) -> dict[SSAValue, list[SSAValue]]:
+        if self._members is not None:
+            return self._members
+        members: dict[SSAValue, list[SSAValue]] = {}
+        values = [arg for block in self._function.body.blocks for arg in block.args]
+        values += [result for op in self._function.body.walk() for result in op.results]
+        for value in values:
+            if isinstance(value.type, TensorType):
+                members.setdefault(self.place(value).root, []).append(value)
+        for op in self._function.body.walk():
+            if isinstance(op, ElementwiseOp) and op.in_place is not None:
+                problem = self.overwriting_problem(op, op.in_place.data[0])
+                if problem is not None:
+                    raise OperationError(op, problem)
+        self._members = members
+        return members
+
+    def _link(self, value: SSAValue) -> _Link:
         owner = value.owner
         for _, user, _ in placing_uses([value]):
             if not makes_bytes(base_of(value)):
                 raise OperationError(user, f"{_name(value)} cannot be placed by it: copy it first")
         if isinstance(owner, SliceOp):
-            return self._slice(owner)
+            return _Link(value, owner.source, owner)
         base = base_of(value)
         if makes_bytes(base):
-            self._place_group(base)
-            return self._places[value]
+            return self._link_of_made(base)
         if isinstance(owner, ReshapeOp):
-            return _reshape(self.place(owner.source), owner.source, value)
-        return Placement(value, 0, natural_strides(tensor_type(value)))
+            return _Link(value, owner.source, owner)
+        return _Link(value)
 
-    def _place_group(self, base: SSAValue) -> None:
-        """Place a result together with all its reshapes, any one of which may be operand of a concat."""
-        group = reshapes_of(base)
-        placing = placing_uses(group)
-        overwritten = base.owner.overwritten if isinstance(base.owner, ElementwiseOp) else None
+    def _link_of_made(self, base: SSAValue) -> _Link:
+        """Of a result and its reshapes, any one of which may be operand of a concat, that which is placed itself."""
+        placing = placing_uses(reshapes_of(base))
+        writer = base.owner
+        overwritten = writer.overwritten if isinstance(writer, ElementwiseOp) else None
         if len(placing) + (overwritten is not None) > 1:
             raise OperationError(_owner(base), "its result is placed twice: copy it first")
         if overwritten is not None:
             if not makes_bytes(base_of(overwritten)):
                 raise OperationError(_owner(base), f"its result cannot be written over {_name(overwritten)}")
-            start, place = base, self.place(overwritten)
-        elif not placing:
-            start, place = base, Placement(base, 0, natural_strides(tensor_type(base)))
+            return _Link(base, overwritten, _owner(base))
+        if not placing:
+            return _Link(base)
+        value, user, index = placing[0]
+        if isinstance(user, ConcatOp):
+            return _Link(value, user.result, user, index)
+        cascade = user.parent_op()
+        assert isinstance(cascade, CascadeOp)
+        return _Link(value, cascade.outputs[index], user, index)
+
+    def _put(self, link: _Link) -> None:
+        """Place a value whose host is placed; with a result all its reshapes."""
+        value, host, by, index = link
+        if host is None:
+            self._places[value] = Placement(value, 0, natural_strides(tensor_type(value)))
+        elif isinstance(by, SliceOp):
+            self._places[value] = self._slice(by)
+        elif isinstance(by, ReshapeOp):
+            self._places[value] = _reshape(self._places[host], host, value)
+        elif isinstance(by, ConcatOp):
+            self._places[value] = self._concat(by, index)
         else:
-            start, user, index = placing[0]
-            place = self._concat(user, index) if isinstance(user, ConcatOp) else self._yield(user, index)
-        self._places[start] = place
+            self._places[value] = self._places[host]
+        base = base_of(value)
+        fresh = host is None or isinstance(by, ElementwiseOp)
+        self._origins[value] = origin = base if fresh else self._origins[host]
+        if not makes_bytes(base):
+            return
         # From where the place is known back to the result itself, then forward to the other reshapes.
+        start = value
         while isinstance(start.owner, ReshapeOp):
             source = start.owner.source
             self._places[source] = _reshape(self._places[start], start, source)
             start = source
-        for member in group[1:]:
+        for member in reshapes_of(base):
             if member not in self._places:
                 assert isinstance(member.owner, ReshapeOp)
                 source = member.owner.source
                 self._places[member] = _reshape(self._places[source], source, member)
+            self._origins[member] = origin
 
     def _slice(self, op: SliceOp) -> Placement:
-        source = self.place(op.source)
+        source = self._places[op.source]
         offsets, steps = op.offsets.data, op.strides.data
         unit = offsets[2]
         if is_brick(op.source):
@@ -246,8 +339,11 @@ class Storage:
         return Placement(source.root, offset, strides)
 
     def _concat(self, op: ConcatOp, index: int) -> Placement:
-        place, axis = self.place(op.result), op.axis.data[0]
-        before = sum(tensor_type(v).get_shape()[axis] for v in op.inputs[:index])
+        place, axis = self._places[op.result], op.axis.data[0]
+        if op not in self._starts:
+            sizes = (tensor_type(value).get_shape()[axis] for value in op.inputs)
+            self._starts[op] = list(accumulate(sizes, initial=0))
+        before = self._starts[op][index]
         if is_brick(op.result) and axis == 3:
             if before % BRICK:
                 raise OperationError(op, f"a concat of bricks joins at multiples of {BRICK} channels, not {before}")
@@ -255,11 +351,6 @@ class Storage:
         if is_brick(op.inputs[index]) != is_brick(op.result):
             raise OperationError(op, "the operands of a concat have the layout of its result")
         return Placement(place.root, place.offset + before * place.strides[axis], place.strides)
-
-    def _yield(self, op: YieldOp, index: int) -> Placement:
-        cascade = op.parent_op()
-        assert isinstance(cascade, CascadeOp)
-        return self.place(cascade.outputs[index])
 
 
 def base_of(value: SSAValue) -> SSAValue:
@@ -290,6 +381,57 @@ def placing_uses(group: Sequence[SSAValue]) -> list[tuple[SSAValue, ConcatOp | Y
 def makes_bytes(value: SSAValue) -> bool:
     """Whether `value` is written where it is told to be, as against arguments, constants and views."""
     return isinstance(value.owner, KernelOp | CopyOp | ConcatOp | CascadeOp)
+
+
+def _inside(value: SSAValue, overwriting: bool) -> list[SSAValue]:
+    """
+    `value` and what lies in it: its views, what is joined in it or yielded to it, and what lies in those; also what is
+    written over them in place if `overwriting`.
+    """
+    found: dict[SSAValue, None] = {value: None}
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        inside: list[SSAValue] = []
+        if isinstance(value.owner, ConcatOp):
+            inside += map(base_of, value.owner.inputs)
+        elif isinstance(value.owner, CascadeOp):
+            assert isinstance(value, OpResult)
+            inside.append(base_of(value.owner.yielded[value.index]))
+        for use in value.uses:
+            user = use.operation
+            if isinstance(user, SliceOp | ReshapeOp) or (
+                overwriting and isinstance(user, ElementwiseOp) and user.overwritten is value
+            ):
+                inside.append(user.results[0])
+        waiting += (one for one in inside if one not in found)
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _form(value: SSAValue) -> tuple[tuple[int, int, int], int, bool]:
+    """What two feature maps have in common of which one fits in the place of the other."""
+    return nhwc(value), element_of(value).bits, is_brick(value)
+
+
+def _mapping(place: Placement, value: SSAValue) -> tuple[int, list[tuple[int, int]]]:
+    """Where the elements of a feature map lie: the first, and for each dimension their number and distance."""
+    strides = (place.stride_y, place.stride_x, place.stride_c)
+    return place.offset, [(n, stride if n > 1 else 0) for n, stride in zip(nhwc(value), strides, strict=True)]
+
+
+def _meet(*maps: tuple[Placement, SSAValue]) -> bool:
+    """Whether two feature maps of one root have bytes in common, as far as their first and last bytes tell."""
+    bounds: list[tuple[int, int]] = []
+    for place, value in maps:
+        height, width, depth = nhwc(value)
+        size = element_of(value).size
+        if is_brick(value):
+            depth, size = -(-depth // BRICK), BRICK * size
+        last = (height - 1) * place.stride_y + (width - 1) * place.stride_x + (depth - 1) * place.stride_c
+        bounds.append((place.offset, place.offset + last + size))
+    (start, stop), (other_start, other_stop) = bounds
+    return start < other_stop and other_start < stop
 
 
 def _reshape(place: Placement, source: SSAValue, target: SSAValue) -> Placement:

@@ -10,18 +10,19 @@ removal would ask for a reshape that no strides express.
 Leaving it out costs copies and memory and changes no result.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import SSAValue, Use
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.storage import Storage, base_of, makes_bytes, placing_uses, reshapes_of
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp
+from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp, YieldOp
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,34 @@ class NpuScheduleFoldViewsPass(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in [f for f in op.body.block.ops if isinstance(f, FuncOp)]:
+            storage = Storage(function)
             # Last copies first, so that where a concat lies is known before anything is placed in it.
             for copy in reversed([c for c in function.body.walk() if isinstance(c, CopyOp)]):
-                fold(function, copy)
+                fold(storage, copy)
 
 
-def fold(function: FuncOp, copy: CopyOp) -> bool:
+def fold(storage: Storage, copy: CopyOp) -> bool:
     """Take out one copy if its source can stand for it; whether it could."""
     source, result = copy.ifm, copy.result
     if source.type != result.type or not _may_stand_for(source, result):
         return False
     uses = list(result.uses)
+    # Where the result is placed the source moves there; else only views of the result move.
+    if placing_uses(reshapes_of(result)):
+        moved = [source]
+    else:
+        moved = [use.operation.results[0] for use in uses if isinstance(use.operation, SliceOp | ReshapeOp)]
     for use in uses:
         use.operation.operands[use.index] = source
     try:
-        _check(Storage(function), base_of(source))
+        for value in moved:
+            for member in storage.moved(value):
+                storage.place(member)
     except OperationError:
         for use in uses:
             use.operation.operands[use.index] = result
+        for value in (source, result):
+            storage.moved(value)
         return False
     Rewriter.erase_op(copy)
     return True
@@ -57,30 +68,19 @@ def fold(function: FuncOp, copy: CopyOp) -> bool:
 
 def _may_stand_for(source: SSAValue, result: SSAValue) -> bool:
     """Whether `source` may be placed and returned as `result` is, next to what is done with it already."""
-    copied = reshapes_of(result)
+    settled = sum(1 for _ in _settling_uses(result))
     base = base_of(source)
     if not makes_bytes(base):
-        return not placing_uses(copied) and not _returns(copied)
-    placed, returned = len(placing_uses(copied)), _returns(copied)
-    if not placed and not returned:
-        return True
-    group = reshapes_of(base)
-    return placed + returned + len(placing_uses(group)) + _returns(group) == 1
+        return not settled
+    return not settled or (settled == 1 and next(_settling_uses(base), None) is None)
 
 
-def _returns(group: list[SSAValue]) -> int:
-    return sum(isinstance(use.operation, ReturnOp) for member in group for use in member.uses)
-
-
-def _check(storage: Storage, value: SSAValue) -> None:
-    """Raise OperationError unless all that lies in the storage of `value` has a place there."""
-    for member in reshapes_of(value):
-        storage.place(member)
+def _settling_uses(value: SSAValue) -> Iterator[Use]:
+    """The uses of a value and its reshapes that ask for memory in a certain place, or of its own."""
+    group = [value]
+    for member in group:
         for use in member.uses:
-            if isinstance(use.operation, SliceOp):
-                _check(storage, use.operation.result)
-    if isinstance(value.owner, ConcatOp):
-        for operand in value.owner.inputs:
-            _check(storage, base_of(operand))
-    elif isinstance(value.owner, ReshapeOp):
-        storage.place(value)
+            if isinstance(use.operation, ConcatOp | YieldOp | ReturnOp):
+                yield use
+            elif isinstance(use.operation, ReshapeOp):
+                group.append(use.operation.result)

@@ -18,9 +18,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.storage import Storage, base_of, makes_bytes, placing_uses, reshapes_of, storage_bytes, tensor_type
+from npuc.analysis.storage import Storage
 from npuc.dialects.npu import IntsAttr
-from npuc.dialects.npu_schedule import ElementwiseOp, element_of, is_brick, nhwc
+from npuc.dialects.npu_schedule import ElementwiseOp
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,10 @@ class NpuScheduleReuseIfmPass(ModulePass):
         for function in op.ops:
             if not isinstance(function, FuncOp):
                 continue
-            kernels = [k for k in function.body.ops if isinstance(k, ElementwiseOp) and k.in_place is None]
-            storage = Storage(function) if kernels else None
-            for kernel in kernels:
-                assert storage is not None
-                index = _reusable(kernel, storage)
+            storage = Storage(function)
+            for kernel in function.body.ops:
+                index = storage.reusable(kernel) if isinstance(kernel, ElementwiseOp) else None
                 if index is not None:
+                    assert isinstance(kernel, ElementwiseOp)
                     kernel.in_place = IntsAttr((index,))
-                    storage = Storage(function)
-
-
-def _reusable(op: ElementwiseOp, storage: Storage) -> int | None:
-    """The number of the operand that the OFM may overwrite; None if there is none."""
-    if placing_uses(reshapes_of(op.result)):
-        return None
-    new = (nhwc(op.result), element_of(op.result).bits, is_brick(op.result))
-    for index, value in enumerate(op.feature_maps):
-        if (nhwc(value), element_of(value).bits, is_brick(value)) != new or not makes_bytes(base_of(value)):
-            continue
-        root = storage.root(value)
-        fills = storage_bytes(tensor_type(root)) == storage_bytes(tensor_type(op.result))
-        if fills and not storage.late_readers(op, index):
-            return index
-    return None
+                    storage.moved(kernel.result)

@@ -67,3 +67,36 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %d : tensor<1x8x8x16xi8>
   }
 }
+
+// -----
+
+// The kernel itself reads row 3 of %b again for every row: written over %b, its first rows would be gone when later
+// blocks read them. Read twice under one mapping, a block is done with what it overwrites.
+//
+// CHECK-LABEL: @reads_its_own_row
+// CHECK: add %b, %s
+// CHECK-NOT: in_place
+// CHECK-LABEL: @reads_the_same_twice
+// CHECK: add %b, %b {{.*}} in_place <0> :
+// CMD-LABEL: npu_cmd.program @reads_its_own_row
+// CMD-LABEL: npu_cmd.program @reads_the_same_twice
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @reads_its_own_row(%x: tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8> attributes {npu.region} {
+    %b = npu_schedule.elementwise abs %x zero_points <0, 0> scale <1, shift 0, natural> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    %s = npu_schedule.slice %b {offsets = #npu.ints<3, 0, 0>, strides = #npu.ints<1, 1, 1>}
+         : tensor<1x8x8x16xi8> -> tensor<1x1x8x16xi8>
+    %d = npu_schedule.elementwise add %b, %s zero_points <0, 0, 0> operand_scales <both 1 1>
+         scale <1, shift 1, double_round> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>, tensor<1x1x8x16xi8>) -> tensor<1x8x8x16xi8>
+    func.return %d : tensor<1x8x8x16xi8>
+  }
+  func.func @reads_the_same_twice(%x: tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8> attributes {npu.region} {
+    %b = npu_schedule.elementwise abs %x zero_points <0, 0> scale <1, shift 0, natural> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    %d = npu_schedule.elementwise add %b, %b zero_points <0, 0, 0> operand_scales <both 1 1>
+         scale <1, shift 1, double_round> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>, tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    func.return %d : tensor<1x8x8x16xi8>
+  }
+}

@@ -12,7 +12,7 @@ from xdsl.parser import Parser
 
 from npuc.analysis.storage import Storage, reshaped_strides
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import NPU
+from npuc.dialects.npu import NPU, IntsAttr
 from npuc.dialects.npu_schedule import NPU_SCHEDULE
 
 
@@ -191,3 +191,118 @@ def test_an_ofm_in_place_lies_where_its_operand_lies() -> None:
 def test_what_was_overwritten_cannot_be_read() -> None:
     with pytest.raises(OperationError, match=r"elementwise: it overwrites in place what npu_schedule.copy reads later"):
         _ = Storage(function(IN_PLACE.format(read="a"))).roots
+
+
+@pytest.mark.parametrize(
+    ("views", "operand", "refused"),
+    [
+        # Its own row 1, and the same bytes in another order of rows and columns.
+        (["%s = slice %a at 1, 0, 0 : 1x4x8"], "%s : 1x4x8", True),
+        (["%r = reshape %a : 2x8x8", "%s = slice %r at 1, 0, 0 : 1x4x8"], "%s : 1x4x8", True),
+        (["%s = slice %a at 0, 1, 0 : 4x1x8"], "%s : 4x1x8", True),
+        (["%s = slice %a at 0, 0, 0 : 4x4x1"], "%s : 4x4x1", True),
+        # Itself, and a view of all of it.
+        ([], "%a : 4x4x8", False),
+        (["%r = reshape %a : 2x8x8", "%s = reshape %r : 4x4x8"], "%s : 4x4x8", False),
+        (["%s = slice %a at 0, 0, 0 : 4x4x8"], "%s : 4x4x8", False),
+    ],
+)
+def test_what_a_kernel_reads_elsewhere_cannot_be_overwritten_by_it(
+    views: list[str], operand: str, refused: bool
+) -> None:
+    types = {"%a": "tensor<1x4x4x8xi8>"}
+    lines: list[str] = []
+    for view in views:
+        made, type_ = view.split(" : ")
+        name, _, kind, source, *rest = made.split(" ")
+        types[name] = f"tensor<1x{type_}xi8>"
+        place = f" {{offsets = #npu.ints<{' '.join(rest[1:])}>, strides = #npu.ints<1, 1, 1>}}" if rest else ""
+        lines.append(f"{name} = npu_schedule.{kind} {source}{place} : {types[source]} -> {types[name]}")
+    name = operand.split(" ")[0]
+    body = "\n".join(lines)
+    func = function(f"""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8> {{
+        %a = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        {body}
+        %b = npu_schedule.elementwise max %a, {name} zero_points <0, 0, 0> activation <-128, 127> in_place <0>
+             : (tensor<1x4x4x8xi8>, {types[name]}) -> tensor<1x4x4x8xi8>
+        func.return %b : tensor<1x4x4x8xi8>
+      }}""")
+    storage, at = Storage(func), named(func)
+    if refused:
+        with pytest.raises(OperationError, match=r"elementwise: it overwrites in place what it reads as operand 1"):
+            _ = storage.roots
+    else:
+        assert storage.root(at["b"]) is at["a"]
+        assert set(storage.roots) == {func.args[0], at["a"]}
+
+
+def test_another_half_of_the_same_memory_may_be_read_by_what_overwrites_one() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8> {
+        %a = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        %k = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        %c = npu_schedule.concat %a, %k {axis = #npu.ints<1>}
+             : (tensor<1x4x4x8xi8>, tensor<1x4x4x8xi8>) -> tensor<1x8x4x8xi8>
+        %b = npu_schedule.elementwise max %a, %k zero_points <0, 0, 0> activation <-128, 127> in_place <0>
+             : (tensor<1x4x4x8xi8>, tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8>
+        %r = npu_schedule.copy %b : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        func.return %r : tensor<1x4x4x8xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.members(at["c"]) == [at["a"], at["k"], at["c"], at["b"]]
+
+
+@pytest.mark.parametrize("first", ["deepest", "outermost"])
+def test_views_of_views_concats_in_concats_and_kernels_in_place_can_be_any_number_deep(first: str) -> None:
+    """Asked for in either order; a recursion of three calls a level would not end."""
+    depth = 400
+    x, one = "tensor<1x1x1x1xi8>", "tensor<1x1x1x{n}xi8>"
+    lines = ["%c1 = npu_schedule.copy %x : T -> T"]
+    for n in range(2, depth):
+        lines.append(f"%k{n} = npu_schedule.copy %x : T -> T")
+        type_ = one.format(n=n)
+        lines.append(
+            f"%c{n} = npu_schedule.concat %c{n - 1}, %k{n} {{axis = #npu.ints<3>}}"
+            f" : ({one.format(n=n - 1)}, T) -> {type_}"
+        )
+    lines.append("%v0 = npu_schedule.copy %x : T -> T")
+    for n in range(1, depth):
+        lines.append(f"%v{n} = npu_schedule.elementwise abs %v{n - 1} zero_points <0, 0> activation <-128, 127>")
+        lines.append("in_place <0> : (T) -> T")
+    lines.append("%s0 = npu_schedule.copy %x : T -> T")
+    for n in range(1, depth):
+        lines.append(f"%s{n} = npu_schedule.slice %s{n - 1}")
+        lines.append("{offsets = #npu.ints<0, 0, 0>, strides = #npu.ints<1, 1, 1>} : T -> T")
+    body = "\n".join(lines).replace("T", x)
+    func = function(f"func.func @npu_0(%x: {x}) {{ {body} func.return }}")
+    storage, at = Storage(func), named(func)
+    values = [at["c1"], at[f"v{depth - 1}"], at[f"s{depth - 1}"]]
+    if first == "deepest":
+        assert [storage.root(value) for value in values] == [at[f"c{depth - 1}"], at["v0"], at["s0"]]
+    assert len(storage.roots) == 4
+
+
+def test_what_moves_is_found_anew_with_all_that_lies_in_it() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x4x8xi8>) {
+        %a = npu_schedule.copy %x : tensor<1x4x4x8xi8> -> tensor<1x4x4x8xi8>
+        %b = npu_schedule.elementwise abs %a zero_points <0, 0> activation <-128, 127>
+             : (tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8>
+        %r = npu_schedule.reshape %b : tensor<1x4x4x8xi8> -> tensor<1x2x8x8xi8>
+        %s = npu_schedule.slice %r {offsets = #npu.ints<1, 0, 0>, strides = #npu.ints<1, 1, 1>}
+             : tensor<1x2x8x8xi8> -> tensor<1x1x8x8xi8>
+        %c = npu_schedule.elementwise abs %b zero_points <0, 0> activation <-128, 127> in_place <0>
+             : (tensor<1x4x4x8xi8>) -> tensor<1x4x4x8xi8>
+        func.return
+      }""")
+    storage, at = Storage(func), named(func)
+    inside = [at[name] for name in ("b", "r", "s", "c")]
+    assert all(storage.root(value) is at["b"] for value in inside)
+    kernel = at["b"].owner
+    assert storage.reusable(kernel) == 0
+    kernel.in_place = IntsAttr((0,))
+    assert set(storage.moved(at["b"])) == set(inside)
+    assert all(storage.root(value) is at["a"] for value in inside)
+    assert storage.place(at["s"]).offset == 64
+    assert storage.members(at["a"]) == [at["a"], *inside]
