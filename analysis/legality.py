@@ -231,9 +231,20 @@ def _check_weights(op: tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnected
             f"the absolute weights of a channel must sum to at most {MAX_WEIGHT_SUM}",
             op.filter,
         )
-    _require_factor(input_.scale * max(element.scales) / _element(op.output).scale, op.output)
+    if element.is_per_axis and unsigned:
+        _refuse("unsigned weights must be quantised per tensor", op.filter)
+    # It loads NumPy, which partitions without such operators do not need.
+    from npuc.analysis import weighted_sums
+
     if op.bias is not None:
-        _check_bias(op.bias, input_, _shape(op.filter)[axis])
+        _check_bias(op.bias, _shape(op.filter)[axis], weighted_sums.bias_width(op))
+    if input_.data.storage_width == 16 and isinstance(op, tfl.Conv2DOp | tfl.FullyConnectedOp | tfl.TransposeConvOp):
+        option = op.quantized_bias_type.data
+        _require(option in ("FLOAT32", "INT32", "INT64"), f"quantized_bias_type must not be {option}", op.input)
+    try:
+        weighted_sums.scaling(op)
+    except weighted_sums.CannotScale as error:
+        _refuse(str(error), error.value)
 
 
 def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis: int) -> int:
@@ -246,16 +257,16 @@ def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis:
     return int(np.abs(rows - zero_points).sum(axis=1, dtype=np.int64).max())
 
 
-def _check_bias(bias: SSAValue, input_: UniformQuantizedType, channels: int) -> None:
+def _check_bias(bias: SSAValue, channels: int, width: int) -> None:
     constant = tfl.constant_value(bias)
     if constant is None:
         _refuse("biases must be constant", bias)
     _require(_shape(bias) == (channels,), f"there must be one bias for each of {channels} channels", bias)
     type_ = constant.type.element_type
-    widths = (32, 64) if input_.data.storage_width == 16 else (32,)
     signed = isinstance(type_, IntegerType) and type_.signedness.data != Signedness.UNSIGNED
-    if not (isinstance(type_, IntegerType) and signed and type_.bitwidth in widths):
-        _refuse(f"biases must be integers of {' or '.join(map(str, widths))} bits", bias)
+    if not (isinstance(type_, IntegerType) and signed and type_.bitwidth == width):
+        # For 16-bit input this goes by the option quantized_bias_type, not by what the tensor holds.
+        _refuse(f"biases must be integers of the {width} bits that TFLite's kernel reads", bias)
     if type_.bitwidth == 64:
         values = tfl.constant_array(bias)
         assert values is not None

@@ -3,8 +3,8 @@
 
 Assumes: NPU regions from which `convert-tosa-to-npu-schedule` has taken everything else; operands as the partition's
 legality predicate allows them; others are an error in its words.
-Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR and of LOGISTIC and TANH on 16 bits, each
-exact to LiteRT's reference kernel.
+Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR, of LOGISTIC and TANH on 16 bits and of
+FULLY_CONNECTED that rounds in several steps, each exact to LiteRT's reference kernel.
 Leaves: regions wholly in `npu_schedule`. Arguments and results have their storage types; the host's `npu.invoke` keeps
 the quantised ones.
 """
@@ -27,6 +27,7 @@ from npuc.lowering.convert_tfl_to_tosa import goes_directly
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
+from npuc.lowering.tfl_to_npu_schedule.fully_connected import lower_fully_connected
 from npuc.lowering.tfl_to_npu_schedule.mean import lower_mean
 from npuc.lowering.tfl_to_npu_schedule.resize import lower_resize_nearest
 from npuc.lowering.tfl_to_npu_schedule.softmax import lower_softmax
@@ -62,6 +63,8 @@ def _lower(op: Operation) -> None:
             lower_softmax(op, emit)
         case tfl.MeanOp():
             lower_mean(op, emit)
+        case tfl.FullyConnectedOp():
+            lower_fully_connected(op, emit)
         case tfl.HardSwishOp():
             lower_hard_swish(op, emit)
         case tfl.LogisticOp() | tfl.TanhOp():

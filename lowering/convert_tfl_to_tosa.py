@@ -6,8 +6,8 @@ Works on the functions marked `npu.region` if the module has any, else on all.
 
 Decides how each operator is written, one small file a family in tfl_to_tosa/: rounding modes, multipliers, tables.
 Operators that tosa would shatter stay tfl and go to npu_schedule directly: SOFTMAX, MEAN, HARD_SWISH,
-RESIZE_NEAREST_NEIGHBOR, and LOGISTIC and TANH on 16 bit. What else cannot be written exactly is an error in an NPU
-region and stays as it is elsewhere.
+RESIZE_NEAREST_NEIGHBOR, LOGISTIC and TANH on 16 bit, and FULLY_CONNECTED where it takes several steps to round as
+LiteRT does. What else cannot be written exactly is an error in an NPU region and stays as it is elsewhere.
 
 Leaves function types alone: `quant.scast` stands between a quantised value (an argument, a result, an operand of an
 operation that stays tfl) and its integers. Every operation has the location of the tfl operation that it came from;
@@ -72,12 +72,18 @@ DIRECT: tuple[type[Operation], ...] = (
     tfl.HardSwishOp,
     tfl.ResizeNearestNeighborOp,
 )
-"""Operators that go to npu_schedule as they are, besides 16-bit LOGISTIC and TANH."""
+"""Operators that always go to npu_schedule as they are."""
 
 
 def goes_directly(op: Operation) -> bool:
     """Whether an operation stays tfl on its way to npu_schedule."""
-    return isinstance(op, DIRECT) or (isinstance(op, tfl.LogisticOp | tfl.TanhOp) and activation.is_16_bit(op))
+    match op:
+        case tfl.LogisticOp() | tfl.TanhOp():
+            return activation.is_16_bit(op)
+        case tfl.FullyConnectedOp():
+            return convolution.takes_several_steps(op)
+        case _:
+            return isinstance(op, DIRECT)
 
 
 @dataclass(frozen=True)

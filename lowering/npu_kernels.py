@@ -79,6 +79,13 @@ def feature_map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return (1, prod(padded[:-2]), padded[-2], padded[-1])
 
 
+def batch_map(batch: int) -> tuple[int, int]:
+    """Height and width of a map whose elements are so many rows of a matrix."""
+    # A block is at least as high as wide where it can be: 12 is 3 rows of 4.
+    height = max(h for h in range(1, int(batch**0.5) + 1) if batch % h == 0)
+    return height, batch // height
+
+
 def full_range(type_: SSAValue | Attribute) -> Activation:
     """The clamp that lets every value of the element type pass; 32-bit kernels have the 16-bit one, without effect."""
     element = Element.of(tensor(type_).element_type)

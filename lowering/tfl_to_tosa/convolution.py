@@ -5,27 +5,21 @@ CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED: accumulate, then
     %y = tosa.rescale %a, %m, %s, %zero, %yzp     per channel unless all channels agree
     %z = tosa.clamp %y                            where an activation limits more than the type does
 
-How LiteRT's reference kernels scale the accumulator (measured on more than a million random sums each):
-
-| operator | input | bias | real scale | rescale |
-| --- | --- | --- | --- | --- |
-| convolutions | i8 | i32 | input * weight / output in double | 32 bit, DOUBLE_ROUND |
-| convolutions | ui8 | i32 | float32(input * weight) / output | 32 bit, DOUBLE_ROUND |
-| convolutions | i16 | i64, none | as for i8 | 16 bit (the multiplier's upper half, rounded), SINGLE_ROUND |
-| convolutions | i16 | i32 | as for i8 | 32 bit, DOUBLE_ROUND |
-| FULLY_CONNECTED | any | any | as for i8 | 32 bit, SINGLE_ROUND |
+How LiteRT's reference kernels scale the accumulator, and with which constants that is done exactly, is what
+`analysis/weighted_sums.py` answers: rescales of 32 bits with DOUBLE_ROUND for convolutions, of 16 bits with
+SINGLE_ROUND for those on 16 bits, of 32 bits with SINGLE_ROUND for FULLY_CONNECTED. A FULLY_CONNECTED that takes more
+than one rescale stays tfl.
 
 TOSA wants the last window to end at the edge of its input. Where TFLite leaves rows or columns over, a `tosa.slice`
 that starts at 0 takes them off first; it only says which elements no window reads.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from xdsl.dialects.builtin import IntegerType, NoneType, TensorType, i32, i64
 from xdsl.ir import SSAValue
 
+from npuc.analysis import weighted_sums
+from npuc.analysis.weighted_sums import WeightedOp
 from npuc.dialects import tfl, tosa
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, quantization
@@ -37,8 +31,6 @@ from npuc.lowering.tfl_to_tosa.builder import (
     per_tensor,
     shape_of,
 )
-
-Scale = tuple[NDArray[Any], NDArray[Any]]
 
 
 def trim(build: Builder, value: SSAValue, after: tuple[int, int]) -> SSAValue:
@@ -69,23 +61,6 @@ def window(
     if rows < 1 or columns < 1:
         raise CannotConvert("the window is larger than its input")
     return (rows, columns), (top, max(bottom, 0), left, max(right, 0)), (bottom, right)
-
-
-def channel_scales(
-    input_: UniformQuantizedType, weights: UniformQuantizedType, output: UniformQuantizedType, *, single: bool = False
-) -> Scale:
-    """
-    Multipliers and shifts from accumulator to output, one a channel or one for all.
-
-    `single` says that the product of the scales of input and weights is rounded to float32 before the division.
-    """
-    products = input_.scale * np.array(weights.scales, np.float64)
-    if single:
-        products = products.astype(np.float32).astype(np.float64)
-    try:
-        return fixed_point.quantize_multipliers(products / output.scale)
-    except ValueError as error:
-        raise CannotConvert(str(error)) from error
 
 
 def weight_quantization(value: SSAValue, axis: int) -> UniformQuantizedType:
@@ -120,34 +95,22 @@ def bias_constant(build: Builder, bias: SSAValue | None, channels: int, accumula
     return build.array(values.reshape(channels).astype(np.int64), accumulator)
 
 
-def narrow(
-    build: Builder,
-    accumulated: SSAValue,
-    bias: SSAValue | None,
-    input_: UniformQuantizedType,
-    weights: UniformQuantizedType,
-    output: UniformQuantizedType,
-    activation: str,
-) -> SSAValue:
-    """The accumulator of a convolution scaled to the output's quantisation and limited by the activation."""
-    scale = channel_scales(input_, weights, output, single=tosa.is_unsigned(input_.storage_type))
-    if accumulator_of(input_) == i32 or _has_32_bit_bias(bias):
-        scaled = build.rescale(accumulated, output.storage_type, scale, output_zp=output.zero_point)
-    else:
-        scaled = build.rescale(
-            accumulated,
-            output.storage_type,
-            fixed_point.reduce_multipliers(*scale),
-            output_zp=output.zero_point,
-            rounding=tosa.RoundingMode.SINGLE_ROUND,
-            scale32=False,
-        )
-    return build.activate(scaled, activation, output)
-
-
-def _has_32_bit_bias(bias: SSAValue | None) -> bool:
-    constant = tfl.constant_value(bias)
-    return constant is not None and constant.get_element_type() == i32
+def narrow(build: Builder, op: WeightedOp, accumulated: SSAValue) -> SSAValue:
+    """The accumulator of `op` scaled to the output's quantisation and limited by the activation."""
+    output = per_tensor(op.output)
+    try:
+        scaling = weighted_sums.scaling(op)
+    except weighted_sums.CannotScale as error:
+        raise CannotConvert(str(error)) from error
+    scaled = build.rescale(
+        accumulated,
+        output.storage_type,
+        (scaling.multipliers, scaling.shifts),
+        output_zp=output.zero_point,
+        rounding=tosa.RoundingMode.DOUBLE_ROUND if scaling.twice else tosa.RoundingMode.SINGLE_ROUND,
+        scale32=not scaling.narrow,
+    )
+    return build.activate(scaled, op.fused_activation_function.data, output)
 
 
 def accumulator_of(input_: UniformQuantizedType) -> IntegerType:
@@ -197,7 +160,7 @@ def _convolution(
     channels: int,
 ) -> list[SSAValue]:
     """The convolution `kind` of so many channels, whose weights have this shape."""
-    x, output = per_tensor(op.input), per_tensor(op.output)
+    x = per_tensor(op.input)
     stride, dilation = _stride(op), (op.dilation_h_factor.value.data, op.dilation_w_factor.value.data)
     _, height, width, _ = shape_of(op.filter)
     size, pad, after = window(op.input, (height, width), stride, dilation, op.padding.data)
@@ -214,7 +177,7 @@ def _convolution(
             dilation=dilation,
         )
     )
-    return [narrow(build, accumulated, op.bias, x, weights, output, op.fused_activation_function.data)]
+    return [narrow(build, op, accumulated)]
 
 
 def transpose_conv(build: Builder, op: tfl.TransposeConvOp) -> list[SSAValue]:
@@ -224,7 +187,7 @@ def transpose_conv(build: Builder, op: tfl.TransposeConvOp) -> list[SSAValue]:
     TFLite crops the full result at top and left by the padding of the forward convolution from the output's size; what
     the output has beyond the full result is bias.
     """
-    x, output = per_tensor(op.input), per_tensor(op.output)
+    x = per_tensor(op.input)
     weights = weight_quantization(op.filter, 0)
     channels, height, width, depth = shape_of(op.filter)
     batch, rows, columns, input_depth = shape_of(op.input)
@@ -251,12 +214,12 @@ def transpose_conv(build: Builder, op: tfl.TransposeConvOp) -> list[SSAValue]:
             stride=stride,
         )
     )
-    return [narrow(build, accumulated, op.bias, x, weights, output, op.fused_activation_function.data)]
+    return [narrow(build, op, accumulated)]
 
 
 def fully_connected(build: Builder, op: tfl.FullyConnectedOp) -> list[SSAValue]:
     """FULLY_CONNECTED with constant weights, as a 1x1 convolution over one row with a column a batch."""
-    x, output = per_tensor(op.input), per_tensor(op.output)
+    x = per_tensor(op.input)
     weights = weight_quantization(op.filter, 0)
     if op.weights_format.data != "DEFAULT":
         raise CannotConvert(f"weights in the format {op.weights_format.data}")
@@ -278,12 +241,14 @@ def fully_connected(build: Builder, op: tfl.FullyConnectedOp) -> list[SSAValue]:
             dilation=(1, 1),
         )
     )
-    scaled = build.rescale(
-        accumulated,
-        output.storage_type,
-        channel_scales(x, weights, output),
-        output_zp=output.zero_point,
-        rounding=tosa.RoundingMode.SINGLE_ROUND,
-    )
-    activated = build.activate(scaled, op.fused_activation_function.data, output)
-    return [build.reshape(activated, shape_of(op.output))]
+    return [build.reshape(narrow(build, op, accumulated), shape_of(op.output))]
+
+
+def takes_several_steps(op: tfl.FullyConnectedOp) -> bool:
+    """Whether no single rescale rounds as LiteRT does, but several 32-bit operations do."""
+    if quantization(op.filter) is None or tfl.constant_value(op.filter) is None:
+        return False
+    try:
+        return bool(weighted_sums.scaling(op).steps)
+    except weighted_sums.CannotScale:
+        return False

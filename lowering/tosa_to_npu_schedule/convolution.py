@@ -17,7 +17,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.dialects import tosa
 from npuc.dialects.npu import Element, Scale, Window
 from npuc.dialects.npu_schedule import Conv2DOp, DepthwiseConv2DOp
-from npuc.lowering.npu_kernels import MAX_STRIDE, Emitter, shape_of, tensor
+from npuc.lowering.npu_kernels import MAX_STRIDE, Emitter, batch_map, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import ROUNDING, constant, numbers, scalar, untrimmed, zero_points
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ def _fold_batch(ifm: tuple[int, ...], ofm: tuple[int, ...], window: Window) -> t
         raise PassFailedException("a convolution with a window takes batch 1")
     batch, height, width, _ = ifm
     if (height, width) == (1, 1):
-        # A block is at least as high as wide where it can be: 12 is 3 rows of 4.
-        height = max(h for h in range(1, int(batch**0.5) + 1) if batch % h == 0)
-        return (1, height, batch // height, ifm[3]), (1, height, batch // height, ofm[3])
+        rows = batch_map(batch)
+        return (1, *rows, ifm[3]), (1, *rows, ofm[3])
     return (1, batch * height, width, ifm[3]), (1, batch * height, width, ofm[3])
 
 

@@ -97,7 +97,8 @@ def reference_functions(reference: Reference) -> type[InterpreterFunctions]:
         return (as_numpy(op.value),)
 
     direct = (
-        tfl.SoftmaxOp, tfl.MeanOp, tfl.HardSwishOp, tfl.ResizeNearestNeighborOp, tfl.LogisticOp, tfl.TanhOp
+        tfl.SoftmaxOp, tfl.MeanOp, tfl.HardSwishOp, tfl.ResizeNearestNeighborOp, tfl.LogisticOp, tfl.TanhOp,
+        tfl.FullyConnectedOp,
     )  # fmt: skip
     methods: dict[str, Any] = {op.name: impl(op)(take) for op in direct}
     methods |= {op.name: impl(op)(constant) for op in (tfl.PseudoConstOp, tfl.PseudoQConstOp)}
