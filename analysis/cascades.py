@@ -25,18 +25,18 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, NoReturn
 
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.allocation import ALIGNMENT
+from npuc.analysis.host import NOTHING_HELD, Held
 from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.residency import NOTHING, Resident, best_within, extended
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import scale_bytes
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConstantOp,
@@ -79,81 +79,6 @@ def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
     """The functions that hold kernels."""
     kinds = (KernelOp, CopyOp, CascadeOp)
     return [f for f in module.ops if isinstance(f, FuncOp) and any(isinstance(op, kinds) for op in f.body.ops)]
-
-
-class Held(NamedTuple):
-    """What the host of a region needs in the arena while it runs, besides what it hands over and takes back."""
-
-    size: int
-    """Bytes of values for regions and operators before and after."""
-    arguments: frozenset[int]
-    """Arguments of the region that the host needs afterwards."""
-
-
-NOTHING_HELD = Held(0, frozenset())
-
-
-class _Hosted(NamedTuple):
-    """A value that regions hand over or take: its bytes, and when in its block the host makes and last reads it."""
-
-    size: int
-    born: int
-    last: int
-
-
-def _hosted(block: Block, functions: dict[str, FuncOp]) -> tuple[dict[Operation, int], dict[SSAValue, _Hosted]]:
-    """The host's operations by time, and its values that lie in the arena."""
-    order: dict[Operation, int] = {op: time for time, op in enumerate(block.ops)}
-    found: dict[SSAValue, _Hosted] = {}
-    for op in _invokes(block, functions):
-        callee = functions[op.callee.string_value()].function_type
-        for values, types in ((op.arguments, callee.inputs), (op.res, callee.outputs)):
-            for value, type_ in zip(values, types, strict=True):
-                assert isinstance(type_, TensorType)
-                born = -1 if isinstance(value.owner, Block) else order[value.owner]
-                last = max((order[use.operation] for use in value.uses), default=born)
-                found[value] = _Hosted(rounded(storage_bytes(type_)), born, last)
-    return order, found
-
-
-def _invokes(block: Block, functions: dict[str, FuncOp]) -> list[InvokeOp]:
-    return [op for op in block.ops if isinstance(op, InvokeOp) and op.callee.string_value() in functions]
-
-
-def _hosts(module: ModuleOp) -> tuple[dict[str, FuncOp], list[Block]]:
-    """All functions by name, and their blocks."""
-    functions = {f.sym_name.data: f for f in module.ops if isinstance(f, FuncOp)}
-    return functions, [block for f in functions.values() if (block := f.body.blocks.first) is not None]
-
-
-def held_by_host(module: ModuleOp) -> dict[str, Held]:
-    """What the host keeps in the arena of what regions take or make, by the names of the regions that run meanwhile."""
-    found: dict[str, Held] = {}
-    functions, blocks = _hosts(module)
-    for block in blocks:
-        order, hosted = _hosted(block, functions)
-        for op in _invokes(block, functions):
-            now = order[op]
-            size, kept = 0, set[int]()
-            for value, (bytes_, born, last) in hosted.items():
-                if value in op.arguments:
-                    kept |= {k for k, v in enumerate(op.arguments) if v is value and last > now}
-                elif born < now < last:
-                    size += bytes_
-            found[op.callee.string_value()] = Held(size, frozenset(kept))
-    return found
-
-
-def host_peak(module: ModuleOp) -> int:
-    """Most bytes of what regions take or make that are in the arena while an operator of the host runs."""
-    functions, blocks = _hosts(module)
-    peak = 0
-    for block in blocks:
-        order, hosted = _hosted(block, functions)
-        for op, now in order.items():
-            if not isinstance(op, InvokeOp):
-                peak = max(peak, sum(size for size, born, last in hosted.values() if born <= now <= last))
-    return peak
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """
 Who needs memory when, over a whole network of linear programs.
 
-The time axis runs over the host's operations and, inside an invocation, over the commands. A buffer lives from its
-`alloc` to its `free`; a value that the host hands to or takes from the NPU lives from whoever writes it to its last
-reader, and is one item in every program.
+The time axis runs over the host's operations (`npuc.analysis.host`) and, inside an invocation, over the commands. A
+buffer lives from its `alloc` to its `free`; a value of the host, whether regions touch it or not, from whoever writes
+it to its last reader, and is one item in every program.
 """
 
 from __future__ import annotations
@@ -11,26 +11,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 
 from npuc.analysis.allocation import LiveRange, usage
+from npuc.analysis.host import Span, host_times
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp, Space
 from npuc.dialects.npu_cmd import BufferOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
+from npuc.dialects.tfl import arena_offset, tensor_name
 
 
 @dataclass
 class Item:
-    """Buffers that share one address, and when they are needed."""
+    """What shares one address: buffers of programs, or a value of the host and the buffers that are it in programs."""
 
     ops: list[BufferOp]
     start: int
     end: int
+    value: SSAValue | None = None
+    """The host's, if it is one."""
+    value_size: int = 0
+    """Its bytes."""
 
     @property
     def size(self) -> int:
-        return max(op.buffer.size for op in self.ops)
+        return max([self.value_size, *(op.buffer.size for op in self.ops)])
+
+    @property
+    def address(self) -> int | None:
+        """Where it lies; None if that is not known yet."""
+        if not self.ops:
+            return None if self.value is None else arena_offset(self.value)
+        return None if self.ops[0].address is None else self.ops[0].address.data[0]
+
+    @property
+    def space(self) -> Space:
+        """The memory that it lies in; what the host reads and writes lies in the arena."""
+        return self.ops[0].buffer.space if self.ops else "arena"
 
 
 @dataclass
@@ -42,7 +59,7 @@ class LiveRanges:
 
     def usage(self, space: Space) -> list[int]:
         """Bytes of a memory that are alive at each time."""
-        ranges = [LiveRange(i.start, i.end, i.size) for i in self.items if i.ops[0].buffer.space == space]
+        ranges = [LiveRange(i.start, i.end, i.size) for i in self.items if i.space == space]
         found: list[int] = []
         total = 0
         for time, after in [*usage(ranges), (1 + max(self.times.values(), default=0), 0)]:
@@ -53,77 +70,102 @@ class LiveRanges:
 
 def live_ranges(module: ModuleOp) -> LiveRanges:
     """Live ranges of all buffers of a module: programs, in the order in which the host invokes them if there is one."""
-    programs = [p for p in module.ops if isinstance(p, ProgramOp)]
-    times: dict[Operation, int] = {}
-    by_name = {p.sym_name.data: p for p in programs}
-    items: list[Item] = []
-    hosted: dict[SSAValue, Item] = {}
-    invoked: set[str] = set()
-    now = 0
-    for function in (f for f in module.ops if isinstance(f, FuncOp)):
-        if not any(isinstance(op, InvokeOp) for op in function.walk()):
-            continue
-        written: dict[SSAValue, int] = dict.fromkeys(function.body.block.args, now)
-        for op in function.body.block.ops:
-            now += 1
-            if isinstance(op, InvokeOp):
-                program = by_name.get(op.callee.string_value())
-                if program is None:
-                    raise OperationError(op, f"it names @{op.callee.string_value()}, and there is no such program")
-                invoked.add(program.sym_name.data)
-                now = _walk(program, op, now, items, hosted, written, times)
-            else:
-                for value in op.operands:
-                    if value in hosted:
-                        hosted[value].end = now
-                written |= dict.fromkeys(op.results, now)
-    for program in programs:
-        if program.sym_name.data not in invoked:
-            now = _walk(program, None, now + 1, items, hosted, {}, times)
-    return LiveRanges(items, times)
+    programs = {p.sym_name.data: p for p in module.ops if isinstance(p, ProgramOp)}
+
+    def invoked(op: InvokeOp) -> ProgramOp:
+        program = programs.get(op.callee.string_value())
+        if program is None:
+            raise OperationError(op, f"it names @{op.callee.string_value()}, and there is no such program")
+        return program
+
+    def length(op: InvokeOp) -> int:
+        return sum(1 for _ in invoked(op).body.block.ops) + 1
+
+    host = host_times(module, length)
+    found = LiveRanges([], {})
+    hosted = {v: Item([], one.start, one.end, v, one.size) for v, one in host.values.items()}
+    spans = [(op, span) for op, span in host.spans.items() if isinstance(op, InvokeOp)]
+    runs: dict[ProgramOp, list[Span]] = {}
+    for op, span in spans:
+        runs.setdefault(invoked(op), []).append(span)
+    for program, (first, *_) in runs.items():
+        _walk(program, first.start, found)
+    for op, span in spans:
+        program = invoked(op)
+        again = len(runs[program]) > 1 or span.end - span.start >= length(op)
+        if again:
+            _extend(program, span.end, found)
+        _join(op, program, hosted, None if again else span, found)
+    found.items = [*hosted.values(), *found.items]
+    now = host.end
+    for program in programs.values():
+        if program not in runs:
+            start, now = now + 1, _walk(program, now + 1, found)
+            found.items += [_edge(op, Span(start, now), found.times) for op in _edges(program)]
+    return found
 
 
-def _walk(
-    program: ProgramOp,
-    invoke: InvokeOp | None,
-    start: int,
-    items: list[Item],
-    hosted: dict[SSAValue, Item],
-    written: dict[SSAValue, int],
-    all_times: dict[Operation, int],
-) -> int:
-    """Add the buffers of one program that runs from time `start`; returns the time at which it ends."""
+def _walk(program: ProgramOp, start: int, found: LiveRanges) -> int:
+    """
+    Add the commands of a program that runs from time `start`, and the buffers that are its own; returns the time at
+    which it ends.
+    """
     times: dict[Operation, int] = {op: start + index for index, op in enumerate(program.body.block.ops)}
-    all_times |= times
     end = start + len(times)
+    found.times |= times
     for op in times:
-        if not isinstance(op, BufferOp) or isinstance(op, MemoryOp) or op.buffer.space == "shram":
+        if not isinstance(op, BufferOp) or isinstance(op, MemoryOp | InputOp | OutputOp) or op.buffer.space == "shram":
             continue
-        uses = [times[use.operation] for use in op.result.uses]
-        if isinstance(op, InputOp | OutputOp):
-            is_input = isinstance(op, InputOp)
-            item = Item([op], start if is_input else min(uses, default=end), max(uses, default=start))
-            if not is_input:
-                item.end = end
-            if invoke is None:
-                items.append(item)
-                continue
-            values = invoke.arguments if is_input else invoke.res
-            index = op.index.data[0]
-            if index >= len(values):
-                what = "operand" if is_input else "result"
-                raise OperationError(invoke, f"it has no {what} {index} for @{program.sym_name.data}")
-            value = values[index]
-            known = hosted.get(value)
-            if known is None:
-                if is_input:
-                    item.start = written.get(value, start)
-                hosted[value] = item
-                items.append(item)
-            else:
-                known.ops.append(op)
-                known.end = max(known.end, item.end)
-        else:
-            frees = [times[u.operation] for u in op.result.uses if isinstance(u.operation, FreeOp)]
-            items.append(Item([op], times[op], min(frees, default=end)))
+        frees = [times[u.operation] for u in op.result.uses if isinstance(u.operation, FreeOp)]
+        found.items.append(Item([op], times[op], min(frees, default=end)))
     return end
+
+
+def _extend(program: ProgramOp, end: int, found: LiveRanges) -> None:
+    """A program runs again up to time `end`: its buffers are needed until then."""
+    for item in found.items:
+        if item.ops[0].parent_op() is program:
+            item.end = max(item.end, end)
+
+
+def _edges(program: ProgramOp) -> list[InputOp | OutputOp]:
+    return [op for op in program.body.block.ops if isinstance(op, InputOp | OutputOp)]
+
+
+def _edge(op: InputOp | OutputOp, span: Span, times: dict[Operation, int]) -> Item:
+    """An operand, from the start of its program to its last use, or a result, from its first use to the end."""
+    uses = [times[use.operation] for use in op.result.uses]
+    if isinstance(op, InputOp):
+        return Item([op], span.start, max(uses, default=span.start))
+    return Item([op], min(uses, default=span.end), span.end)
+
+
+def _join(
+    invoke: InvokeOp, program: ProgramOp, hosted: dict[SSAValue, Item], span: Span | None, found: LiveRanges
+) -> None:
+    """
+    Make the operands and results of a program one with the host's values.
+
+    Those that the host needs no longer, or only from then on, do not need all of the program's `span`; None where it
+    runs more than once.
+    """
+    ends: dict[SSAValue, int] = {}
+    for op in _edges(program):
+        values = invoke.arguments if isinstance(op, InputOp) else invoke.res
+        index = op.index.data[0]
+        if index >= len(values):
+            what = "operand" if isinstance(op, InputOp) else "result"
+            raise OperationError(invoke, f"it has no {what} {index} for @{program.sym_name.data}")
+        value = values[index]
+        if value not in hosted:
+            raise OperationError(invoke, f"{tensor_name(value) or 'an operand'} is a constant: it is not in the arena")
+        hosted[value].ops.append(op)
+        if span is not None:
+            edge = _edge(op, span, found.times)
+            if isinstance(op, InputOp):
+                ends[value] = max(edge.end, ends.get(value, edge.end))
+            else:
+                hosted[value].start = edge.start
+    for value, end in ends.items():
+        if span is not None and hosted[value].end == span.end:
+            hosted[value].end = end

@@ -48,6 +48,7 @@ from xdsl.dialects.builtin import (
     UnitAttr,
     f32,
     i32,
+    i64,
 )
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, BlockArgument, Data, Dialect, Operation, OpResult, SSAValue, TypeAttribute
@@ -78,6 +79,8 @@ TENSORS = "tfl.tensors"
 """Attribute of an op: an array with one dictionary a result of what type and location do not say."""
 TENSOR = "tfl.tensor"
 """The same for a function argument, in its argument attributes."""
+OFFSET = "arena_offset"
+"""Entry of such a dictionary: the tensor's place in the arena, in bytes."""
 CPU_REASON = "npu.cpu_reason"
 """Attribute of an op that the partition left to the CPU: the rule that it breaks, and the tensor."""
 
@@ -810,6 +813,33 @@ def tensor_info(value: SSAValue) -> DictionaryAttr | None:
             info = function.arg_attrs.data[value.index].data.get(TENSOR)
             return info if isinstance(info, DictionaryAttr) else None
     return None
+
+
+def arena_offset(value: SSAValue) -> int | None:
+    """Where a tensor lies in the arena, in bytes, if that is decided: `arena_offset` of its dictionary."""
+    info = tensor_info(value)
+    offset = info.data.get(OFFSET) if info is not None else None
+    return offset.value.data if isinstance(offset, IntegerAttr) else None
+
+
+def set_arena_offset(value: SSAValue, offset: int | None) -> None:
+    """Write down where a tensor lies in the arena; None for a place that is not decided."""
+    info = tensor_info(value)
+    data = {key: attr for key, attr in (info.data if info is not None else {}).items() if key != OFFSET}
+    if offset is not None:
+        data[OFFSET] = IntegerAttr(offset, i64)
+    elif info is None or OFFSET not in info.data:
+        return
+    if isinstance(value, OpResult):
+        infos = [one if one is not None else DictionaryAttr({}) for one in tensor_infos(value.op)]
+        infos[value.index] = DictionaryAttr(data)
+        value.op.attributes[TENSORS] = ArrayAttr(infos)
+    elif isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
+        arguments: list[dict[str, Attribute]] = [{} for _ in value.block.args]
+        if function.arg_attrs is not None:
+            arguments = [dict(attributes.data) for attributes in function.arg_attrs]
+        arguments[value.index][TENSOR] = DictionaryAttr(data)
+        function.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
 
 
 def tensor_location(value: SSAValue) -> LocationAttr:

@@ -4,8 +4,9 @@ Linear programs become `ethos-u` operators: `npu_cmd` to `tfl`.
 Assumes programs with addresses and waits, a target on the module, and host functions in `tfl` that reach the programs
 through `npu.invoke`. Each invoke becomes the custom operator that TFLM's Ethos-U kernel runs: its inputs are the driver
 payload, the read-only memory that all regions share, the arena twice (or arena and fast memory), then what the region
-reads. The tensors that regions read and write get their arena offsets, so that no runtime moves them; all others are
-planned by the runtime. A value that two regions touch must lie at one address in both.
+reads. The tensors that regions read and write get their arena offsets, so that no runtime moves them; other tensors of
+the host have those that `npu-cmd-allocate` gave them. A value that two regions touch must lie at one address in both,
+and nothing that is needed at one time may share bytes.
 
 The metadata says which version of npuc made the file and, where the module has `npu.pipeline`, by which passes.
 docs/artefacts.md describes the file.
@@ -13,14 +14,13 @@ docs/artefacts.md describes the file.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
-from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
-    IntegerAttr,
     IntegerType,
     ModuleOp,
     NameLoc,
@@ -28,31 +28,30 @@ from xdsl.dialects.builtin import (
     Signedness,
     StringAttr,
     TensorType,
-    i64,
 )
-from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.utils.exceptions import PassFailedException
 
 import npuc
+from npuc.analysis.host import host_times
 from npuc.dialects.constants import from_bytes
-from npuc.dialects.locations import OperationError, source_name
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_cmd import AllocOp, MemoryOp, OutputOp, ProgramOp
-from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import (
-    TENSOR,
-    TENSORS,
     ConstantOp,
     ConstBytesAttr,
     CustomOp,
     PseudoConstOp,
     PseudoTensorOp,
-    tensor_infos,
+    arena_offset,
+    set_arena_offset,
+    tensor_name,
 )
 from npuc.hardware.alignment import ALIGNMENT
-from npuc.lowering.emit import Parts, emit, programs_of
+from npuc.lowering.emit import ARENA_SIZE, Parts, emit, programs_of
 from npuc.lowering.machine_state import place
 
 CUSTOM_CODE = "ethos-u"
@@ -60,7 +59,6 @@ CUSTOM_OPTIONS = bytes((1, 4, 1))
 """A flexbuffer whose root is the 8-bit integer 1: the payload is for an Ethos-U."""
 PIPELINE = "npu.pipeline"
 """Attribute of the module: the pipeline that made it, as text."""
-OFFSET = "arena_offset"
 UI8 = IntegerType(8, Signedness.UNSIGNED)
 
 
@@ -76,15 +74,11 @@ class ConvertNpuCmdToTflPass(ModulePass):
         if not invokes and not programs:
             return
         found = emit(op)
-        offsets = _host_offsets(invokes, found)
+        for value, offset in _edge_offsets(invokes, found).items():
+            set_arena_offset(value, offset)
         if not any(isinstance(inner, MemoryOp) for program in programs.values() for inner in program.body.block.ops):
-            # Programs that were decoded keep the plan of their file; where they were made here, another plan of the
-            # host's tensors would not know what the regions use.
-            _forget_offsets(op)
-            for invoke in invokes:
-                _check_survivors(invoke, offsets, programs)
-        for value, offset in offsets.items():
-            _set_offset(value, offset)
+            # What a decoded program writes where is not known; its file's plan stays as it is.
+            found = found._replace(arena_size=_check_plan(op, found.arena_size, programs))
         memories: dict[Block, list[SSAValue]] = {}
         for invoke in invokes:
             block = invoke.parent
@@ -97,7 +91,7 @@ class ConvertNpuCmdToTflPass(ModulePass):
         _note_versions(op)
 
 
-def _host_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
+def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
     """Where the values that regions read and write lie in the arena."""
     offsets: dict[SSAValue, int] = {}
     first: dict[SSAValue, str] = {}
@@ -128,34 +122,65 @@ def _host_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
     return offsets
 
 
-def _check_survivors(invoke: InvokeOp, offsets: dict[SSAValue, int], programs: dict[str, ProgramOp]) -> None:
-    """Refuses a region that writes over a host tensor which is needed after it."""
-    block = invoke.parent
-    assert block is not None
-    position = {op: index for index, op in enumerate(block.ops)}
-    here = position[invoke]
-    name = invoke.callee.string_value()
-    written = [
-        (place(op.result).address, op.buffer.size)
-        for op in programs[name].body.block.ops
-        if isinstance(op, AllocOp | OutputOp) and op.buffer.space == "arena"
-    ]
-    for value, start in offsets.items():
-        owner = value.owner
-        if owner is not block and not (isinstance(owner, Operation) and position.get(owner, here) < here):
-            continue
-        if all(position.get(use.operation, here) <= here for use in value.uses):
-            continue
-        type_ = storage_tensor(value.type)
-        assert isinstance(type_, TensorType)
-        size = type_.element_type.compile_time_size * prod(type_.get_shape())
-        if any(start < at + length and at < start + size for at, length in written):
-            raise OperationError(invoke, f"@{name} writes over {_tensor_name(value)}, which is needed after it")
+def _check_plan(module: ModuleOp, arena_size: int, programs: dict[str, ProgramOp]) -> int:
+    """
+    Bytes of the arena with the host's values in it.
+
+    Refuses a plan in which what is needed at one time shares bytes, or that is larger than the module says.
+    """
+    host = host_times(module)
+    placed = {v: (at, at + one.size) for v, one in host.values.items() if (at := arena_offset(v)) is not None}
+    for value, (_, end) in placed.items():
+        if end > arena_size and ARENA_SIZE in module.attributes:
+            raise PassFailedException(f"{_tensor_name(value)} ends at byte {end}, {ARENA_SIZE} is {arena_size}")
+        arena_size = max(arena_size, end)
+    starts: dict[int, list[SSAValue]] = {}
+    for value in placed:
+        starts.setdefault(host.values[value].start, []).append(value)
+    invokes = {span.start: op for op, span in host.spans.items() if isinstance(op, InvokeOp)}
+    alive: list[SSAValue] = []
+    for time in sorted({*starts, *invokes}):
+        alive = [value for value in alive if host.values[value].end >= time]
+        born = starts.get(time, [])
+        invoke = invokes.get(time)
+        # What a region reads for the last time may lie where it writes: its program keeps the order.
+        across = [value for value in alive if invoke is None or host.values[value].end > time]
+        if invoke is not None:
+            name = invoke.callee.string_value()
+            written = _written(programs[name])
+            for value in across:
+                if _meets(placed[value], written):
+                    raise OperationError(invoke, f"@{name} writes over {_tensor_name(value)}, which is needed after it")
+        for index, value in enumerate(born):
+            for other in (*across, *born[:index]):
+                if max(placed[value][0], placed[other][0]) < min(placed[value][1], placed[other][1]):
+                    raise PassFailedException(
+                        f"{_tensor_name(other)} and {_tensor_name(value)} are needed at one time and share bytes"
+                    )
+        alive += born
+    return -(-arena_size // ALIGNMENT) * ALIGNMENT
+
+
+def _written(program: ProgramOp) -> list[tuple[int, int]]:
+    """Bytes of the arena that a program may write, from and to, in order and apart."""
+    found: list[tuple[int, int]] = []
+    buffers = (op for op in program.body.block.ops if isinstance(op, AllocOp | OutputOp) and op.buffer.space == "arena")
+    for start, end in sorted((at := place(op.result).address, at + op.buffer.size) for op in buffers):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def _meets(place: tuple[int, int], written: list[tuple[int, int]]) -> bool:
+    """Whether bytes from and to share any with pieces that are in order and apart."""
+    following = bisect_left(written, place[1], key=lambda piece: piece[0])
+    return place[0] < place[1] and following > 0 and written[following - 1][1] > place[0]
 
 
 def _tensor_name(value: SSAValue) -> str:
-    location = value.location if isinstance(value, BlockArgument) else value.owner.location  # pyright: ignore
-    return f"tensor '{source_name(location)}'"
+    return f"tensor '{tensor_name(value)}'"
 
 
 def _memories(block: Block, before: Operation, found: Parts) -> list[SSAValue]:
@@ -168,14 +193,17 @@ def _memories(block: Block, before: Operation, found: Parts) -> list[SSAValue]:
 
     # A tensor without any byte would count as one that the runtime has to place.
     read_only = found.read_only or bytes(ALIGNMENT)
-    values = [named(_bytes(read_only), "ethos_u_read_only")]
-    sizes = {"ethos_u_scratch": found.arena_size, "ethos_u_scratch_fast": found.fast_size}
-    for name, size in sizes.items():
-        if size or name == "ethos_u_scratch":
-            tensor = PseudoTensorOp(TensorType(UI8, [size]))
-            tensor.attributes[TENSORS] = ArrayAttr([DictionaryAttr({OFFSET: IntegerAttr(0, i64)})])
-            values.append(named(tensor, name))
-    return values if len(values) == 3 else [*values, values[1]]
+    values = [named(_bytes(read_only), "ethos_u_read_only"), named(_memory(found.arena_size), "ethos_u_scratch")]
+    if found.fast_size is None:
+        return [*values, values[1]]
+    return [*values, named(_memory(found.fast_size), "ethos_u_scratch_fast")]
+
+
+def _memory(size: int) -> PseudoTensorOp:
+    """A memory without contents that starts where the arena does."""
+    tensor = PseudoTensorOp(TensorType(UI8, [size]))
+    set_arena_offset(tensor.output, 0)
+    return tensor
 
 
 def _bytes(data: bytes) -> PseudoConstOp:
@@ -191,52 +219,6 @@ def _to_custom(invoke: InvokeOp, memories: list[SSAValue], found: Parts) -> None
     custom.location = invoke.location
     Rewriter.insert_op(payload, InsertPoint.before(invoke))
     Rewriter.replace_op(invoke, custom)
-
-
-def _set_offset(value: SSAValue, offset: int) -> None:
-    """Notes a tensor's place in the arena where the TFLite export looks for it."""
-    entry = {OFFSET: IntegerAttr(offset, i64)}
-    owner = value.owner
-    if isinstance(owner, Operation):
-        infos = [info.data if info is not None else {} for info in tensor_infos(owner)]
-        index = owner.results.index(value)
-        infos[index] = dict(infos[index]) | entry
-        owner.attributes[TENSORS] = ArrayAttr([DictionaryAttr(dict(info)) for info in infos])
-        return
-    function = owner.parent_op()
-    assert isinstance(function, FuncOp)
-    assert isinstance(value, BlockArgument)
-    arguments = _argument_attributes(function)
-    info = arguments[value.index].get(TENSOR)
-    arguments[value.index][TENSOR] = DictionaryAttr(
-        (dict(info.data) if isinstance(info, DictionaryAttr) else {}) | entry
-    )
-    function.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
-
-
-def _argument_attributes(function: FuncOp) -> list[dict[str, Attribute]]:
-    if function.arg_attrs is None:
-        return [{} for _ in function.body.block.args]
-    return [dict(attributes.data) for attributes in function.arg_attrs]
-
-
-def _forget_offsets(module: ModuleOp) -> None:
-    """Drops the arena offsets that the source file gave its tensors."""
-
-    def without(info: Attribute | None) -> DictionaryAttr:
-        known = info.data if isinstance(info, DictionaryAttr) else {}
-        return DictionaryAttr({key: value for key, value in known.items() if key != OFFSET})
-
-    for op in module.walk():
-        if TENSORS in op.attributes:
-            infos = [without(info) for info in tensor_infos(op)]
-            op.attributes[TENSORS] = ArrayAttr(infos)
-        if isinstance(op, FuncOp) and op.arg_attrs is not None:
-            arguments = _argument_attributes(op)
-            for attributes in arguments:
-                if TENSOR in attributes:
-                    attributes[TENSOR] = without(attributes[TENSOR])
-            op.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
 
 
 def _note_versions(module: ModuleOp) -> None:

@@ -15,9 +15,8 @@ from math import prod
 from typing import TypeGuard
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import DictionaryAttr, IntegerAttr, ModuleOp, TensorType, i64
-from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.traits import SymbolOpInterface
@@ -28,9 +27,9 @@ from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import TARGET_ATTR, BufferType, IntsAttr, InvokeOp, Space, TargetAttr
 from npuc.dialects.npu_cmd import InputOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.quant import storage_tensor
-from npuc.dialects.tfl import TENSOR, CustomOp, PseudoTensorOp, constant_value, tensor_infos
+from npuc.dialects.tfl import CustomOp, PseudoTensorOp, arena_offset, constant_value
 from npuc.hardware.accelerators import Accelerator
-from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS, OFFSET
+from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS
 from npuc.lowering.decode import Memory, decode
 from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
 from npuc.lowering.payload import unwrap
@@ -112,7 +111,7 @@ def _decode(
     if "read_only" in spaces:
         shown.add(read_only)
     sizes["arena"] = max(sizes.get("arena", 0), _bytes(arena))
-    if "fast" in spaces:
+    if "fast" in spaces or fast is not arena:
         sizes["fast"] = max(sizes.get("fast", 0), _bytes(fast))
     return acc, program
 
@@ -148,17 +147,3 @@ def _replace(custom: CustomOp, program: ProgramOp) -> None:
         if isinstance(owner, Operation) and not any(value.uses for value in owner.results):
             if isinstance(owner, PseudoTensorOp) or constant_value(owner.results[0]) is not None:
                 Rewriter.erase_op(owner)
-
-
-def arena_offset(value: SSAValue) -> int | None:
-    """The arena offset that the file's offline plan gives a tensor."""
-    owner = value.owner
-    info: Attribute | None = None
-    if isinstance(owner, Operation):
-        info = tensor_infos(owner)[owner.results.index(value)]
-    elif isinstance(value, BlockArgument):
-        function = owner.parent_op()
-        if isinstance(function, FuncOp) and function.arg_attrs is not None:
-            info = function.arg_attrs.data[value.index].data.get(TENSOR)
-    offset = info.data.get(OFFSET) if isinstance(info, DictionaryAttr) else None
-    return offset.value.data if isinstance(offset, IntegerAttr) else None

@@ -27,7 +27,7 @@ from npuc.lowering.payload import wrap
 ARENA_SIZE = "npu.arena_size"
 """Attribute of the module: bytes of the arena that its programs use."""
 FAST_SIZE = "npu.fast_size"
-"""The same of the dedicated SRAM, absent where there is none."""
+"""The same of a fast memory beside a slow arena, absent where there is none."""
 
 
 class Boundary(NamedTuple):
@@ -44,7 +44,8 @@ class Parts(NamedTuple):
     """Region -> driver payload."""
     read_only: bytes
     arena_size: int
-    fast_size: int
+    fast_size: int | None
+    """None where there is no fast memory beside the arena."""
     boundaries: dict[str, Boundary]
 
 
@@ -62,12 +63,15 @@ def emit(module: ModuleOp) -> Parts:
     """
     programs = programs_of(module)
     acc = accelerator(target_of(module).accelerator.data)
+    has_fast = FAST_SIZE in module.attributes or any(
+        True for program in programs.values() for _ in buffers_in(program, "fast")
+    )
     try:
         return Parts(
             {name: wrap(encode(program, acc), acc) for name, program in programs.items()},
             read_only_bytes(programs.values()),
             memory_size(module, ARENA_SIZE, "arena", programs.values()),
-            memory_size(module, FAST_SIZE, "fast", programs.values()),
+            memory_size(module, FAST_SIZE, "fast", programs.values()) if has_fast else None,
             {name: boundary(program) for name, program in programs.items()},
         )
     except ValueError as error:
@@ -86,7 +90,7 @@ def parts(module: ModuleOp) -> dict[str, bytes]:
         name: {"inputs": list(edge.inputs.values()), "outputs": list(edge.outputs.values())}
         for name, edge in found.boundaries.items()
     }
-    memory = {"arena_size": found.arena_size, "fast_size": found.fast_size, "regions": regions}
+    memory = {"arena_size": found.arena_size, "fast_size": found.fast_size or 0, "regions": regions}
     files["memory.json"] = (json.dumps(memory, indent=2) + "\n").encode()
     return files
 

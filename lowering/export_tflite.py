@@ -64,6 +64,8 @@ from npuc.lowering.tflite_schema import (
     write_model,
 )
 
+DESCRIPTION = "written by npuc"
+"""Of a file whose source has none."""
 _TYPE_NAMES = {attr: name for name, attr in ELEMENT_TYPES.items()}
 _BUILTIN_OPTIONS = frozenset(unions()["BuiltinOptions"])
 
@@ -154,8 +156,8 @@ class _Exporter:
         if isinstance(blobs, ArrayAttr):
             model["metadata_buffer"] = [self.buffer(_bytes(blob, "tfl.metadata_buffers")) for blob in blobs]
         description = attributes.get("tfl.description")
-        if isinstance(description, StringAttr):
-            model["description"] = description.data
+        # Loaders copy it unchecked.
+        model["description"] = (isinstance(description, StringAttr) and description.data) or DESCRIPTION
         model["operator_codes"] = [
             {
                 "deprecated_builtin_code": min(OPERATORS.index(name), 127),

@@ -1,17 +1,21 @@
 """
-Give every buffer an address: constants one after the other, the arena by live ranges over the whole network.
+Give every buffer and every value of the host an address: constants one after the other, the arena by live ranges over
+the whole network.
 
 Assumes linear programs without addresses and, where there is a host function, that it calls each of them through
 `npu.invoke`. The time axis runs over the host's operations and, inside an invocation, over the commands: a buffer
-lives from its `alloc` to its `free`; a value that the host hands to or takes from the NPU lives from whoever writes it
-to its last reader, and has one address in every program. Equal constants share their place, also between programs.
+lives from its `alloc` to its `free`; a value of the host lives from whoever writes it to its last reader, and has one
+address in every program (`npuc.analysis.host`). So a runtime needs no byte beyond the arena for what has a known size,
+and values that no region touches take what regions use at other times. Equal constants share their place, also between
+programs.
 
-Decides addresses and writes the sizes on the module: `npu.arena_size` with the bound below which no allocation of these
-live ranges can be (`npu.arena_bound`), `npu.fast_size`, `npu.read_only_size`. An arena, or a fast memory beside a slow
-arena, larger than the limit of the target is an error that names the size that would do. An arena larger than
-`npu.sram_limit`, which a pass or a hand wrote on the programs for their schedule to keep to, is right all the same:
-`npu.sram_limit_missed` on the module says by how many bytes. The whole pipeline does not come to that; one with passes
-left out may.
+Decides addresses, on buffers and as `arena_offset` of the host's tensors, in place of any that the source file had; a
+tensor whose size is not known has none. Writes the sizes on the module: `npu.arena_size` with the bound below which no
+allocation of these live ranges can be (`npu.arena_bound`), `npu.read_only_size`, and `npu.fast_size` where there is a
+fast memory beside a slow arena, used or not. An arena, or such a fast memory, larger than the limit of the target is an
+error that names the size that this schedule needs. An arena larger than `npu.sram_limit`, which a pass or a hand wrote
+on the programs for their schedule to keep to, is right all the same: `npu.sram_limit_missed` on the module says by how
+many bytes. The whole pipeline does not come to that; one with passes left out may.
 Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
 """
 
@@ -21,14 +25,17 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
+from npuc.analysis.host import host_functions
 from npuc.analysis.live_ranges import Item, live_ranges
 from npuc.analysis.machine import setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
+from npuc.dialects.tfl import set_arena_offset
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,16 @@ class NpuCmdAllocatePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         programs = [p for p in op.ops if isinstance(p, ProgramOp)]
         self._place_constants(op, programs)
+        for function in host_functions(op):
+            _forget_offsets(function)
         items = live_ranges(op).items
-        for space in ("arena", "fast"):
-            self._place(op, [item for item in items if item.ops[0].buffer.space == space], space)
-        if TARGET_ATTR not in op.attributes:
+        has_target = TARGET_ATTR in op.attributes
+        spaces: tuple[Space, ...] = ("arena", "fast")
+        for space in spaces:
+            here = [item for item in items if item.space == space]
+            if here or space == "arena" or (has_target and setup_of(op).spilling):
+                self._place(op, here, space)
+        if not has_target:
             return
         size, written = op.attributes["npu.arena_size"], [written_limit(p) for p in programs]
         assert isinstance(size, IntegerAttr)
@@ -85,5 +98,13 @@ class NpuCmdAllocatePass(ModulePass):
         for item, address in zip(items, found.addresses, strict=True):
             for op in item.ops:
                 op.address = IntsAttr((address,))
+            if item.value is not None:
+                set_arena_offset(item.value, address)
         module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
         module.attributes[f"npu.{space}_bound"] = IntegerAttr(found.bound, i64)
+
+
+def _forget_offsets(function: FuncOp) -> None:
+    """Drop the offsets of the source file's plan, which could not know what the regions need."""
+    for value in (*function.body.block.args, *(result for op in function.walk() for result in op.results)):
+        set_arena_offset(value, None)

@@ -62,7 +62,7 @@ def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space) -> bool:
     limits = [
         (span, limit) for p in programs if (limit := limit_of(p, space)) is not None and (span := _span(p, found))
     ]
-    items = [item for item in found.items if item.ops[0].buffer.space == space]
+    items = [item for item in found.items if item.space == space]
     ranges = [LiveRange(item.start, item.end, item.size) for item in items]
 
     def missed(these: list[LiveRange], tries: int = ALLOCATE_TRIES) -> int:
@@ -74,7 +74,7 @@ def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space) -> bool:
     worst = missed(ranges)
     if worst <= 0:
         return False
-    number = {item.ops[0]: index for index, item in enumerate(items)}
+    number = {op: index for index, item in enumerate(items) for op in item.ops}
     allocs = [op for p in programs for op in p.body.block.ops if isinstance(op, AllocOp) and op in number]
     yielding = {number[op] for op in allocs if any(True for _ in _in_place(op, found.times))}
     staying = [r for index, r in enumerate(ranges) if index not in yielding]

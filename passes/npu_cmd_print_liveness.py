@@ -23,6 +23,7 @@ from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.dialects.locations import describe, source_name
 from npuc.dialects.npu import Space
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp
+from npuc.dialects.tfl import tensor_name
 
 COLUMNS = 64
 """Of the time line."""
@@ -37,13 +38,13 @@ class NpuCmdPrintLivenessPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         found = live_ranges(op)
         for space in ("arena", "fast"):
-            if any(item.ops[0].buffer.space == space for item in found.items):
+            if any(item.space == space for item in found.items):
                 sys.stderr.write(liveness_table(found, space))
 
 
 def liveness_table(found: LiveRanges, space: Space) -> str:
     """The table of one memory that has buffers, lines ending in newlines."""
-    items = [item for item in found.items if item.ops[0].buffer.space == space]
+    items = [item for item in found.items if item.space == space]
     usage = found.usage(space)
     start, end = min(item.start for item in items), max(item.end for item in items)
     usage += [0] * (end + 1 - len(usage))
@@ -54,11 +55,11 @@ def liveness_table(found: LiveRanges, space: Space) -> str:
     command = next((op for op, time in found.times.items() if time == at), None)
     where = "" if command is None else f", first at {_command(command)}"
     lines = [f"{space}: {peak} bytes alive at one time at most{where}"]
-    if all(item.ops[0].address is not None for item in items):
+    if all(item.address is not None for item in items):
         lines[0] += f"; {max(_address(item) + _rounded(item) for item in items)} allocated"
     lines.append(f"{'bytes':>9} {'address':>9} {'from':>6} {'to':>6}  {'time':{len(columns)}}  buffer")
     for item in sorted(items, key=lambda i: (_address(i), i.start, -i.size)):
-        address = "-" if item.ops[0].address is None else str(_address(item))
+        address = "-" if item.address is None else str(item.address)
         bar = "".join(_mark(item, low, low + step, at) for low in columns)
         lines.append(f"{item.size:>9} {address:>9} {item.start:>6} {item.end:>6}  {bar}  {_name(item, found.times)}")
     levels = [max(usage[low : low + step]) for low in columns]
@@ -74,8 +75,7 @@ def _mark(item: Item, low: int, high: int, peak: int) -> str:
 
 def _address(item: Item) -> int:
     """Where a buffer lies; -1 if that is not known yet."""
-    address = item.ops[0].address
-    return -1 if address is None else address.data[0]
+    return -1 if item.address is None else item.address
 
 
 def _rounded(item: Item) -> int:
@@ -89,7 +89,9 @@ def _command(op: Operation) -> str:
 
 
 def _name(item: Item, times: dict[Operation, int]) -> str:
-    """The buffer's own name, and the source tensor of the command that writes it first."""
+    """The buffer's own name, and the source tensor of the command that writes it first; a host's value by its name."""
+    if not item.ops:
+        return "host" if item.value is None else f"host ({tensor_name(item.value)})"
     buffer = item.ops[0].result
     hint = f"%{buffer.name_hint}" if buffer.name_hint else item.ops[0].name.removeprefix("npu_cmd.")
     writers: list[Operation] = []

@@ -33,7 +33,8 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
-from npuc.analysis.cascades import NOTHING_HELD, Held, Network, held_by_host, scheduled_functions
+from npuc.analysis.cascades import Network, scheduled_functions
+from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import (
     limit_of,
     machine_of,

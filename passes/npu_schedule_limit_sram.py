@@ -22,14 +22,8 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import (
-    NOTHING_HELD,
-    Network,
-    Planner,
-    held_by_host,
-    host_peak,
-    scheduled_functions,
-)
+from npuc.analysis.cascades import Network, Planner, scheduled_functions
+from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
 

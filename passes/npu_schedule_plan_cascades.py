@@ -21,15 +21,8 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import (
-    NOTHING_HELD,
-    Held,
-    Network,
-    Planner,
-    Segment,
-    held_by_host,
-    scheduled_functions,
-)
+from npuc.analysis.cascades import Network, Planner, Segment, scheduled_functions
+from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp

@@ -21,6 +21,7 @@ from npuc.lowering.emit import parts
 from npuc.lowering.encode import encode
 from npuc.lowering.export_tflite import export_tflite
 from npuc.lowering.import_tflite import import_tflite
+from npuc.passes.npu_cmd_allocate import NpuCmdAllocatePass
 from npuc.tools.driver import make_context
 
 TWO_REGIONS = (Path(__file__).parents[1] / "lowering" / "convert-npu-cmd-to-tfl.mlir").read_text()
@@ -187,11 +188,14 @@ def test_a_compiled_file_that_is_not_ours(shared_models):
 
 def test_a_fast_memory_is_an_input_of_its_own():
     schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
-    for text, same in ((TWO_REGIONS, True), (FAST, False)):
+    unused = FAST.replace("fast_size = 64", "fast_size = 0")
+    for text, size in ((TWO_REGIONS, 512), (FAST, 64), (unused, 0)):
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(emitted(text)))
         for operator in model.subgraphs[0].operators:
             if model.operatorCodes[operator.opcodeIndex].customCode:
-                assert (operator.inputs[2] == operator.inputs[3]) == same
+                assert (operator.inputs[2] == operator.inputs[3]) == (text is TWO_REGIONS)
+                # The driver refuses more than its own fast memory has.
+                assert list(model.subgraphs[0].tensors[operator.inputs[3]].shape) == [size]
 
 
 def test_litert_loads_the_file_and_misses_only_the_operator():
@@ -258,9 +262,33 @@ def test_a_region_must_not_write_over_what_is_needed_later():
         emitted(text)
 
 
+@pytest.mark.parametrize(
+    ("offset", "message"),
+    [(480, "tensor 'b' ends at byte 544, npu.arena_size is 512"),
+     (112, "tensor 'b' and tensor 'c' are needed at one time and share bytes"),
+     (64, "tensor 'a' and tensor 'b' are needed at one time and share bytes")],
+)  # fmt: skip
+def test_a_tensor_of_the_host_has_a_place_of_its_own(offset, message):
+    def at(place: int) -> str:
+        return TWO_REGIONS.replace("tfl.abs %a :", f"tfl.abs %a {{tfl.tensors = [{{arena_offset = {place} : i64}}]}} :")
+
+    ctx, module = parse(at(192))
+    ConvertNpuCmdToTflPass().apply(ctx, module)
+    with pytest.raises(PassFailedException, match=message):
+        emitted(at(offset))
+
+
 def test_a_plan_of_the_source_file_is_not_kept():
     text = TWO_REGIONS.replace("tfl.abs %a :", "tfl.abs %a {tfl.tensors = [{arena_offset = 4096 : i64}]} :")
     assert text != TWO_REGIONS
     ctx, module = parse(text)
+    NpuCmdAllocatePass().apply(ctx, module)
     ConvertNpuCmdToTflPass().apply(ctx, module)
     assert "4096" not in str(module)
+
+
+def test_every_file_has_a_description():
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    for text, said in ((TWO_REGIONS, b"written by npuc"),
+                       (TWO_REGIONS.replace("{npu.target", '{tfl.description = "mine", npu.target'), b"mine")):  # fmt: skip
+        assert schema.Model.GetRootAs(emitted(text)).Description() == said
