@@ -1,13 +1,14 @@
 """
 The arena that we print is the one that a runtime needs: TFLM's planner, by its rule, finds the same from the file.
+test_exact.py asks the same of every committed model on every machine.
 """
 
 from __future__ import annotations
 
 import pytest
-from tflm_planner import arena_of, tensors_of
+from tflm_planner import arena_of, check_plan, tensors_of
 
-from npuc.tools.npu_compile import Compiled, compile_tflite
+from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
 pytest.importorskip("ai_edge_litert.schema_py_generated")
@@ -22,30 +23,13 @@ SHARED = [
 """Networks of which much runs on the host."""
 
 
-def check(compiled: Compiled) -> None:
-    """Every tensor of a known size has a place, and the planner needs what the summary says."""
-    if not compiled.summary.npu_operators:
-        return
-    for tensors in tensors_of(compiled.data):
-        for tensor in tensors:
-            assert (tensor.offset is None) == (
-                tensor.is_constant or tensor.is_variable or tensor.bytes in (None, 0)
-            ) or (tensor.bytes == 0), tensor
-    assert arena_of(compiled.data) == max(compiled.summary.arena, compiled.summary.fast)
-
-
-def test_what_is_printed_is_what_the_planner_needs(each_model) -> None:
-    data = each_model.path.read_bytes()
-    for target in (Target("ethos-u55-64"), Target("ethos-u65-256", strategy="size")):
-        check(compile_tflite(data, target, name=each_model.path.name))
-
-
 @pytest.mark.parametrize("name", SHARED)
 def test_networks_that_run_on_the_host_in_part(name: str, shared_models) -> None:
     if shared_models is None:
         pytest.skip("the shared models are not here")
     data = (shared_models / f"{name}.tflite").read_bytes()
-    check(compile_tflite(data, Target("ethos-u55-128", strategy="size"), name=name))
+    compiled = compile_tflite(data, Target("ethos-u55-128", strategy="size"), name=name)
+    check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast)
 
 
 def test_the_rule_holds_for_files_of_others(shared_models) -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from golden import Golden
+from tflm_planner import check_plan
 
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import Compiled, compile_tflite
@@ -59,6 +60,8 @@ def check(model, target: Target, cases: int, key: str) -> None:
     on_cpu.subtract(reason.split()[0].removeprefix("tfl.").upper() for reason in elsewhere)
     fallen = [name for name in set(expected) if on_cpu[name] > model.operators.count(name) - expected.count(name)]
     assert not fallen, f"fell to the CPU: {', '.join(fallen)}: {compiled.summary.cpu_reasons}"
+    if HAS_LITERT and compiled.summary.npu_operators:
+        check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast)
     if not model.comparisons:
         return
     if on_cpu and not HAS_LITERT:

@@ -20,10 +20,19 @@ from math import prod
 
 ALIGNMENT = 16
 NEVER = -1
-SIZES = {"FLOAT32": 4, "FLOAT16": 2, "BFLOAT16": 2, "INT32": 4, "UINT8": 1, "INT64": 8, "BOOL": 1, "INT16": 2, "INT8": 1,
-         "FLOAT64": 8, "UINT64": 8, "UINT32": 4, "UINT16": 2, "RESOURCE": 4, "COMPLEX64": 8, "COMPLEX128": 16, "INT4": 1}  # fmt: skip
-CALLS = {"IfOptionsT": ("thenSubgraphIndex", "elseSubgraphIndex"), "WhileOptionsT": ("condSubgraphIndex", "bodySubgraphIndex"),
-         "CallOnceOptionsT": ("initSubgraphIndex",)}  # fmt: skip
+BY_SIZE = {
+    1: ("UINT8", "INT8", "BOOL", "INT4"),
+    2: ("INT16", "UINT16", "FLOAT16", "BFLOAT16"),
+    4: ("INT32", "UINT32", "FLOAT32", "RESOURCE"),
+    8: ("INT64", "UINT64", "FLOAT64", "COMPLEX64"),
+    16: ("COMPLEX128",),
+}
+SIZES = {name: size for size, names in BY_SIZE.items() for name in names}
+CALLS = {
+    "IfOptionsT": ("thenSubgraphIndex", "elseSubgraphIndex"),
+    "WhileOptionsT": ("condSubgraphIndex", "bodySubgraphIndex"),
+    "CallOnceOptionsT": ("initSubgraphIndex",),
+}
 
 
 @dataclass
@@ -74,12 +83,10 @@ def tensors_of(data: bytes) -> list[list[Planned]]:
             known = element is not None and min(shape, default=0) >= 0
             contents = model.buffers[tensor.buffer].data if tensor.buffer else None
             at = offsets[sum(map(len, found))] if offsets else -1
-            found[-1].append(
-                Planned(
-                    (tensor.name or b"").decode(), (element or 0) * prod(shape) if known else None,
-                    None if at < 0 else at, contents is not None and len(contents) > 0, bool(tensor.isVariable),
-                )
-            )  # fmt: skip
+            size = (element or 0) * prod(shape) if known else None
+            is_constant = contents is not None and len(contents) > 0
+            name = (tensor.name or b"").decode()
+            found[-1].append(Planned(name, size, None if at < 0 else at, is_constant, bool(tensor.isVariable)))
     now = 0
 
     def run(index: int) -> None:
@@ -124,3 +131,15 @@ def arena_of(data: bytes) -> int:
                 at = max(at, start + other.size)
         fixed.append((at, tensor))
     return max((start + tensor.size for start, tensor in fixed), default=0)
+
+
+def check_plan(data: bytes, arena: int, fast: int) -> None:
+    """
+    Fails unless every tensor of a known size has a place, and the planner needs just `arena` bytes, or the `fast` ones
+    of a fast memory, which TFLM lays at the start of the arena as well.
+    """
+    for tensors in tensors_of(data):
+        for tensor in tensors:
+            has_place = bool(tensor.bytes) and not tensor.is_constant and not tensor.is_variable
+            assert (tensor.offset is not None) == has_place or tensor.bytes == 0, tensor
+    assert arena_of(data) == max(arena, fast)
