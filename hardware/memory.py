@@ -250,11 +250,6 @@ def memory_setup(
     constants, arena, cache = (
         ports[config.choice(mode, key, list(ports))] for key in ("const_mem_area", "arena_mem_area", "cache_mem_area")
     )
-    if arena.port != cache.port and acc.product == "U55":
-        raise ValueError(
-            f"--memory-mode '{memory_mode}': {acc.name} has no cache of a slow arena "
-            f"(arena_mem_area={arena.port}, cache_mem_area={cache.port})"
-        )
     if arena.name not in ("Sram", "Dram"):
         raise ValueError(
             f"--memory-mode '{memory_mode}': the arena would lie in {arena.name} of [{system}], which is not writable"

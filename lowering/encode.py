@@ -63,6 +63,9 @@ def encode(program: ProgramOp, acc: Accelerator) -> list[int]:
                     problem = alignment_problem(state, acc)
                     if problem is not None:
                         raise ValueError(problem)
+                    if "IFM2_SCALAR" in state and "IFM2_REGION" not in current:
+                        # The machine does not look at it, but Linux 6.19 takes no stream that has not set it by then.
+                        state["IFM2_REGION"] = state["IFM_REGION"]
                     operation, mode = operation_of(op)
                     write(state)
                     operate(operation, _PARAMS[operation][mode])

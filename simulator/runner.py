@@ -257,8 +257,8 @@ class _Run:
         regions[0] = Region(0, memory, 0, memory.size, read_only=True)
         regions[1] = Region(1, self.arena, tensors[2].offset or 0, tensors[2].bytes)
         scratch = tensors[3]
-        if scratch.index == tensors[2].index or not program.product.u65:
-            # Without dedicated fast memory, region 2 is the arena again.
+        if scratch.index == tensors[2].index:
+            # Without a fast memory of its own, region 2 is the arena again.
             regions[2] = Region(2, self.arena, scratch.offset or 0, scratch.bytes)
         else:
             if scratch.index not in self.fast:

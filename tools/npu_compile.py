@@ -29,7 +29,10 @@ BOUNDARIES = ("tfl-partition", "convert-")
 
 @dataclass
 class Summary:
-    """What was compiled; sizes in bytes."""
+    """
+    What was compiled; sizes in bytes. The arena is what a runtime must have: what regions use, and all values of the
+    host that have a known size. What kernels of the runtime ask for themselves comes on top.
+    """
 
     accelerator: str
     system_config: str = ""
@@ -38,7 +41,8 @@ class Summary:
     arena_lower_bound: int = 0
     arena_limit: int | None = None
     """What the schedule was to keep to: the smallest `npu.sram_limit` of its regions."""
-    fast: int = 0
+    fast: int | None = None
+    """None where there is no fast memory beside the arena."""
     read_only: int = 0
     npu_operators: int = 0
     cpu_operators: dict[str, int] = field(default_factory=dict[str, int])
@@ -53,7 +57,7 @@ class Summary:
         if self.arena_limit is not None and self.arena > self.arena_limit:
             missed = self.arena - self.arena_limit
             lines.append(f"              {missed} bytes more than the {self.arena_limit} that were to be kept to")
-        if self.fast:
+        if self.fast is not None:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
@@ -154,9 +158,12 @@ def compile_tflite(
     from npuc.lowering.export_tflite import export_tflite
     from npuc.lowering.tflite_schema import TFLiteError
 
-    if not summary.npu_operators:
-        return Compiled(data, summary, found)  # nothing for the NPU: the model as it came
     try:
+        if not summary.npu_operators:
+            # Nothing for the NPU: the model as it came, or as it came but for the description that loaders ask for.
+            source = driver.load_module(ctx, data, name, "tflite")
+            described = "tfl.description" in source.attributes
+            return Compiled(data if described else export_tflite(source), summary, found)
         return Compiled(export_tflite(module), summary, found)
     except TFLiteError as error:
         raise UserError(f"{name}: {error}") from None
@@ -174,7 +181,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.arena_lower_bound = _integer(module, "npu.arena_bound")
     limits = [p.attributes[LIMIT_ATTR] for p in module.ops if LIMIT_ATTR in p.attributes]
     summary.arena_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
-    summary.fast = _integer(module, "npu.fast_size")
+    summary.fast = _integer(module, "npu.fast_size") if "npu.fast_size" in module.attributes else None
     summary.read_only = _integer(module, "npu.read_only_size")
     left = operator_counts(module)
     summary.npu_operators = sum((before - left).values())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 
 from npuc.analysis.timeline import Event, Timeline, timeline
 from npuc.dialects.locations import source_name
@@ -25,6 +25,7 @@ from npuc.dialects.npu import target_of
 from npuc.dialects.npu_cmd import DmaOp, ElementwiseOp, PoolOp, ProgramOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.memory import MemorySetup, memory_setup
+from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 
@@ -36,6 +37,10 @@ class Profile:
     machine: Accelerator
     setup: MemorySetup
     timelines: dict[str, Timeline]
+    arena: int
+    """Bytes of the arena that a runtime must have: what regions use, and all values of the host."""
+    fast: int | None
+    """Bytes of the fast memory beside it; None where the file has none."""
 
     @property
     def cycles(self) -> int:
@@ -44,9 +49,8 @@ class Profile:
 
     @property
     def sram(self) -> int:
-        """Bytes of SRAM: the highest address that any command touches in the memory that is SRAM."""
-        space = "fast" if self.setup.spilling else "arena"
-        return max((one.high_water(space) for one in self.timelines.values()), default=0)
+        """Bytes of the memory that is SRAM: the arena, or the fast memory beside one in slow memory."""
+        return (self.fast or 0) if self.setup.spilling else self.arena
 
     def traffic(self) -> dict[str, tuple[int, int]]:
         """Bytes read and written, by area."""
@@ -91,7 +95,10 @@ def profile_module(
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    return Profile(machine, setup, {p.sym_name.data: timeline(p, machine, setup) for p in programs})
+    timelines = {p.sym_name.data: timeline(p, machine, setup) for p in programs}
+    sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE)]
+    arena, fast = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
+    return Profile(machine, setup, timelines, arena or 0, fast)
 
 
 def title(event: Event) -> str:
@@ -114,6 +121,8 @@ def as_data(found: Profile) -> dict[str, Any]:
         "system_config": found.setup.system_config,
         "memory_mode": found.setup.memory_mode,
         "cycles": found.cycles,
+        "arena_bytes": found.arena,
+        "fast_bytes": found.fast,
         "sram_bytes": found.sram,
         "traffic": {area: {"read": r, "written": w} for area, (r, w) in found.traffic().items()},
         "programs": {
@@ -151,7 +160,9 @@ def as_text(found: Profile, most: int) -> str:
     lines.append(f"cycles  {found.cycles}")
     for name, one in found.timelines.items():
         lines.append(f"  @{name}: {one.cycles}, kernels {one.busy(True)}, transfers {one.busy(False)}")
-    lines.append(f"SRAM    {found.sram} bytes")
+    lines.append(f"arena   {found.arena} bytes")
+    if found.fast is not None:
+        lines.append(f"fast    {found.fast} bytes")
     lines += [f"  {area}: {r} bytes read, {w} written" for area, (r, w) in found.traffic().items()]
     return "\n".join(lines)
 

@@ -61,7 +61,7 @@ def check(model, target: Target, cases: int, key: str) -> None:
     fallen = [name for name in set(expected) if on_cpu[name] > model.operators.count(name) - expected.count(name)]
     assert not fallen, f"fell to the CPU: {', '.join(fallen)}: {compiled.summary.cpu_reasons}"
     if HAS_LITERT and compiled.summary.npu_operators:
-        check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast)
+        check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast or 0)
     if not model.comparisons:
         return
     if on_cpu and not HAS_LITERT:

@@ -11,6 +11,6 @@
 
 // What does not exist, or not on this machine, is one line.
 // UNKNOWN: error: {{.*}}npu-set-target: {{.*}}ethos-u99
-// MODE: error: {{.*}}Dedicated_Sram{{.*}}ethos-u55-64
+// MODE: error: {{.*}}Dedicated_Sram{{.*}}OffChipFlash{{.*}} which is not writable
 // INI: error: {{.*}}missing.ini: no such configuration file
 builtin.module {}

@@ -128,6 +128,16 @@ def test_the_registers_of_table_scalar_and_reversed_operands():
     assert state["OFM_SCALE"] == 48 << 32 | 1098017566
 
 
+def test_the_region_of_a_scalar_is_set_once():
+    """Nothing reads it, but Linux 6.19 takes no scalar in a stream that has not set it."""
+    kernel = TABLE_AND_SCALAR[TABLE_AND_SCALAR.index("npu_cmd.elementwise") : TABLE_AND_SCALAR.index("npu_cmd.stop")]
+    words = encode(parse(TABLE_AND_SCALAR.replace("npu_cmd.stop", kernel + "npu_cmd.stop")), U55)
+    names = [target.name for _, target, _ in read_commands(words)]
+    assert names.count("ELEMENTWISE") == 2
+    assert names.count("IFM2_REGION") == 1
+    assert names.index("IFM2_REGION") < names.index("ELEMENTWISE")
+
+
 @pytest.mark.parametrize("text", [CONV, TABLE_AND_SCALAR])
 def test_decoding_gives_back_the_state_of_every_operation(text):
     words = encode(parse(text), U55)

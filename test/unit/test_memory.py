@@ -109,16 +109,23 @@ def test_unknown_names_list_the_known_ones() -> None:
     fails(r"^--memory-mode 'X': no section \[Memory_Mode.X\] .* there are Sram_Only, Shared_Sram, ", U55, (), None, "X")
 
 
+DTCM = """
+[System_Config.Two_Memories]
+core_clock=400e6
+axi0_port=Sram
+axi1_port=Dram
+Dram_clock_scale=0.5
+
+[Memory_Mode.Dtcm_Cache]
+const_mem_area=Axi1
+arena_mem_area=Axi1
+cache_mem_area=Axi0
+arena_cache_size=65536
+"""
+"""A tightly coupled memory as the cache of an arena in other SRAM, which counts as slow."""
+
+
 def test_modes_that_the_machine_lacks() -> None:
-    for mode in ("Dedicated_Sram", "Dedicated_Sram_256KB"):
-        fails(
-            rf"^--memory-mode '{mode}': ethos-u55-128 has no cache of a slow arena "
-            r"\(arena_mem_area=Axi1, cache_mem_area=Axi0\)$",
-            U55,
-            (),
-            None,
-            mode,
-        )
     fails(
         r"^--memory-mode 'Dedicated_Sram': the arena would lie in OffChipFlash of "
         r"\[System_Config.Ethos_U65_Embedded\], which is not writable$",
@@ -127,6 +134,16 @@ def test_modes_that_the_machine_lacks() -> None:
         "Ethos_U65_Embedded",
         "Dedicated_Sram",
     )
+    # Flash is what a U55 has there, unless a configuration says otherwise.
+    fails(r"^--memory-mode 'Dedicated_Sram': the arena would lie in OffChipFlash of ", U55, (), None, "Dedicated_Sram")
+
+
+def test_a_cache_beside_a_slow_arena_on_u55(tmp_path: Path) -> None:
+    path = tmp_path / "dtcm.ini"
+    path.write_text(DTCM)
+    setup = memory_setup(U55, (str(path),), "Two_Memories", "Dtcm_Cache")
+    assert setup.spilling
+    assert (setup.arena.name, setup.cache.name, setup.arena_cache_size) == ("Dram", "Sram", 65536)
 
 
 def test_arena_cache_size_is_within_reach() -> None:
