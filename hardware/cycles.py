@@ -326,6 +326,25 @@ def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, element: 
     return dims.depth * columns * element if depth_at_once >= dims.depth else depth_at_once * element
 
 
+def _second_operand(kernel: Kernel, ifm2: Dims, blocks: tuple[int, int, int]) -> int:
+    """
+    Elements of IFM2 that a launch fetches, in so many blocks along height, width and depth.
+
+    Blocks follow each other in depth, then along the width, then down. Each fetches its part of IFM2, unless it is the
+    very part of the block before, as where IFM2 is broadcast.
+    """
+    down, across, deep = blocks
+    elements = _stored_depth(ifm2.depth, kernel.ifm2_format)
+    changes = deep > 1 and ifm2.depth == kernel.ofm.depth
+    for own, whole, count in ((ifm2.width, kernel.ofm.width, across), (ifm2.height, kernel.ofm.height, down)):
+        if own == whole:
+            elements *= own
+            changes = changes or count > 1
+        elif changes:
+            elements *= count
+    return elements
+
+
 def _traffic(model: _Model, block: Block) -> _Traffic:
     """What a launch moves, see the module's text."""
     kernel = model.kernel
@@ -345,9 +364,8 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
 
     ifm2_bytes = 0
     if ifm2 is not None and not kernel.ifm2_scalar:
-        # Also what is broadcast is fetched for every element.
-        ifm2_bytes = ofm.height * ofm.width * _stored_depth(ofm.depth, kernel.ifm2_format) * ifm_element
-        run = _run(block.depth, block.width, ofm, kernel.ifm2_format, ifm_element)
+        ifm2_bytes = _second_operand(kernel, ifm2, (down, across, deep)) * ifm_element
+        run = _run(block.depth, block.width, ifm2, kernel.ifm2_format, ifm_element)
         ports[model.ifm2.port] += model.ifm2.cycles(ifm2_bytes, run)
 
     weight_bytes = model.weight_bytes * down * across
