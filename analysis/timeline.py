@@ -4,8 +4,9 @@ When each command of an allocated or decoded program runs: the judge that compar
 It works on the command stream alone (any `npu_cmd.program`, also one decoded from a file that vela made), with the
 costs of `npuc.hardware.cycles`. The model:
 
-- The command processor issues commands in order, in no time. A wait holds it until no more than so many transfers or
-  kernels are outstanding; so does a full queue (two kernels, one transfer on U55, two on U65).
+- The command processor issues commands in order, as they arrive (`fetch_cycles`; `OPERATIONS_AHEAD` says how early they
+  can); time begins with the first. A wait holds it until no more than so many transfers or kernels are outstanding; so
+  does a full queue (two kernels, one transfer on U55, two on U65).
 - Kernels run one after the other, and so do transfers; the two run side by side. Where a kernel uses the port that a
   transfer reads from, as one does that reads weights in place, the transfer gets what the kernel leaves: in a kernel
   that uses the port for a share u of its time it advances by 1 - u cycles a cycle. What transfers write to the port of
@@ -41,7 +42,17 @@ from npuc.dialects.npu_cmd import (
 )
 from npuc.dialects.npu_schedule import POOL_KINDS
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost, port_of
+from npuc.hardware.cycles import (
+    DMA_WORDS,
+    LAUNCH_WORDS,
+    OPERATIONS_AHEAD,
+    KernelCost,
+    Places,
+    dma_cycles,
+    fetch_cycles,
+    kernel_cost,
+    port_of,
+)
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Dims, Kernel, Kind, Operation
 
@@ -332,8 +343,13 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
     transfers = _Transfers(machine.max_outstanding_dmas, kernels)
     found = Timeline()
     moved: list[tuple[int, _Transfer]] = []
-    now = held = 0
+    issues = [0] * OPERATIONS_AHEAD
+    now = held = fetched = 0
     for index, op in enumerate(_commands(program)):
+        if not isinstance(op, WaitOp):
+            words = LAUNCH_WORDS if isinstance(op, LaunchOp) else DMA_WORDS
+            if found.events:
+                fetched = max(issues[-OPERATIONS_AHEAD], fetched) + fetch_cycles(setup, words)
         kernels.retire(now)
         transfers.retire(now)
         if isinstance(op, WaitOp):
@@ -341,6 +357,8 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
             after = engine.wait(now, op.pending.data[0])
             held, now = held + after - now, after
             continue
+        now = max(now, fetched)
+        issues.append(now)
         engine = transfers if isinstance(op, DmaOp) else kernels
         issued = engine.wait(now, engine.capacity - 1)
         held, now = held + issued - now, issued

@@ -31,6 +31,10 @@ OFM is written once. A transfer shorter than a burst takes as long as one. What 
     cycles = max(compute, port 0, port 1)
 
 DMA. Read and write go on together: max(latency + bytes / bytes per cycle) of both ends.
+
+Commands. The command stream lies with the constants. Its words arrive at the rate of that memory, and each takes the
+command processor a cycle. It is fetched ahead, so that commands cost time only where kernels are shorter than the
+arrival of what launches them.
 """
 
 from collections.abc import Sequence
@@ -51,6 +55,13 @@ LONGEST_NHWC_WRITE = 64
 WEIGHTS_PER_CYCLE = 8
 FEW_BLOCKS = 64
 """So many blocks are all tried: on tiny kernels, latencies count for more than the bounds of the search know."""
+LAUNCH_WORDS = 27
+"""Words of a command stream that set up and start a kernel between kernels of other kinds."""
+DMA_WORDS = 8
+"""Words of a command stream that set up and start a transfer."""
+WORD_BYTES = 4
+OPERATIONS_AHEAD = 2
+"""So many kernels and transfers before its turn the commands of an operation can be fetched."""
 PORT_WEIGHT = 1 / 8
 """What a cycle of a busy port, which a DMA could have had, counts in the choice of blocks."""
 
@@ -428,6 +439,16 @@ def kernel_cost(
         model.scale_bytes,
         traffic.ofm,
     )
+
+
+def fetch_cycles(setup: MemorySetup, words: int) -> int:
+    """Cycles until so many words of a command stream have arrived, one behind the other."""
+    return max(words, ceil(words * WORD_BYTES / setup.constants.bytes_per_cycle))
+
+
+def launch_cycles(setup: MemorySetup, cycles: int, fill_cycles: int) -> int:
+    """Cycles from launch to launch of a kernel in a row of launches none of which overlap."""
+    return max(cycles + fill_cycles, fetch_cycles(setup, LAUNCH_WORDS))
 
 
 def port_of(memory: Memory) -> int:

@@ -75,7 +75,27 @@ def test_elementwise_by_hand() -> None:
     assert cost.weights_read == cost.scales_read == 0
     assert kernel_cost(U55, SHARED, replace(ADD, ifm2_scalar=True), Block(8, 8, 16)).ifm2_read == 0
     broadcast = kernel_cost(U55, SHARED, replace(ADD, ifm2=Dims(1, 1, 16)), Block(8, 8, 16))
-    assert broadcast.ifm2_read == 1024
+    assert broadcast.ifm2_read == 16
+
+
+def test_a_broadcast_operand_is_fetched_where_blocks_need_another_part() -> None:
+    """Blocks go in depth first, then along the width, then down; a part is not fetched twice in a row."""
+    deep = replace(ADD, ifm=Dims(8, 8, 32), ofm=Dims(8, 8, 32), ifm2_format="nhwc", ifm_bits=32, ofm_bits=32)
+    block = Block(4, 4, 16)
+
+    def read(*dims: int) -> int:
+        return kernel_cost(U55, SHARED, replace(deep, ifm2=Dims(*dims)), block).ifm2_read
+
+    assert read(1, 1, 1) == 4
+    assert read(1, 1, 32) == 2 * 2 * 32 * 4, "all channels for each block of the area"
+    assert read(1, 8, 1) == 2 * 8 * 4
+    assert read(8, 1, 1) == 8 * 4
+    assert read(8, 8, 1) == 8 * 8 * 4
+    assert read(1, 8, 32) == 2 * 8 * 32 * 4
+    assert read(8, 1, 32) == 8 * 2 * 32 * 4
+    one = replace(deep, ifm=Dims(1917, 1, 1), ofm=Dims(1917, 1, 1), ifm2=Dims(1, 1, 1), ifm_format="nhwc")
+    cost = kernel_cost(U55, SHARED, replace(one, ofm_format="nhwc"), Block(32, 2, 8), Places(ifm2="constants"))
+    assert cost.port_cycles[1] == 128, "one burst of flash"
 
 
 def test_tiny_blocks_wait_for_memory() -> None:

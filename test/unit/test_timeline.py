@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from npuc.analysis.timeline import timeline
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.hardware.accelerators import accelerator
+from npuc.hardware.cycles import LAUNCH_WORDS
 from npuc.hardware.memory import memory_setup
 from npuc.tools.driver import make_context, parse_text
 
@@ -39,8 +42,19 @@ def pool(blockdep: int) -> str:
 def test_transfer_runs_beside_kernel() -> None:
     both = run(DMA, pool(0))
     transfer, kernel = both.events
-    assert transfer.start == kernel.start == 0
+    assert (transfer.start, kernel.start) == (0, 4 * LAUNCH_WORDS), "its commands come a byte a cycle"
     assert both.cycles == max(transfer.end, kernel.end)
+
+
+def test_short_kernels_wait_for_their_commands() -> None:
+    """Two kernels of one row are over before what launches the third has arrived."""
+    tiny = pool(3).replace("16x16x16", "1x1x16").replace("8x8x16", "1x2x16")
+    kernels = run(*[tiny] * 6).events
+    assert all(event.end - event.start < 4 * LAUNCH_WORDS for event in kernels)
+    starts = [event.start for event in kernels]
+    assert [later - earlier for earlier, later in pairwise(starts)] == [4 * LAUNCH_WORDS] * 5
+    long = [event.start for event in run(pool(3), pool(3), tiny).events]
+    assert long[2] - long[1] > 4 * LAUNCH_WORDS, "behind kernels that take longer commands are fetched ahead"
 
 
 def test_wait_holds_the_kernel() -> None:
@@ -73,10 +87,10 @@ def test_a_transfer_gets_what_a_kernel_leaves_of_the_port() -> None:
     assert kernel.cost is not None
     share = kernel.cost.port_cycles[1] / (kernel.end - kernel.start)
     assert share > 0.9
-    assert transfer.end - transfer.start == pytest.approx(alone + (kernel.end - kernel.start) * share, abs=2)
+    assert transfer.end - transfer.start == pytest.approx(alone + (kernel.end - transfer.start) * share, abs=2)
     # A kernel that is issued after the transfer slows it as well.
     transfer, kernel = run(more, DMA, in_place).events
-    assert transfer.start == kernel.start == 0
+    assert transfer.start == 0
     assert transfer.end == pytest.approx(alone + (kernel.end - kernel.start) * share, abs=2)
     kernel, transfer = run(more, buffered, DMA).events
     assert transfer.end - transfer.start == alone
