@@ -73,7 +73,11 @@ def span_of(buffer: SSAValue, offset: int, size: int) -> Span:
     return Span(space, base + offset, base + offset + size)
 
 
-def _piece(fm: FeatureMap, offset: int, box: tuple[int, int, int, int, int, int]) -> list[tuple[int, int]]:
+Box = tuple[int, int, int, int, int, int]
+"""Elements y0 <= y < y1, x0 <= x < x1, c0 <= c < c1 of a feature map or of one of its tiles."""
+
+
+def _piece(fm: FeatureMap, offset: int, box: Box) -> list[tuple[int, int]]:
     """Bytes (start, end) of a box (y0, y1, x0, x1, c0, c1) of one tile, row by row, brick by brick."""
     y0, y1, x0, x1, c0, c1 = box
     if y0 >= y1 or x0 >= x1 or c0 >= c1:
@@ -96,39 +100,44 @@ def _piece(fm: FeatureMap, offset: int, box: tuple[int, int, int, int, int, int]
     return rows
 
 
-def box_spans(buffer: SSAValue, fm: FeatureMap, box: tuple[int, int, int, int, int, int]) -> list[Span]:
-    """The bytes of elements y0 <= y < y1, x0 <= x < x1, c0 <= c < c1 of a feature map, row by row."""
-    space, base = base_of(buffer)
-    y0, y1, x0, x1, c0, c1 = box
+def _tiles(fm: FeatureMap, box: Box) -> list[tuple[int, Box]]:
+    """The parts of a box that lie in each tile: the offset of the tile, and the box in it, which may be empty."""
     if fm.tiles is None:
-        found = _piece(fm, fm.offset, box)
-    else:
-        t = fm.tiles
-        found: list[tuple[int, int]] = []
+        return [(fm.offset, box)]
+    y0, y1, x0, x1, c0, c1 = box
+    t = fm.tiles
+    return [
+        (
+            offset,
+            (max(y0 - dy, 0), min(y1 - dy, rows), max(x0 - dx, 0), min(x1 - dx, columns), c0, c1),
+        )
         for offset, dx, dy, columns, rows in (
             (fm.offset, 0, 0, t.width0, t.height0),
             (t.offset1, t.width0, 0, fm.width - t.width0, t.height1),
             (t.offset2, 0, t.height0, t.width0, fm.height - t.height0),
             (t.offset3, t.width0, t.height1, fm.width - t.width0, fm.height - t.height1),
-        ):
-            part = (
-                max(y0 - dy, 0),
-                min(y1 - dy, rows),
-                max(x0 - dx, 0),
-                min(x1 - dx, columns),
-                c0,
-                c1,
-            )
-            found += _piece(fm, offset, part)
-    return [Span(space, base + start, base + end) for start, end in found]
+        )
+    ]
+
+
+def box_spans(buffer: SSAValue, fm: FeatureMap, box: Box) -> list[Span]:
+    """The bytes of a box of a feature map, row by row."""
+    space, base = base_of(buffer)
+    pieces = (_piece(fm, offset, part) for offset, part in _tiles(fm, box))
+    return [Span(space, base + start, base + end) for piece in pieces for start, end in piece]
 
 
 def map_spans(buffer: SSAValue, fm: FeatureMap) -> list[Span]:
-    """The hull of a feature map, one span where it has no tiles."""
-    rows = box_spans(buffer, fm, (0, fm.height, 0, fm.width, 0, fm.depth))
-    if fm.tiles is None:
-        return [Span(rows[0].space, min(r.start for r in rows), max(r.end for r in rows))]
-    return rows
+    """The hull of a feature map, one span for each of its tiles."""
+    space, base = base_of(buffer)
+    found: list[Span] = []
+    for offset, (y0, y1, *rest) in _tiles(fm, (0, fm.height, 0, fm.width, 0, fm.depth)):
+        # The outermost bytes are in the first and the last row.
+        x0, x1, c0, c1 = rest
+        ends = [row for y in {y0, y1 - 1} if y0 < y1 for row in _piece(fm, offset, (y, y + 1, x0, x1, c0, c1))]
+        if ends:
+            found.append(Span(space, base + min(start for start, _ in ends), base + max(end for _, end in ends)))
+    return found
 
 
 def accesses(op: DmaOp | LaunchOp, machine: Accelerator) -> Accesses:

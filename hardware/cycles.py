@@ -40,6 +40,7 @@ arrival of what launches them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import NamedTuple
 
@@ -53,8 +54,8 @@ SCALE_BYTES = 10
 SCALE_BURST = 256
 LONGEST_NHWC_WRITE = 64
 WEIGHTS_PER_CYCLE = 8
-FEW_BLOCKS = 64
-"""So many blocks are all tried: on tiny kernels, latencies count for more than the bounds of the search know."""
+NEARLY = 1 / 128
+"""Share of its time for which a better block is not looked for."""
 LAUNCH_WORDS = 27
 """Words of a command stream that set up and start a kernel between kernels of other kinds."""
 DMA_WORDS = 8
@@ -473,15 +474,20 @@ def cycles_with_weights_in(cost: KernelCost, before: Memory, after: Memory) -> i
     return max(cost.compute_cycles, *ports)
 
 
-def _useful(size: int, steps: Sequence[int]) -> list[int]:
-    """Of the block sizes that cut an axis into equally many pieces, the smallest."""
-    found: list[int] = []
-    pieces = 0
+class _Sizes(NamedTuple):
+    """The block sizes that cut an axis into equally many pieces."""
+
+    pieces: int
+    sizes: Sequence[int]
+    """Ascending."""
+
+
+def _by_pieces(size: int, steps: Sequence[int]) -> list[_Sizes]:
+    """Block sizes, given ascending, by the pieces that they cut an axis of `size` into."""
+    found: dict[int, list[int]] = {}
     for step in steps:
-        if -(-size // step) != pieces:
-            pieces = -(-size // step)
-            found.append(step)
-    return found
+        found.setdefault(-(-size // step), []).append(step)
+    return [_Sizes(*item) for item in found.items()]
 
 
 class _Score(NamedTuple):
@@ -489,8 +495,6 @@ class _Score(NamedTuple):
 
     total: float
     moved: int
-    bound: float
-    """What narrower blocks of the same depth and height do not fall short of."""
 
 
 def _score(model: _Model, block: Block) -> _Score:
@@ -499,8 +503,97 @@ def _score(model: _Model, block: Block) -> _Score:
     return _Score(
         max(compute.steady + compute.drain, traffic.port0, traffic.port1) + busy,
         traffic.ifm + traffic.ifm2 + traffic.weights + traffic.ofm,
-        max(compute.steady, traffic.port0, traffic.port1) + busy,
     )
+
+
+def _least_compute(model: _Model, depth: int, down: int, across: int) -> float:
+    """What `_compute` does not fall short of with blocks of so many channels, so many or more of them down and across."""
+    kernel, unit, cores = model.kernel, model.acc.ofm_ublock, model.acc.cores
+    ofm = kernel.ofm
+    stored = _stored_depth(ofm.depth, kernel.ofm_format) if kernel.kind == "elementwise" else ofm.depth
+    depths = [(-(-piece // cores), count) for piece, count in _pieces(stored, depth)]
+    if model.one_row:
+        area = -(-ofm.width // (unit.height * unit.width))
+    else:
+        area = -(-ofm.height // unit.height) * -(-ofm.width // unit.width)
+    blocks = down * across
+    mac = model.steps * max(model.least_step * blocks, model.area_step * area)
+    mac *= sum(-(-piece // unit.depth) * count for piece, count in depths)
+    output = max(model.rate * ofm.height * ofm.width, model.scale_latency * blocks)
+    output *= sum(piece * count for piece, count in depths) * cores
+    waits = model.latency * blocks * sum(count for _, count in depths)
+    return max(mac, output, (waits + mac + output) / BLOCKS_IN_FLIGHT)
+
+
+class _Search:
+    """
+    The search for the best block of one launch, best bound first.
+
+    A *band* is all blocks of one depth whose heights cut the OFM into equally many pieces; its *cells* are the blocks
+    whose widths do, too. What a launch moves depends on these counts, but for longer runs in wider blocks.
+    """
+
+    def __init__(self, acc: Accelerator, kernel: Kernel, model: _Model):
+        self.acc, self.kernel, self.model = acc, kernel, model
+        heights, widths, self.depths = block_extents(acc, kernel.ofm)
+        self.heights = _by_pieces(kernel.ofm.height, heights)
+        self.widths = _by_pieces(kernel.ofm.width, widths)
+        self.best: tuple[float, int, Block] | None = None
+
+    def run(self) -> Block | None:
+        """The best block; None if none is legal."""
+        queue: list[tuple[float, int, int, int, int]] = []
+        """Bands and cells by their bounds: depth, index of heights, last index of widths, whether a cell."""
+        for depth in self.depths:
+            last = len(self.widths)
+            for row in range(len(self.heights)):
+                # Taller blocks are no wider.
+                while last and not self._fits(self.heights[row].sizes[0], self.widths[last - 1].sizes[0], depth):
+                    last -= 1
+                if not last:
+                    break
+                queue.append((self._bound(depth, row, last - 1), depth, row, last - 1, 0))
+        heapify(queue)
+        while queue:
+            bound, depth, row, column, is_cell = heappop(queue)
+            if not self._gains(bound):
+                break
+            if is_cell:
+                self._score(bound, depth, row, column)
+                continue
+            for each in range(column + 1):
+                if self._gains(bound := self._bound(depth, row, each, each)):
+                    heappush(queue, (bound, depth, row, each, 1))
+        return None if self.best is None else self.best[2]
+
+    def _fits(self, *block: int) -> bool:
+        return layout(self.acc, self.kernel, Block(*block)) is not None
+
+    def _gains(self, bound: float) -> bool:
+        """Whether blocks that do not fall short of `bound` could be worth a change."""
+        return self.best is None or bound < self.best[0] * (1 - NEARLY)
+
+    def _bound(self, depth: int, row: int, last: int, first: int = 0) -> float:
+        """What no block of a band falls short of, from the widths of index `first` to those of index `last`."""
+        model, rows = self.model, self.heights[row]
+        compute = _least_compute(model, depth, rows.pieces, self.widths[last].pieces)
+        traffic = _traffic(model, Block(rows.sizes[0], self.widths[last].sizes[-1], depth))
+        port0, port1 = traffic.port0, traffic.port1
+        if model.columns.for_block < 0 and first < last:
+            # Strides leave gaps between blocks, which narrow blocks do not read; the rest grows with their number.
+            port0 = port1 = 0.0
+        return max(compute, port0, port1) + (port0 + port1) * PORT_WEIGHT
+
+    def _score(self, bound: float, depth: int, row: int, column: int) -> None:
+        """Score the blocks of a cell, as far as they can gain."""
+        for height in self.heights[row].sizes:
+            for width in self.widths[column].sizes:
+                if not self._gains(bound) or not self._fits(height, width, depth):
+                    break
+                block = Block(height, width, depth)
+                score = _score(self.model, block)
+                if self.best is None or (*score, block[::-1]) < (*self.best[:2], self.best[2][::-1]):
+                    self.best = (*score, block)
 
 
 @lru_cache(maxsize=4096)
@@ -512,45 +605,15 @@ def best_block(
     weight_bytes: int | None = None,
 ) -> Block:
     """
-    The legal block in which `kernel` takes the fewest estimated cycles, `PORT_WEIGHT` of its ports' time added.
-
-    Among equals the one that moves fewer bytes, then the smallest by depth, height and width. ValueError if no block is
-    legal. Where there are more than a few, not all are looked at: of blocks that cut an axis into equally many pieces
-    only the smallest, and of blocks of one depth and height the widest first, whose score without the drain is a bound
-    for the narrower ones.
+    The legal block in which `kernel` takes the fewest estimated cycles, `PORT_WEIGHT` of its ports' time added, or one
+    that takes at most `NEARLY` of that more; of equals the one that moves fewer bytes, then the smallest by depth,
+    height and width. ValueError if no block is legal.
     """
     model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)
-    heights, widths, depths = block_extents(acc, kernel.ofm)
-    few = len(heights) * len(widths) * len(depths) <= FEW_BLOCKS
-    if not few:
-        heights, widths = _useful(kernel.ofm.height, heights), _useful(kernel.ofm.width, widths)
-    bands: list[tuple[float, int, int, int]] = []
-    best: tuple[float, int, Block] | None = None
-    for depth in depths:
-        fitting = len(widths)
-        for height in heights:
-            # Taller blocks are no wider.
-            while fitting and layout(acc, kernel, Block(height, widths[fitting - 1], depth)) is None:
-                fitting -= 1
-            if not fitting:
-                break
-            block = Block(height, widths[fitting - 1], depth)
-            score = _score(model, block)
-            bands.append((score.bound, depth, height, fitting))
-            if best is None or (score.total, score.moved) < best[:2]:
-                best = (score.total, score.moved, block)
-    if best is None:
+    block = _Search(acc, kernel, model).run()
+    if block is None:
         raise ValueError(f"no legal block for {kernel.kind} to {kernel.ofm} on {acc.name}")
-    bands.sort()
-    for bound, depth, height, fitting in bands:
-        if bound > best[0] and not few:
-            break
-        for width in widths[: fitting - 1]:
-            block = Block(height, width, depth)
-            score = _score(model, block)
-            if (score.total, score.moved, block[::-1]) < (*best[:2], best[2][::-1]):
-                best = (score.total, score.moved, block)
-    return best[2]
+    return block
 
 
 def dma_cycles(source: Memory, destination: Memory | None, length: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import prod
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, StringAttr, TensorType, UnitAttr, i8, i32, i64
@@ -79,11 +79,24 @@ def feature_map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return (1, prod(padded[:-2]), padded[-2], padded[-1])
 
 
+def folded(count: int) -> tuple[int, int]:
+    """
+    Height and width, as near to a square as there is, of a feature map of `count` columns that may stand anywhere.
+
+    Long rows are moved in whole bursts and fill blocks; several rows can be cut into stripes. One column if `count` is
+    a prime number.
+    """
+    width = isqrt(count)
+    while count % width:
+        width -= 1
+    return count // width, width
+
+
 def batch_map(batch: int) -> tuple[int, int]:
     """Height and width of a map whose elements are so many rows of a matrix."""
     # A block is at least as high as wide where it can be: 12 is 3 rows of 4.
-    height = max(h for h in range(1, int(batch**0.5) + 1) if batch % h == 0)
-    return height, batch // height
+    width, height = folded(batch)
+    return height, width
 
 
 def full_range(type_: SSAValue | Attribute) -> Activation:

@@ -16,7 +16,7 @@ from xdsl.ir import SSAValue
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
 from npuc.lowering.fixed_point import quantize_multiplier
-from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, shape_of, tensor
+from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, folded, shape_of, tensor
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
 
 if TYPE_CHECKING:
@@ -29,14 +29,15 @@ ACCUMULATION_BITS = 12
 
 
 def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
-    """Replace a softmax by its kernels; rows are all dimensions but the last."""
+    """Replace a softmax by its kernels; rows are all dimensions but the last, and stand in any shape but for the maximum."""
     source, target = quantized(op.input), quantized(op.output)
     shape = shape_of(op.input)
     rows, classes = prod(shape[:-1]), shape[-1]
     value = emit.storage(op.input)
     element_type = tensor(value).element_type
-    column = TensorType(i32, [1, rows, 1, 1])
-    full = TensorType(i32, [1, rows, 1, classes])
+    height, width = folded(rows)
+    column = TensorType(i32, [1, height, width, 1])
+    full = TensorType(i32, [1, height, width, classes])
 
     def number(constant: int) -> SSAValue:
         import numpy as np
@@ -57,8 +58,8 @@ def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
     # The difference, from -255 to 0, is moved to the range of a signed index.
     exponentials = emit.elementwise(
         "sub",
-        emit.view(value, (1, rows, 1, classes)),
-        greatest,
+        emit.view(value, (1, height, width, classes)),
+        emit.view(greatest, (1, height, width, 1)),
         full,
         zero_points=(0, 0, 127),
         scale=IDENTITY,
@@ -84,7 +85,7 @@ def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
         "shr",
         product,
         final_shift,
-        TensorType(element_type, [1, rows, 1, classes]),
+        TensorType(element_type, [1, height, width, classes]),
         zero_points=(0, 0, target.zero_point),
         scale=IDENTITY,
     )
