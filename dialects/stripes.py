@@ -93,38 +93,117 @@ class Unrolled(NamedTuple):
     alive: list[int]
 
 
+class Counted(NamedTuple):
+    """For each stage how many launches have how many rows, and the most rows of its OFM that are alive at one time."""
+
+    launches: list[dict[int, int]]
+    alive: list[int]
+
+
+PERIODS = (1, 2, 4)
+"""After so many launches of the last stage things may repeat: more than one where stages upscale."""
+
+
 def unroll(stages: Sequence[Stage]) -> Unrolled:
     """Run a cascade on demand from its last stage; what leaves it elsewhere is completed afterwards."""
-    count = len(stages)
-    readers: list[list[tuple[int, Reach]]] = [[] for _ in range(count)]
-    for index, stage in enumerate(stages):
-        for producer, reach in stage.inputs:
-            readers[producer].append((index, reach))
-    heights = [stage.height for stage in stages]
-    done = [0] * count
-    alive = [0] * count
-    launches: list[Launch] = []
+    run = _Run(stages)
+    for index in run.drivers():
+        run.produce(index, stages[index].height)
+    return Unrolled(run.launches, run.alive)
 
-    def produce(index: int, target: int) -> None:
-        stage = stages[index]
-        while done[index] < target:
-            start = done[index]
-            stop = min(start + stage.stripe, target)
-            if stage.granule is not None:
-                stop = min(stage.granule.aligned(stop), stage.height)
+
+def count(stages: Sequence[Stage]) -> Counted:
+    """What `unroll` does, in a time that hardly depends on the rows: launches that repeat are counted, not made."""
+    run = _Run(stages)
+    skipped: list[dict[int, int]] = [{} for _ in stages]
+    for index in run.drivers():
+        marks: list[tuple[list[int], int]] = []
+        """Before each launch of the stage: the rows done of each stage, and the number of launches."""
+        while run.done[index] < stages[index].height:
+            marks.append((run.done.copy(), len(run.launches)))
+            for period in PERIODS:
+                if len(marks) > period and (times := run.repeats(marks[-1 - period][0])):
+                    for stage, start, stop in run.launches[marks[-1 - period][1] :]:
+                        skipped[stage][stop - start] = skipped[stage].get(stop - start, 0) + times
+                    run.skip(marks[-1 - period][0], times)
+                    marks.clear()
+                    break
+            run.launch(index, stages[index].height)
+    for stage, start, stop in run.launches:
+        skipped[stage][stop - start] = skipped[stage].get(stop - start, 0) + 1
+    return Counted(skipped, run.alive)
+
+
+class _Run:
+    """A cascade on its way."""
+
+    def __init__(self, stages: Sequence[Stage]):
+        self.stages = stages
+        self.readers: list[list[tuple[int, Reach]]] = [[] for _ in stages]
+        for index, stage in enumerate(stages):
             for producer, reach in stage.inputs:
-                end = reach.end(stop)
-                if done[producer] < end:
-                    produce(producer, end)
-            low = start
-            for reader, reach in readers[index]:
-                if done[reader] < heights[reader]:
-                    low = min(low, reach.first(done[reader]))
-            alive[index] = max(alive[index], stop - low)
-            launches.append(Launch(index, start, stop))
-            done[index] = stop
+                self.readers[producer].append((index, reach))
+        self.done = [0] * len(stages)
+        """Rows of each stage's OFM that are made."""
+        self.alive = [0] * len(stages)
+        self.launches: list[Launch] = []
 
-    for index in reversed(range(count)):
-        if stages[index].leaves or not readers[index]:
-            produce(index, heights[index])
-    return Unrolled(launches, alive)
+    def drivers(self) -> list[int]:
+        """The stages that are run for their own sake, in order."""
+        last = reversed(range(len(self.stages)))
+        return [index for index in last if self.stages[index].leaves or not self.readers[index]]
+
+    def produce(self, index: int, target: int) -> None:
+        """Run a stage until `target` rows are made."""
+        while self.done[index] < target:
+            self.launch(index, target)
+
+    def launch(self, index: int, target: int) -> None:
+        """Launch a stage once, for no more than `target` rows in all, and before it what it reads."""
+        stage, done = self.stages[index], self.done
+        start = done[index]
+        stop = min(start + stage.stripe, target)
+        if stage.granule is not None:
+            stop = min(stage.granule.aligned(stop), stage.height)
+        for producer, reach in stage.inputs:
+            self.produce(producer, reach.end(stop))
+        low = start
+        for reader, reach in self.readers[index]:
+            if done[reader] < self.stages[reader].height:
+                low = min(low, reach.first(done[reader]))
+        self.alive[index] = max(self.alive[index], stop - low)
+        self.launches.append(Launch(index, start, stop))
+        done[index] = stop
+
+    def repeats(self, before: Sequence[int]) -> int:
+        """
+        How often what has been run since `before` (rows done of each stage) will be run again at least, rows further
+        on; 0 if it need not be.
+
+        It will if every stage that is not complete stands to its readers as it did: so many more rows of the one call
+        for just as many more of the other. The ends of feature maps, where windows see fewer rows, are left out.
+        """
+        steps = [now - then for now, then in zip(self.done, before, strict=True)]
+        for index, stage in enumerate(self.stages):
+            if self.done[index] == stage.height:
+                if steps[index]:
+                    return 0
+                continue
+            for producer, reach in stage.inputs:
+                if self.done[producer] < self.stages[producer].height and (
+                    steps[producer] * reach.up != steps[index] * reach.stride
+                ):
+                    return 0
+            if stage.granule is not None and steps[index] * stage.granule.stride % stage.granule.up:
+                return 0
+        left = [
+            (stage.height - now) // step
+            for stage, now, step in zip(self.stages, self.done, steps, strict=True)
+            if step
+        ]
+        return max(0, min(left, default=0) - 2)
+
+    def skip(self, before: Sequence[int], times: int) -> None:
+        """Leave out what would be run so many times again."""
+        for index, then in enumerate(before):
+            self.done[index] += (self.done[index] - then) * times

@@ -1,12 +1,15 @@
 """The order in which a cascade runs and the rows alive on the way, against what a rolling buffer would really hold."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
 from npuc.dialects.npu import Window
-from npuc.dialects.stripes import Input, Reach, Stage, unroll
+from npuc.dialects.stripes import Input, Reach, Stage, _Run, count, unroll
 
 
 @pytest.mark.parametrize(
@@ -88,3 +91,41 @@ def test_rolling_buffers_of_the_rows_alive_never_lose_a_row_that_is_read(stages:
     for index, stage in enumerate(stages):
         if stage.leaves or index == len(stages) - 1:
             assert done[index] == stage.height
+
+
+@settings(max_examples=300, deadline=None)
+@given(cascades(), st.integers(1, 6))
+def test_counting_agrees_with_running(stages: list[Stage], factor: int) -> None:
+    """The same launches and rows alive, also of cascades so tall that most of them are not run."""
+    tall = [_taller(stages[0], stages[0].height * factor, [])]
+    for stage in stages[1:]:
+        inputs: list[Input] = []
+        for producer, reach in stage.inputs:
+            height = tall[producer].height
+            inputs.append(Input(producer, reach._replace(height=height)))
+        _, reach = inputs[-1]
+        tall.append(_taller(stage, (reach.height * reach.up + reach.top - reach.window) // reach.stride + 1, inputs))
+    found, counted = unroll(tall), count(tall)
+    assert counted.alive == found.alive
+    for index, launches in enumerate(counted.launches):
+        assert launches == Counter(stop - start for stage, start, stop in found.launches if stage == index)
+
+
+def _taller(stage: Stage, height: int, inputs: list[Input]) -> Stage:
+    granule = None if stage.granule is None else inputs[-1].reach
+    return replace(stage, height=height, inputs=inputs, granule=granule)
+
+
+def test_counting_does_not_run_what_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    once = _Run.launch
+
+    def launch(run: _Run, index: int, target: int) -> None:
+        made.append(index)
+        once(run, index, target)
+
+    monkeypatch.setattr(_Run, "launch", launch)
+    reach = Reach.of(Window(3, 3, top=1), 60000)
+    stages = [Stage(60000, 1), *(Stage(60000, 1, [Input(k, reach)]) for k in range(8))]
+    assert sum(count(stages).launches[0].values()) == 60000
+    assert len(made) < 500
