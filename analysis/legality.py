@@ -198,6 +198,9 @@ def _check_activation(op: tfl.TflOp) -> None:
     allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
     if chosen is not None and getattr(chosen, "data", "") not in allowed:
         _refuse(f"the fused activation must be one of {', '.join(allowed)}", op.results[0])
+    largest = {"RELU_N1_TO_1": 1.0, "RELU6": 6.0}.get(getattr(chosen, "data", ""), 0.0)
+    within = largest < (2.0**31 - 512) * _element(op.results[0]).scale
+    _require(within, "the limits of the fused activation must fit 32 bits", op.results[0])
 
 
 # One rule an operator

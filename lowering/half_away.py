@@ -14,6 +14,7 @@ known, so equality is decided and not sampled: only sums next to a step can diff
 Sums are of up to 40 bits, in int64; a scale and a range belong to one channel. Nothing here knows an operator.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,10 +29,10 @@ MAX_MULTIPLIER = (1 << 31) - 1
 MIN_SHIFT, MAX_SHIFT = 2, 62
 """The shifts of TOSA, which are within the machine's."""
 
-QUOTIENT_SHIFT, LEFT_SHIFT, REST_SHIFT, CORRECTION_SHIFT = 46, 15, 16, 61
+QUOTIENT_SHIFT, REST_SHIFT, CORRECTION_SHIFT = 46, 16, 61
 """Of `Steps`; for a divisor of 2^15 to 2^16 every constant then fills 31 bits and no more."""
 _LEAST_DIVISOR = (1 << 15) + 1
-_MOST_FACTOR = 1 << 20
+_MOST_FACTOR = 1 << 30
 _TRIES = 24
 _FEW = 1024
 _DOUBLE = 2.0**-50
@@ -56,15 +57,17 @@ class Steps:
         s = a * factor
         q = s * reciprocal >> QUOTIENT_SHIFT                        at most one off
         z = s - q * divisor
-        e = (z << LEFT_SHIFT) - (q * rest >> REST_SHIFT)            2^LEFT_SHIFT times what is left over
+        e = z * left - (q * rest >> REST_SHIFT)                     `left` times what is left over
         y = q + (e * correction >> CORRECTION_SHIFT)
 
-    `divisor` and `rest` are the two halves of the real divisor factor / scale, which is 2^15 to 2^16.
+    `divisor` and `rest` are the two halves of the real divisor factor / scale, which is 2^15 to 2^16, or more where the
+    scale is below 2^-16.
     """
 
     factor: int
     reciprocal: int
     divisor: int
+    left: int
     rest: int
     correction: int
 
@@ -89,9 +92,9 @@ def in_steps(sums: Integers, steps: Steps) -> Integers:
     bound = (1 << 31) // steps.factor + 1
     scaled = _saturated(np.clip(sums, -bound, bound) * steps.factor)
     quotient = double_round(scaled, steps.reciprocal, QUOTIENT_SHIFT)
-    left = _saturated(_saturated(scaled - _saturated(quotient * steps.divisor)) << LEFT_SHIFT)
-    left = _saturated(left - double_round(quotient, steps.rest, REST_SHIFT))
-    return quotient + double_round(left, steps.correction, CORRECTION_SHIFT)
+    over = _saturated(_saturated(scaled - _saturated(quotient * steps.divisor)) * steps.left)
+    over = _saturated(over - double_round(quotient, steps.rest, REST_SHIFT))
+    return quotient + double_round(over, steps.correction, CORRECTION_SHIFT)
 
 
 def _saturated(values: Integers) -> Integers:
@@ -126,24 +129,29 @@ def _equal(steps: NDArray[np.float64], scale: float, over: Range, multiplier: in
 @lru_cache(maxsize=1 << 14)
 def several_steps(scale: float, over: Range) -> Steps | None:
     """Steps that equal `rounded` for every sum within the results told apart, which 16 bits hold; or None."""
-    most = min(int((1 << 16) * (1 - 2.0**-12) * scale), _MOST_FACTOR)
-    factors = np.arange(most, max(most // 2, 0), -1)[:4096]
+    most = max(min(int((1 << 16) * (1 - 2.0**-12) * scale), _MOST_FACTOR), 1)
+    factors = np.arange(most, most // 2, -1)[:4096]
     divisors = factors / scale
-    factors, divisors = factors[divisors >= _LEAST_DIVISOR], divisors[divisors >= _LEAST_DIVISOR]
+    # The quotient of a result that is told apart, one too large perhaps, must not make `q * divisor` saturate.
+    largest = int(np.abs(_ends(scale, over)).max()) + 1
+    fitting = (divisors >= _LEAST_DIVISOR) & ((divisors + 1) * largest < 1 << 31)
+    factors, divisors = factors[fitting], divisors[fitting]
     places = _steps(scale, over)
     # The nearer the divisor is to an integer, the less its second half rounds.
     order = np.argsort(np.abs(divisors - np.rint(divisors)), kind="stable")[:_TRIES]
     for factor, real in zip(factors[order].tolist(), divisors[order].tolist(), strict=True):
+        # Fills 31 bits, as half the divisor is what is left over at most.
+        left = 1 << min(31 - math.frexp(real)[1], 15)
         # Rounding `q * rest`, the constants `rest` and `correction`: half a unit of e each; one more by choice.
-        sums = _critical(places, over, 0, 4.0 / (factor << LEFT_SHIFT))
+        sums = _critical(places, over, 0, 4.0 / (factor * left))
         if sums is None:
             continue
         divisor = round(real)
         reciprocal = round(2.0**QUOTIENT_SHIFT / real)
-        rest = round((real - divisor) * 2.0 ** (LEFT_SHIFT + REST_SHIFT))
-        correction = round(2.0 ** (CORRECTION_SHIFT - LEFT_SHIFT) / real)
+        rest = round((real - divisor) * left * 2.0**REST_SHIFT)
+        correction = round(2.0**CORRECTION_SHIFT / (real * left))
         for r, c in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)):
-            steps = Steps(factor, reciprocal, divisor, rest + r, correction + c)
+            steps = Steps(factor, reciprocal, divisor, left, rest + r, correction + c)
             if _same(in_steps(sums, steps), sums, scale, over):
                 return steps
     return None
@@ -154,9 +162,14 @@ def _same(results: Integers, sums: Integers, scale: float, over: Range) -> bool:
     return np.array_equal(np.clip(results, over.low, over.high), wanted)
 
 
+def _ends(scale: float, over: Range) -> Integers:
+    """The least and the greatest result, as far as results are told apart."""
+    return np.clip(rounded(np.array([over.least, over.greatest]), scale), over.low, over.high)
+
+
 def _steps(scale: float, over: Range) -> NDArray[np.float64]:
     """Where, among the sums, the real function steps from v - 1/2 on to v: a place for each result but the least."""
-    first, last = np.clip(rounded(np.array([over.least, over.greatest]), scale), over.low, over.high).tolist()
+    first, last = _ends(scale, over).tolist()
     return (np.arange(first + 1, last + 1) - 0.5) / scale
 
 

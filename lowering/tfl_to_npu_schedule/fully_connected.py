@@ -5,7 +5,7 @@ FULLY_CONNECTED whose rounding takes several steps: a convolution to 32-bit sums
     %q = mul %s, reciprocal  the quotient, at most one off
     %d = mul %q, divisor
     %z = sub %s, %d          what is left over
-    %l = mul %z, 2^left
+    %l = mul %z, left
     %r = mul %q, rest
     %e = sub %l, %r          the same, with more bits
     %c = mul %e, correction  -1, 0 or 1
@@ -69,7 +69,7 @@ def lower_fully_connected(op: tfl.FullyConnectedOp, emit: QuantizedEmitter) -> N
     )
     quotient = mul(sums, lambda step: step.reciprocal, half_away.QUOTIENT_SHIFT)
     over = sub(sums, mul(quotient, lambda step: step.divisor, 0))
-    over = mul(over, lambda _: 1 << half_away.LEFT_SHIFT, 0)
+    over = mul(over, lambda step: step.left, 0)
     over = sub(over, mul(quotient, lambda step: step.rest, half_away.REST_SHIFT))
     correction = mul(over, lambda step: step.correction, half_away.CORRECTION_SHIFT)
     low, high = activation_limits(

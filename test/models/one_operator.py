@@ -23,7 +23,7 @@ from typing import Any
 
 import golden
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from tiny_writer import Model, Subgraph, Tensor
 
@@ -49,6 +49,7 @@ def examples(normally: int, nightly: int) -> Callable[[Callable[..., None]], Cal
         deadline=None,
         suppress_health_check=tuple(HealthCheck),
         print_blob=True,
+        phases=(Phase.generate,),  # The models are small as they are, and shrinking takes minutes.
     )
 
 

@@ -25,7 +25,11 @@ PADDINGS = {"SAME": 0, "VALID": 1}
 
 # Options table -> (tag in the BuiltinOptions union, fields in slot order as name:kind=default).
 _OPTIONS = {
-    "Conv2D": (1, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8 dilation_w:i32=1 dilation_h:i32=1"),
+    "Conv2D": (
+        1,
+        "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8 dilation_w:i32=1 dilation_h:i32=1 "
+        "quantized_bias_type:i8",
+    ),
     "DepthwiseConv2D": (
         2,
         "padding:i8 stride_w:i32=1 stride_h:i32=1 depth_multiplier:i32=1 activation:i8 dilation_w:i32=1 "
@@ -33,7 +37,10 @@ _OPTIONS = {
     ),
     "Pool2D": (5, "padding:i8 stride_w:i32=1 stride_h:i32=1 filter_width:i32 filter_height:i32 activation:i8"),
     "Svdf": (6, "rank:i32 activation:i8"),
-    "FullyConnected": (8, "activation:i8 weights_format:i8 keep_num_dims:bool"),
+    "FullyConnected": (
+        8,
+        "activation:i8 weights_format:i8 keep_num_dims:bool asymmetric_quantize_inputs:bool quantized_bias_type:i8",
+    ),
     "Softmax": (9, "beta:f32=1"),
     "Concatenation": (10, "axis:i32 activation:i8"),
     "Add": (11, "activation:i8 pot_scale_int16:bool"),
@@ -54,7 +61,7 @@ _OPTIONS = {
     "MaximumMinimum": (39, ""),
     "Less": (41, ""),
     "Slice": (48, ""),
-    "TransposeConv": (49, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8"),
+    "TransposeConv": (49, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8 quantized_bias_type:i8"),
     "ExpandDims": (52, ""),
     "ResizeNearestNeighbor": (74, "align_corners:bool half_pixel_centers:bool"),
     "LeakyRelu": (75, "alpha:f32"),
@@ -148,8 +155,8 @@ def constant(name: str, data: np.ndarray, **quantisation: object) -> Tensor:
 
 class Op:
     """
-    One operator. An input that is left out is None. `options` are the fields of `_OPTIONS`; padding and
-    activation by name. `custom` names a custom operator, whose options are the bytes `custom_options`.
+    One operator. An input that is left out is None. `options` are the fields of `_OPTIONS`; padding,
+    activation and types by name. `custom` names a custom operator, whose options are the bytes `custom_options`.
     """
 
     def __init__(
@@ -352,6 +359,8 @@ class _Writer:
                 value = PADDINGS[str(value)]
             elif name == "activation" and isinstance(value, str):
                 value = ACTIVATIONS[value]
+            elif isinstance(value, str):
+                value = TYPES[value]
             if kind == "ints":
                 slots.append(("ref", self._vector(value, "<i4") if value else 0))  # type: ignore[arg-type]
             else:

@@ -1,0 +1,169 @@
+"""
+CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV over types, shapes and scales: what legality takes
+lowers, compiles and equals LiteRT bit for bit, ties and ends included; what it refuses names its rule.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from one_operator import RANGES, arrays, check, examples, near, scales, zero_points
+from tiny_writer import Model, Op, Subgraph, Tensor
+
+OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+WAYS = [(o, d) for o in OPERATORS for d in RANGES if (o, d) != ("TRANSPOSE_CONV", "uint8")]
+PADDINGS = ("SAME", "VALID")
+ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+UNIT_COLUMN, LARGE_COLUMN = 0, 1
+
+
+def draw_input(draw: Any, operator: str, dtype: str) -> Tensor:
+    """The input: scales about 1 more often than ends."""
+    size = draw(st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 6)))
+    shape = (draw(st.sampled_from((1, 3, 4))), size[2] + 2) if operator == "FULLY_CONNECTED" else (1, *size)
+    scale = draw(st.one_of(scales(-12, 2), scales(-12, 2), scales()))
+    return Tensor("x", shape, dtype, scale=scale, zero=draw(zero_points(dtype)))
+
+
+def draw_weights(draw: Any, shape: tuple[int, ...], axis: int, dtype: str) -> Tensor:
+    """Weights of all sizes, the smallest often, so that sums hit ties; per tensor or per channel."""
+    scale: Any = draw(st.one_of(scales(-12, 2), scales(-12, 2), scales()))
+    low, high = draw(st.sampled_from(((-127, 127), (-2, 2), (0, 1), (-127, -120))))
+    if dtype == "uint8":
+        zero = draw(zero_points("uint8"))
+        data = np.clip(draw(arrays(shape, low, high, "int64")) + zero, 0, 255).astype(np.uint8)
+        return Tensor("w", shape, "uint8", scale=scale, zero=zero, data=data)
+    data = draw(arrays(shape, low, high, "int8"))
+    channels = shape[axis]
+    if draw(st.booleans()):
+        scale = [draw(near(scale, -3, 3)) for _ in range(channels)]
+        return Tensor("w", shape, "int8", scale=scale, zero=[0] * channels, axis=axis, data=data)
+    return Tensor("w", shape, "int8", scale=scale, data=data)
+
+
+def draw_bias(draw: Any, channels: int, x: Tensor, w: Tensor, options: dict[str, Any], operator: str) -> Tensor | None:
+    """Biases of the type that LiteRT reads and, now and then, another; of all sizes up to their ends."""
+    if operator == "FULLY_CONNECTED" and draw(st.integers(0, 3)) == 0:
+        return None
+    dtype = "int32"
+    if x.dtype == "int16":
+        dtype = draw(st.sampled_from(("int64", "int64", "int32")))
+        if operator != "DEPTHWISE_CONV_2D" and draw(st.integers(0, 3)):
+            options["quantized_bias_type"] = draw(st.sampled_from((dtype, dtype, dtype, "int32", "int64")))
+    bits = 31 if dtype == "int32" else draw(st.sampled_from((39, 39, 40)))
+    size = draw(st.sampled_from((0, 8, 8, 16, 16, bits - 2, bits)))
+    data = draw(arrays((channels,), -(1 << size), (1 << size) - 1, "int64")).astype(dtype)
+    scale = [float(np.float32(x.scales()[0] * s)) for s in w.scales()]
+    per_axis = len(scale) > 1
+    zero = [0] * len(scale) if per_axis else 0
+    return Tensor("b", (channels,), dtype, scale=scale if per_axis else scale[0], zero=zero, data=data)
+
+
+def extent(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
+    """Windows along one axis."""
+    reach = (kernel - 1) * dilation + 1
+    return -(-size // stride) if padding == "SAME" else (size - reach) // stride + 1
+
+
+def draw_model(draw: Any, operator: str, dtype: str) -> Model:
+    """A model of one operator; its output is never empty."""
+    x = draw_input(draw, operator, dtype)
+    depth, channels = x.shape[-1], draw(st.integers(1, 5))
+    options: dict[str, Any] = {"activation": draw(st.sampled_from(ACTIVATIONS))}
+    if operator == "FULLY_CONNECTED":
+        w = draw_weights(draw, (channels, depth), 0, dtype)
+        if draw(st.booleans()):  # for `steps`: any sum can be made of these two
+            low = int(w.zeros()[0])
+            w.data[:, UNIT_COLUMN], w.data[:, LARGE_COLUMN] = min(low + 1, 255), min(low + 100, 255)
+        shape: tuple[int, ...] = (x.shape[0], channels)
+    else:
+        height, width = x.shape[1:3]
+        padding = draw(st.sampled_from(PADDINGS))
+        dilation = [draw(st.sampled_from((1, 1, 2, 3))) for _ in "hw"] if operator != "TRANSPOSE_CONV" else [1, 1]
+        stride = [draw(st.sampled_from((1, 1, 2, 3, 4))) for _ in "hw"]
+        kernel = [draw(st.integers(1, 4)) for _ in "hw"]
+        if operator == "TRANSPOSE_CONV":
+            stride = draw(st.sampled_from(([1, 1], [2, 2], [2, 2], [1, 2])))
+            grown = [n * s + (max(k - s, 0) if padding == "VALID" else 0)
+                     for n, s, k in zip((height, width), stride, kernel, strict=True)]  # fmt: skip
+            shape = (1, *grown, channels)
+        else:
+            if padding == "VALID":  # The window must fit.
+                kernel = [min(k, (n - 1) // d + 1) for n, k, d in zip((height, width), kernel, dilation, strict=True)]
+            if max(dilation) > 1:
+                stride = [1, 1]
+            options |= dict(dilation_h=dilation[0], dilation_w=dilation[1])
+            sizes = zip((height, width), kernel, stride, dilation, strict=True)
+            shape = (1, *(extent(*numbers, padding) for numbers in sizes), channels)
+        options |= dict(padding=padding, stride_h=stride[0], stride_w=stride[1])
+        if operator == "DEPTHWISE_CONV_2D":
+            multiplier = draw(st.sampled_from((1, 1, 2)))
+            options["depth_multiplier"] = multiplier
+            channels = depth * multiplier
+            shape = (*shape[:3], channels)
+            w = draw_weights(draw, (1, *kernel, channels), 3, dtype)
+        else:
+            w = draw_weights(draw, (channels, *kernel, depth), 0, dtype)
+    b = draw_bias(draw, channels, x, w, options, operator)
+    around = x.scales()[0] * max(w.scales())
+    scale = draw(st.one_of(*[near(around, -3, 10)] * 3, near(around, -32, 40), scales()))
+    y = Tensor("y", shape, dtype, scale=scale, zero=draw(zero_points(dtype)))
+    operands: list[Tensor | None] = [x, w, b]
+    if operator == "TRANSPOSE_CONV":
+        if options.pop("activation") != "NONE":
+            options["activation"] = "RELU"
+        given_shape = np.array(shape, np.int32)
+        operands = [Tensor("shape", (4,), "int32", data=given_shape), w, x, b]
+    return Model(Subgraph([x], [y], [Op(operator, operands, [y], **options)]))
+
+
+def steps(draw: Any, model: Model) -> list[list[np.ndarray]]:
+    """For FULLY_CONNECTED: inputs whose sums lie at and beside the places where the result steps, ties among them."""
+    assert isinstance(model.subgraphs, Subgraph)
+    (op,) = model.subgraphs.ops
+    if op.name != "FULLY_CONNECTED":
+        return []
+    x, w, b = op.inputs
+    (y,) = op.outputs
+    assert x is not None
+    assert w is not None
+    (low, high), (least, greatest) = RANGES[x.dtype], RANGES[y.dtype]
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
+    weights = w.data.astype(np.int64) - np.array(w.zeros()).reshape(-1, 1)
+    bias = np.zeros(len(weights), np.int64) if b is None else b.data.astype(np.int64)
+    cases: list[list[np.ndarray]] = []
+    for _ in range(8):
+        values = rng.integers(low, high, x.shape, endpoint=True) - x.zeros()[0]
+        for row in values:
+            channel = int(rng.integers(len(weights)))
+            scale = x.scales()[0] * w.scales()[channel % len(w.scales())] / y.scales()[0]
+            place = (int(rng.integers(least, greatest)) - y.zeros()[0] - 0.5) / scale
+            if abs(place) >= 1 << 40:
+                continue
+            row[LARGE_COLUMN] = row[UNIT_COLUMN] = 0
+            missing = round(place) + int(rng.integers(-1, 2)) - int(weights[channel] @ row) - int(bias[channel])
+            row[LARGE_COLUMN], row[UNIT_COLUMN] = divmod(missing, max(int(weights[channel, LARGE_COLUMN]), 1))
+        cases.append([np.clip(values + x.zeros()[0], low, high).astype(x.dtype)])
+    return cases
+
+
+@pytest.mark.parametrize(("operator", "dtype"), WAYS)
+def test_operator(operator: str, dtype: str) -> None:
+    outcomes: Counter[str] = Counter()
+
+    @examples(24, nightly=2000)
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        model = draw_model(data.draw, operator, dtype)
+        outcome = check(model, steps(data.draw, model))
+        outcomes["taken" if outcome.reason is None else "refused"] += 1
+        outcomes[f"  {outcome.reason and outcome.reason.split(': tensor')[0]}"] += 1
+
+    run()
+    print(operator, dtype, dict(outcomes))
+    assert outcomes["taken"] >= 6
