@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Operation, SSAValue
 
 from npuc.dialects import tfl
-from npuc.dialects.quant import UniformQuantizedType, quantization
+from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
 
 MAX_DIMENSION = 65535
 MAX_FACTOR = 2.0**29 * (1 - 2.0**-32)
@@ -31,6 +31,8 @@ MAX_PADDING = 127
 """Rows above, or columns to the left; the registers for below and right hold one more bit."""
 MAX_WEIGHT_SUM = 127 * 65536
 """Greatest sum of the absolute weights of one output channel: beyond it the 32-bit accumulator could overflow."""
+LIMITS = {"RELU_N1_TO_1": 1.0, "RELU6": 6.0}
+"""Greatest value that an activation lets through."""
 MAX_STRIDE = 3
 MAX_LAUNCHES = 64
 """Most kernels that one operator is split into for the sake of its strides."""
@@ -56,6 +58,11 @@ def cpu_reason(op: Operation) -> str | None:
     except _Refused as refusal:
         return str(refusal)
     return None
+
+
+def supported_operators() -> set[type[Operation]]:
+    """The operations of which the NPU takes some."""
+    return set(_RULES)
 
 
 def operator_name(op: Operation) -> str:
@@ -171,8 +178,26 @@ def _same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAVal
 
 
 def _require_factor(factor: float, result: SSAValue) -> None:
-    """The factor from the operands' scale to the result's: 31 bits and a shift hold less than 2^29."""
+    """The factor from an operator's sums to its result: 31 bits and a shift hold less than 2^29."""
     _require(factor < MAX_FACTOR, "the result's scale must be above 2^-29 of its operands'", result)
+
+
+def _values(value: SSAValue) -> tuple[int, int]:
+    """Least and greatest of a tensor's values less its zero point."""
+    element = _element(value)
+    least, greatest = element.storage_limits
+    return least - element.zero_point, greatest - element.zero_point
+
+
+def _require_scalable(values: tuple[int, int], factor: float, result: SSAValue) -> None:
+    """
+    TFLite multiplies by a factor of 1 or more in two steps: it shifts left, in 32 bits, and multiplies by a fraction.
+    Where the first step overflows its result is no multiple of the value.
+    """
+    mantissa, exponent = math.frexp(factor)
+    left = max(exponent + (mantissa >= 1 - 2.0**-32), 0)
+    fits = left < 32 and -(1 << 31) <= values[0] << left and values[1] << left < 1 << 31
+    _require(fits, f"values times the scales' quotient, {factor:.4g}, must fit 32 bits", result)
 
 
 def _require_shape(result: SSAValue, expected: Sequence[int]) -> None:
@@ -198,9 +223,14 @@ def _check_activation(op: tfl.TflOp) -> None:
     allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
     if chosen is not None and getattr(chosen, "data", "") not in allowed:
         _refuse(f"the fused activation must be one of {', '.join(allowed)}", op.results[0])
-    largest = {"RELU_N1_TO_1": 1.0, "RELU6": 6.0}.get(getattr(chosen, "data", ""), 0.0)
-    within = largest < (2.0**31 - 512) * _element(op.results[0]).scale
-    _require(within, "the limits of the fused activation must fit 32 bits", op.results[0])
+    if getattr(chosen, "data", "") in LIMITS:
+        _check_limits(op.results[0], LIMITS[chosen.data])
+
+
+def _check_limits(result: SSAValue, limit: float) -> None:
+    """TFLite brings the limits of an activation to the result's scale in 32 bits."""
+    steps = limit / _element(result).scale
+    _require(steps < 1 << 30, f"the activation's limit, {limit:g}, must be below 2^30 steps of the scale", result)
 
 
 # One rule an operator
@@ -390,29 +420,68 @@ def _check_binary(op: tfl.BinaryOp) -> None:
 
 
 def _check_sum(op: tfl.AddOp | tfl.SubOp) -> None:
+    from npuc.lowering.fixed_point import checked_log2
+
     _check_binary(op)
-    _require_factor(max(_element(op.lhs).scale, _element(op.rhs).scale) / _element(op.output).scale, op.output)
-    if _element(op.output).data.storage_width == 16 and op.pot_scale_int16:
-        scales = [_element(value).scale for value in (op.lhs, op.rhs, op.output)]
-        if all(math.frexp(scale)[0] == 0.5 for scale in scales):
-            _require(max(scales[:2]) == scales[2], "the greater scale must be the result's", op.output)
+    width = _element(op.output).data.storage_width
+    scales = [_element(value).scale for value in (op.lhs, op.rhs, op.output)]
+    logs = [checked_log2(scale) for scale in scales]
+    powers = [log for log in logs if log is not None]
+    if width == 16 and op.pot_scale_int16 and len(powers) == 3:
+        _require(max(powers[:2]) == powers[2], "the greater scale must be the result's", op.output)
+        # TFLite shifts 16 bits.
+        _require(powers[2] - min(powers) < 16, "scales that are powers of two must be less than 2^16 apart", op.output)
+        if isinstance(op, tfl.AddOp):
+            alike = math.prod(_shape(op.lhs)) == math.prod(_shape(op.rhs))
+            _require(alike, "ADD of 16 bits with scales that are powers of two must not broadcast", op.output)
+        return
+    # TFLite stops unless a sum, which it has shifted left by 20 or 15 bits and halved, is scaled by less than 1.
+    shift = 14 if width == 16 else 19
+    below = max(scales[:2]) / scales[2] < 2.0**shift * (1 - 2.0**-32)
+    _require(below, f"the result's scale must be above 2^-{shift} of its operands'", op.output)
 
 
 def _check_mul(op: tfl.MulOp) -> None:
     _check_binary(op)
-    _require_factor(_element(op.lhs).scale * _element(op.rhs).scale / _element(op.output).scale, op.output)
+    factor = to_float32(to_float32(_element(op.lhs).scale * _element(op.rhs).scale) / _element(op.output).scale)
+    products = [a * b for a in _values(op.lhs) for b in _values(op.rhs)]
+    _require_scalable((min(products), max(products)), factor, op.output)
 
 
-def _check_relu(op: tfl.UnaryOp) -> None:
+def _check_rescaled(op: tfl.UnaryOp) -> None:
+    """What is of the operand's type and scaled by the float32 quotient of the scales."""
     _check_unary(op)
-    _require_factor(_element(op.input).scale / _element(op.output).scale, op.output)
+    factor = to_float32(_element(op.input).scale / _element(op.output).scale)
+    _require_scalable(_values(op.input), factor, op.output)
+
+
+def _check_abs(op: tfl.AbsOp) -> None:
+    _check_rescaled(op)
+    _require(_element(op.input).data.signed, "ABS must be of signed integers", op.input)
+
+
+def _check_relu(op: tfl.ReluOp) -> None:
+    _check_rescaled(op)
+
+
+def _check_relu6(op: tfl.Relu6Op) -> None:
+    _check_rescaled(op)
+    _check_limits(op.output, LIMITS["RELU6"])
+
+
+def _check_relu_n1_to_1(op: tfl.ReluN1To1Op) -> None:
+    _check_rescaled(op)
+    _check_limits(op.output, LIMITS["RELU_N1_TO_1"])
+    _require(_element(op.input).data.storage_width == 8, "RELU_N1_TO_1 must be of 8 bits", op.input)
 
 
 def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
-    _check_relu(op)
-    _require_factor(_element(op.input).scale * abs(op.alpha.value.data) / _element(op.output).scale, op.output)
+    _check_rescaled(op)
+    scale, alpha = _element(op.input).scale, to_float32(op.alpha.value.data)
+    slope = to_float32(to_float32(scale * alpha) / _element(op.output).scale)
+    _require_scalable(_values(op.input), abs(slope), op.output)
     if _element(op.input).data.storage_width == 16:
-        _require(op.alpha.value.data >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
+        _require(alpha >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
 
 
 def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
@@ -423,6 +492,21 @@ def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
 def _check_unary(op: tfl.UnaryOp) -> None:
     _same_storage(op, [op.input], op.output)
     _require_shape(op.output, _shape(op.input))
+
+
+def _check_logistic(op: tfl.LogisticOp) -> None:
+    _check_function(op)
+    steps = 1 << (15 if _element(op.output).data.storage_width == 16 else 8)
+    _require(_element(op.output).scale == 1 / steps, f"LOGISTIC must give a scale of 1/{steps}", op.output)
+
+
+def _check_tanh(op: tfl.TanhOp) -> None:
+    from npuc.lowering.fixed_point import checked_log2
+
+    _check_function(op)
+    element = _element(op.output)
+    fixed = element.data.storage_width == 8 or checked_log2(element.scale) == -15
+    _require(fixed, "TANH of 16 bits must give a scale of 1/32768", op.output)
 
 
 def _check_function(op: tfl.LogisticOp | tfl.TanhOp) -> None:
@@ -436,11 +520,20 @@ def _check_function(op: tfl.LogisticOp | tfl.TanhOp) -> None:
 def _check_hard_swish(op: tfl.HardSwishOp) -> None:
     _check_unary(op)
     _require(_element(op.input).data.storage_width == 8, "HARD_SWISH must be of 8 bits", op.input)
+    from npuc.lowering.tfl_to_npu_schedule.activation import hard_swish_factors
+
+    result, argument = hard_swish_factors(_element(op.input), _element(op.output))
+    # TFLite shifts 16-bit values by less than 16 bits, and the result only to the right.
+    _require(2.0**-16 <= result < 1, "the result's scale must be from 1/128 to 512 of the operand's", op.output)
+    _require(2.0**-16 <= argument < 2.0**16, "HARD_SWISH must have a scale from 3 * 2^-24 to 768", op.input)
 
 
 def _check_softmax(op: tfl.SoftmaxOp) -> None:
     _check_unary(op)
     _require(_element(op.input).data.storage_width == 8, "SOFTMAX must be of 8 bits", op.input)
+    if _element(op.output).data.signed:
+        fixed = abs(_element(op.output).scale - 1 / 256) < 1e-3 / 256 and _element(op.output).zero_point == -128
+        _require(fixed, "SOFTMAX must give a scale of 1/256 and a zero point of -128", op.output)
     # TFLite's kernel aborts unless a step of the input is more than one of the exponential's argument, 2^-26.
     steep = op.beta.value.data * _element(op.input).scale > 2.0**-26
     _require(steep, "beta times the input's scale must be above 2^-26", op.input)
@@ -451,7 +544,10 @@ def _check_softmax(op: tfl.SoftmaxOp) -> None:
 def _check_quantize(op: tfl.QuantizeOp) -> None:
     """From integers to integers; other element types are refused as for all operators."""
     _require_shape(op.output, _shape(op.input))
-    _require_factor(_element(op.input).scale / _element(op.output).scale, op.output)
+    source, target = _element(op.input), _element(op.output)
+    known = source.data.storage_width == 8 or target.data.signed
+    _require(known, "QUANTIZE from 16 or 32 bits must give signed integers", op.output)
+    _require_scalable(_values(op.input), source.scale / target.scale, op.output)
 
 
 def _check_concatenation(op: tfl.ConcatenationOp) -> None:
@@ -581,6 +677,10 @@ def _check_mean(op: tfl.MeanOp) -> None:
     element = _element(op.input).data
     limit = 1 << (16 if element.storage_width == 16 else 24 if element.signed else 23)
     _require(math.prod(sizes) <= limit, f"MEAN must be over at most {limit} elements", op.input)
+    # TFLite divides before it shifts left, by the power of two below the count.
+    least, greatest = _values(op.input)
+    factor = _element(op.input).scale / _element(op.output).scale
+    _require_scalable((count * least, count * greatest), factor / (1 << count.bit_length() - 1), op.output)
     kept = [1 if axis in axes else size for axis, size in enumerate(shape) if axis not in axes or op.keep_dims]
     _require_shape(op.output, kept)
 
@@ -613,7 +713,7 @@ def _typed(op_type: type[OpT], rule: Callable[[OpT], None]) -> tuple[type[OpT], 
 
 _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
     [
-        _typed(tfl.AbsOp, _check_unary),
+        _typed(tfl.AbsOp, _check_abs),
         _typed(tfl.AddOp, _check_sum),
         _typed(tfl.AveragePool2DOp, _check_pool),
         _typed(tfl.ConcatenationOp, _check_concatenation),
@@ -623,7 +723,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.FullyConnectedOp, _check_fully_connected),
         _typed(tfl.HardSwishOp, _check_hard_swish),
         _typed(tfl.LeakyReluOp, _check_leaky_relu),
-        _typed(tfl.LogisticOp, _check_function),
+        _typed(tfl.LogisticOp, _check_logistic),
         _typed(tfl.MaxPool2DOp, _check_pool),
         _typed(tfl.MaximumOp, _check_minimum_maximum),
         _typed(tfl.MeanOp, _check_mean),
@@ -631,8 +731,8 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.MulOp, _check_mul),
         _typed(tfl.PadOp, _check_pad),
         _typed(tfl.QuantizeOp, _check_quantize),
-        _typed(tfl.Relu6Op, _check_relu),
-        _typed(tfl.ReluN1To1Op, _check_relu),
+        _typed(tfl.Relu6Op, _check_relu6),
+        _typed(tfl.ReluN1To1Op, _check_relu_n1_to_1),
         _typed(tfl.ReluOp, _check_relu),
         _typed(tfl.ReshapeOp, _check_reshape),
         _typed(tfl.ResizeNearestNeighborOp, _check_resize_nearest_neighbor),
@@ -642,7 +742,7 @@ _RULES: dict[type[Operation], Callable[[Operation], None]] = dict(
         _typed(tfl.SqueezeOp, _check_squeeze),
         _typed(tfl.StridedSliceOp, _check_strided_slice),
         _typed(tfl.SubOp, _check_sum),
-        _typed(tfl.TanhOp, _check_function),
+        _typed(tfl.TanhOp, _check_tanh),
         _typed(tfl.TransposeConvOp, _check_transpose_conv),
     ]
 )

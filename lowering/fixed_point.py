@@ -7,6 +7,7 @@ evidence throughout is equality with LiteRT's reference kernels, which test/unit
 test/unit/test_convert_tfl_to_tosa.py check.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,17 @@ def quantize_multipliers(real: NDArray[np.float64]) -> tuple[NDArray[np.int32], 
     if bool((exponent > 29).any()):
         raise ValueError(f"a scale of {float(real.max())} is too great")
     return fixed.astype(np.int32), (31 - exponent).astype(np.int8)
+
+
+def checked_log2(scale: float) -> int | None:
+    """
+    n where TFLite takes the float32 `scale` for 2**n, which it does within 0.07 %; None elsewhere.
+
+    Source: TFLite's CheckedLog2, which computes in float32.
+    """
+    logarithm = np.float32(math.log(scale)) * (np.float32(1) / np.float32(math.log(2.0)))
+    whole = float(np.copysign(np.floor(np.abs(logarithm) + np.float32(0.5)), logarithm))
+    return int(whole) if abs(logarithm - np.float32(whole)) < np.float32(1e-3) else None
 
 
 def reduce_multipliers(

@@ -86,7 +86,8 @@ def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
         product,
         final_shift,
         TensorType(element_type, [1, height, width, classes]),
-        zero_points=(0, 0, target.zero_point),
+        # TFLite's unsigned kernel takes no notice of the result's quantisation.
+        zero_points=(0, 0, -128 if target.data.signed else 0),
         scale=IDENTITY,
     )
     emit.replace([result])

@@ -15,15 +15,14 @@ ma = 2**30, sa = 31: its second rescale is exactly a shift right by one. The NPU
 without the original scales: the other operand's OPA_SCALE and OPA_SHIFT are ma and sa - L (the NPU shifts left by L - 1
 itself), OFM_SCALE and its shift are my and sy.
 
-16-bit ADD and SUB with power-of-two scales and `pot_scale_int16` are another algorithm of TFLite: one operand is
-shifted right. It is written in the same shape, but with sa = 31 + 14 for an operand that is not shifted, so that
-no test for "sa == 31" mistakes it.
+16-bit ADD and SUB with `pot_scale_int16` and scales that TFLite takes for powers of two are another algorithm of it: one
+operand is shifted right. It is written in the same shape, but with sa = 31 + 14 for an operand that is not shifted, so
+that no test for "sa == 31" mistakes it.
 
 MUL is `rescale` (zero point off, times 1) of both operands, `tosa.mul` and a rescale by the product of scales.
 MINIMUM and MAXIMUM compare stored values as they are.
 """
 
-import math
 from typing import Any
 
 from xdsl.dialects.builtin import TensorType, i32
@@ -56,11 +55,6 @@ def _wide(result: SSAValue) -> TensorType[Any]:
     return TensorType(i32, list(shape_of(result)))
 
 
-def _exact_log2(scale: float) -> int | None:
-    mantissa, exponent = math.frexp(scale)
-    return exponent - 1 if mantissa == 0.5 else None
-
-
 def add_sub(build: Builder, op: tfl.AddOp | tfl.SubOp) -> list[SSAValue]:
     """ADD or SUB; see the docstring of this file."""
     a, b, output = per_tensor(op.lhs), per_tensor(op.rhs), per_tensor(op.output)
@@ -91,9 +85,9 @@ def _power_of_two_scales(
 ) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None:
     """
     The scales of TFLite's other 16-bit algorithm: the operand of the lesser scale is shifted right, ties away from
-    zero, the sum saturates. None where some scale is no power of two or the option does not ask for it.
+    zero, the sum saturates. None where some scale is not nearly a power of two or the option does not ask for it.
     """
-    logs = [_exact_log2(type_.scale) for type_ in (a, b, output)]
+    logs = [fixed_point.checked_log2(type_.scale) for type_ in (a, b, output)]
     if not op.pot_scale_int16 or None in logs:
         return None
     log_a, log_b, log_output = (log for log in logs if log is not None)

@@ -261,9 +261,12 @@ def _fuse_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitte
 
 def _fuse_shifted_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit: Emitter) -> bool:
     """
-    TFLite's 16-bit addition of power-of-two scales: one operand is shifted to the right by a rescale of its own, and
-    the sum saturates.
+    TFLite's 16-bit addition of power-of-two scales: one operand is shifted to the right by a kernel of its own, and
+    the sum saturates. That kernel doubles the operand first: so the first of the two roundings is exact, and the
+    second one has the ties away from zero.
     """
+    import numpy as np
+
     a, b = _operand(op.input1), _operand(op.input2)
     scale = per_tensor_scale(rescale)
     if a is None or b is None or _log2(scale) != 0 or zero_points(rescale) != (0, 0):
@@ -277,8 +280,8 @@ def _fuse_shifted_sum(op: tosa.AddOp | tosa.SubOp, rescale: tosa.RescaleOp, emit
             return False
         value = operand.seen(emit)
         if shift > 30:
-            ifm = emit.feature_map(value)
-            shifted = emit.pool("average", ifm, tensor(ifm), scale=Scale("double_round", 1 << 30, shift))
+            ifm, two = emit.feature_map(value), _scalar(emit, np.int16(2))
+            shifted = emit.elementwise("mul", ifm, two, tensor(ifm), scale=Scale("double_round", 1 << 30, shift + 1))
             value = emit.view(shifted, operand.shape)
         sources.append(value)
     emit.replace(

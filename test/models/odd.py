@@ -20,6 +20,7 @@ def models() -> Iterator[Entry]:
     yield bias_axis_3()
     yield if_with_subgraphs()
     yield custom_in_the_middle()
+    yield far_ratios()
     yield from described()
     for seed, build in enumerate(GRAPHS):
         n = Network(1000 + seed)
@@ -86,6 +87,26 @@ def custom_in_the_middle() -> Entry:
     n.add_op("CUSTOM", [x], [y], custom="SecretSauce", custom_options=bytes(range(37)))
     about = "an unknown custom operator between two convolutions"
     return Entry("custom_in_the_middle", n.model(n.conv(y, 4)).to_bytes(), about, cpu=[1], golden=False)
+
+
+def far_ratios() -> Entry:
+    """Operators whose scales are too far apart for TFLite's 32 bits, between some that are not."""
+    n = Network(8)
+    x = n.input(MAPS, 1e6, 0)
+    outputs = [
+        n.unary("ABS", x, 1e-4, 0),
+        n.unary("RELU", x, 1e-4, 0),
+        n.unary("LEAKY_RELU", x, 1e-4, 0, alpha=0.1),
+        n.binary("MUL", x, x, 1e-4, 0),
+        n.binary("SUB", x, x, 1e-4, 0),
+        n.quantize(x, 1e-4, 0),
+        n.add_op("MEAN", [x, n.ints("axes", [1, 2])], [n.tensor("mean", (1, 1, 1, 8), 1e-4, 0)], keep_dims=True),
+        n.unary("HARD_SWISH", n.unary("ABS", x, 0.02, 0), 5e-5, 0),
+        n.unary("RELU6", x, 1e-9, 0),
+        n.unary("ABS", x),
+    ]
+    about = "scales too far apart for 32 bits; what LiteRT makes of them is no multiple of the values"
+    return Entry("far_ratios", n.model(*outputs).to_bytes(), about, cpu=range(10), golden=False)
 
 
 def described() -> Iterator[Entry]:

@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import golden
 import numpy as np
@@ -29,6 +29,7 @@ from tiny_writer import Model, Subgraph, Tensor
 
 from npuc.analysis.legality import cpu_reason
 from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
+from npuc.hardware.accelerators import ACCELERATORS
 from npuc.lowering.import_tflite import import_tflite
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
@@ -36,7 +37,13 @@ from npuc.tools.pipeline import Target
 
 NIGHTLY = os.environ.get("NPUC_NIGHTLY") == "1"
 HAS_LITERT = importlib.util.find_spec("ai_edge_litert") is not None
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
+RANGES = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+}
+TARGET = Target("ethos-u55-128")
 REFUSAL = re.compile(r"operator \S+ is not supported|\S[^\n]*: (tensor '[^\n]*' \([\dx?]*\)|[A-Z0-9_]+)")
 """A refusal: the rule that is broken, then the tensor (or operator) that breaks it."""
 
@@ -70,8 +77,8 @@ def near(scale: float, low: int, high: int) -> st.SearchStrategy[float]:
 
 
 def zero_points(dtype: str) -> st.SearchStrategy[int]:
-    """The zero points of a type, the ends and the middle often; 0 for int16."""
-    if dtype == "int16":
+    """The zero points of a type, the ends and the middle often; 0 for wider types."""
+    if dtype in ("int16", "int32"):
         return st.just(0)
     low, high = RANGES[dtype]
     return st.one_of(st.sampled_from((low, high, (low + high + 1) // 2)), st.integers(low, high))
@@ -81,6 +88,13 @@ def arrays(shape: Sequence[int], low: int, high: int, dtype: str) -> st.SearchSt
     """Integers of low to high: from a seed, so that an example is drawn and shrunk quickly."""
     seeds = st.integers(0, (1 << 32) - 1)
     return seeds.map(lambda seed: np.random.default_rng(seed).integers(low, high, shape, dtype, endpoint=True))
+
+
+def targets() -> st.SearchStrategy[Target]:
+    """Any accelerator and either strategy."""
+    names = st.sampled_from(sorted(ACCELERATORS))
+    strategies: st.SearchStrategy[Literal["performance", "size"]] = st.sampled_from(("performance", "size"))
+    return st.builds(lambda name, strategy: Target(name, strategy=strategy), names, strategies)
 
 
 # What must hold
@@ -94,7 +108,7 @@ class Outcome:
     compared: int
 
 
-def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), accelerator: str = "ethos-u55-128") -> Outcome:
+def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), target: Target = TARGET) -> Outcome:
     """
     Legality, lowering, simulator and LiteRT agree on a model of one operator.
 
@@ -106,7 +120,7 @@ def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), accelerator
     sources = ConstantOp | NoValueOp | PseudoTensorOp
     (op,) = [op for op in import_tflite(data).walk() if isinstance(op, TflOp) and not isinstance(op, sources)]
     reason = cpu_reason(op)
-    compiled = compile_tflite(data, Target(accelerator))
+    compiled = compile_tflite(data, target)
     if reason is not None:
         assert REFUSAL.fullmatch(reason), f"no rule: {reason!r}\n{text}"
         return Outcome(reason, 0)

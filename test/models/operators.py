@@ -95,6 +95,13 @@ def _same_scales(n: Network, op: str, **kw: object) -> Tensor:
     return n.binary(op, a, n.input(MAPS, scale=0.0371), 0.0742, **kw)  # type: ignore[arg-type]
 
 
+def _powers_of_two(
+    n: Network, op: str, a: int, b: int, shape: tuple[int, ...] = DEEP, nearly: float = 1.0, **options: bool
+) -> Tensor:
+    x, y = n.input(DEEP, 2.0**a), n.input(shape, 2.0**b * nearly)
+    return n.binary(op, x, y, 2.0 ** max(a, b), activation="RELU6", **options)
+
+
 def _concat(n: Network, axis: int, *sizes: int) -> Tensor:
     shapes = [[*MAPS[:axis], s, *MAPS[axis + 1 :]] for s in sizes]
     first = n.input(shapes[0])
@@ -355,4 +362,21 @@ UINT8: dict[str, tuple[Build, str]] = {name: INT8[name] for name in ALSO_UINT8} 
 }
 INT16: dict[str, tuple[Build, str]] = {name: INT8[name] for name in ALSO_INT16} | {
     "quantize_to_int8": (lambda n: n.quantize(n.input(MAPS), n.scale(0.03), -9, "int8"), "to int8"),
+    "add_powers_of_two": (lambda n: _powers_of_two(n, "ADD", -8, -9), "scales of 2^-8 and 2^-9: the second is shifted"),
+    "sub_powers_of_two": (
+        lambda n: _powers_of_two(n, "SUB", -11, -8),
+        "scales of 2^-11 and 2^-8: the first is shifted",
+    ),
+    "sub_powers_of_two_broadcast": (
+        lambda n: _powers_of_two(n, "SUB", -8, -10, (1, 1, 1, 19)),
+        "scales of 2^-8 and 2^-10, broadcast",
+    ),
+    "add_nearly_powers_of_two": (
+        lambda n: _powers_of_two(n, "ADD", -8, -9, nearly=1.0006),
+        "a scale that TFLite takes for a power of two",
+    ),
+    "add_powers_of_two_scaled": (
+        lambda n: _powers_of_two(n, "ADD", -8, -9, pot_scale_int16=False),
+        "scales of 2^-8 and 2^-9, but the option wants them as any others",
+    ),
 }

@@ -43,14 +43,14 @@ _OPTIONS = {
     ),
     "Softmax": (9, "beta:f32=1"),
     "Concatenation": (10, "axis:i32 activation:i8"),
-    "Add": (11, "activation:i8 pot_scale_int16:bool"),
+    "Add": (11, "activation:i8 pot_scale_int16:set=1"),
     "Reshape": (17, "new_shape:ints"),
     "Mul": (21, "activation:i8"),
     "Pad": (22, ""),
     "Gather": (23, "axis:i32 batch_dims:i32"),
     "Transpose": (26, ""),
     "Reducer": (27, "keep_dims:bool"),
-    "Sub": (28, "activation:i8 pot_scale_int16:bool"),
+    "Sub": (28, "activation:i8 pot_scale_int16:set=1"),
     "Squeeze": (30, "squeeze_dims:ints"),
     "StridedSlice": (
         32,
@@ -253,7 +253,10 @@ class _Writer:
         return bytes(b.Output())
 
     def _table(self, *slots: tuple[str, int | float | bool] | None) -> int:
-        """A table of the given (kind, value) slots; zeros are left out, as the format's own defaults are."""
+        """
+        A table of the given (kind, value) slots; zeros are left out, as the format's own defaults are. `set` is a
+        boolean whose default is true.
+        """
         b = self.builder
         b.StartObject(len(slots))
         add = {
@@ -261,6 +264,7 @@ class _Writer:
             "i8": b.PrependInt8Slot,
             "u8": b.PrependUint8Slot,
             "bool": b.PrependBoolSlot,
+            "set": lambda number, value, _: b.PrependBoolSlot(number, value, True),
             "i32": b.PrependInt32Slot,
             "u32": b.PrependUint32Slot,
             "f32": b.PrependFloat32Slot,
@@ -365,7 +369,7 @@ class _Writer:
                 slots.append(("ref", self._vector(value, "<i4") if value else 0))  # type: ignore[arg-type]
             else:
                 slots.append((kind, value))  # type: ignore[arg-type]
-        # A dilation or stride of 0 would read as the default 1; nothing else here has a non-zero default.
+        # A dilation or stride of 0 would read as the default 1.
         return self._table(*slots)
 
     def _code(self, code: int, custom: str | None, version: int) -> int:

@@ -1,0 +1,380 @@
+"""
+Operators without weights: a model of each is drawn at random, and legality, lowering and LiteRT must agree on it.
+
+Scales lie from 2^-40 to 2^40, zero points often at the ends, shapes have up to five dimensions and any batch. What must
+hold, and how many examples are drawn, is in test/models/one_operator.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from one_operator import RANGES, check, examples, near, scales, targets, zero_points
+from tiny_writer import Model, Op, Subgraph, Tensor, constant
+
+from npuc.analysis.legality import supported_operators
+from npuc.dialects import tfl
+
+WITH_WEIGHTS = {tfl.Conv2DOp, tfl.DepthwiseConv2DOp, tfl.FullyConnectedOp, tfl.TransposeConvOp}
+"""Drawn elsewhere, with their weights."""
+LARGEST = 1200
+"""Elements of a drawn tensor: enough for each value of 8 bits, few enough to be quick."""
+TYPES = ("int8", "uint8", "int16")
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+Shape = tuple[int, ...]
+
+
+# What tensors are made of
+
+
+def one_in(count: int) -> st.SearchStrategy[bool]:
+    """True once in `count` draws."""
+    return st.integers(1, count).map(lambda drawn: drawn == count)
+
+
+def related(scale: float) -> st.SearchStrategy[float]:
+    """Scales beside `scale`: equal, a power of two from it, nearly that, near, far, anywhere."""
+    powers = st.integers(-4, 4).map(lambda power: scale * 2.0**power)
+    return st.one_of(
+        st.just(scale),
+        powers,
+        st.builds(lambda power, off: power * (1 + off), powers, st.sampled_from((-6e-4, 5e-5, 6e-4, 8e-4))),
+        near(scale, -3, 3),
+        near(scale, -20, 32),
+        scales(),
+    ).map(lambda drawn: float(np.float32(min(max(drawn, 2.0**-40), 2.0**40))))
+
+
+def draw_shape(draw: Draw, ranks: Sequence[int] = (1, 2, 3, 4, 4, 4, 0, 5)) -> Shape:
+    """A shape of one of `ranks`, often with an axis that is long, or of 1."""
+    rank, left = draw(st.sampled_from(ranks)), LARGEST
+    sizes: list[int] = []
+    for _ in range(rank):
+        size = min(draw(st.sampled_from((1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33))), left)
+        sizes.append(size)
+        left //= size
+    if rank and draw(one_in(3)):
+        sizes[draw(st.integers(0, rank - 1))] *= left
+    if rank == 4 and not draw(one_in(6)):
+        sizes[0] = 1
+    return tuple(sizes)
+
+
+def draw_like(draw: Draw, name: str, shape: Sequence[int], other: Tensor) -> Tensor:
+    """A tensor quantised as another one; now and then otherwise."""
+    scale, zero = other.scales()[0], other.zeros()[0]
+    if draw(one_in(12)):
+        scale, zero = draw(related(scale)), draw(zero_points(other.dtype))
+    return Tensor(name, shape, other.dtype, scale, zero)
+
+
+def draw_tensor(draw: Draw, name: str, shape: Sequence[int], dtype: str, scale: float | None = None) -> Tensor:
+    """A tensor of any zero point, with a scale drawn beside `scale`, or any."""
+    drawn = draw(scales() if scale is None else related(scale))
+    return Tensor(name, shape, dtype, drawn, draw(zero_points(dtype)))
+
+
+def model(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str, operands: Sequence[Tensor], **options: Any):
+    """A model of one operator; the graph's inputs are those operands that hold no data."""
+    return Model(Subgraph(list(inputs), list(outputs), [Op(name, list(operands), list(outputs), **options)]))
+
+
+def ints(name: str, values: Any) -> Tensor:
+    """A constant operand of integers."""
+    return constant(name, np.array(values, np.int32))
+
+
+def signed_axis(draw: Draw, axis: int, rank: int) -> int:
+    """An axis counted from the front or from the back."""
+    return axis - rank if draw(st.booleans()) else axis
+
+
+ACTIVATIONS = st.sampled_from(("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1", "TANH"))
+
+
+# A drawer an operator: gives a model of it
+
+
+def binary(draw: Draw, name: str) -> Model:
+    """Two operands that broadcast, one of which may be constant, or the other itself."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    a = draw_tensor(draw, "a", _broadcast(draw, shape), dtype)
+    b = draw_tensor(draw, "b", _broadcast(draw, shape), dtype, a.scales()[0])
+    result = np.broadcast_shapes(tuple(a.shape), tuple(b.shape))
+    (scale_a,), (scale_b,) = a.scales(), b.scales()
+    if name in ("MINIMUM", "MAXIMUM"):
+        b = draw_like(draw, "b", b.shape, a)
+        y = draw_like(draw, "y", result, a)
+        return _operands(draw, name, a, b, y)
+    y = draw_tensor(draw, "y", result, dtype, scale_a * scale_b if name == "MUL" else max(scale_a, scale_b))
+    options = {} if name == "MUL" else {"pot_scale_int16": draw(st.booleans())}
+    return _operands(draw, name, a, b, y, activation=draw(ACTIVATIONS), **options)
+
+
+def _operands(draw: Draw, name: str, a: Tensor, b: Tensor, y: Tensor, **options: Any) -> Model:
+    if draw(one_in(5)):
+        b.data = _values(draw, b)
+    elif a.shape == b.shape and draw(one_in(8)):
+        b = a
+    operands = [b, a] if draw(one_in(4)) else [a, b]
+    return model([t for t in dict.fromkeys(operands) if t.data is None], [y], name, operands, **options)
+
+
+def _values(draw: Draw, tensor: Tensor) -> np.ndarray:
+    low, high = RANGES[tensor.dtype]
+    random = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    return random.integers(low, high, tuple(tensor.shape), tensor.dtype, endpoint=True)
+
+
+def _broadcast(draw: Draw, shape: Shape) -> Shape:
+    """`shape`, or with some sizes of 1 in place of its own, or without its first dimensions."""
+    if draw(st.booleans()):
+        return shape
+    sizes = [1 if draw(one_in(3)) else size for size in shape]
+    return tuple(sizes[draw(st.integers(0, len(sizes))) if draw(st.booleans()) else 0 :])
+
+
+def unary(draw: Draw, name: str) -> Model:
+    """One operand; the result's scale is near to its own or far off."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw)
+    x = draw_tensor(draw, "x", shape, dtype, 1 / 32 if draw(st.booleans()) else None)
+    y = draw_tensor(draw, "y", shape, dtype, x.scales()[0])
+    options: dict[str, Any] = {}
+    if name == "LEAKY_RELU":
+        alphas = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 4.0, 1e-8, -0.3)
+        options["alpha"] = draw(st.one_of(st.sampled_from(alphas), st.floats(-3, 3, width=32)))
+    return model([x], [y], name, [x], **options)
+
+
+FUNCTION_RESULTS = {
+    "LOGISTIC": {"int8": (1 / 256, -128), "uint8": (1 / 256, 0), "int16": (1 / 32768, 0)},
+    "TANH": {"int8": (1 / 128, 0), "uint8": (1 / 128, 128), "int16": (1 / 32768, 0)},
+    "SOFTMAX": {"int8": (1 / 256, -128), "uint8": (1 / 256, 0), "int16": (1 / 32768, 0)},
+}
+
+
+def function(draw: Draw, name: str) -> Model:
+    """An operator whose result's quantisation is fixed; now and then another."""
+    dtype = draw(st.sampled_from(TYPES))
+    shape = draw_shape(draw, (1, 2, 3, 4, 4, 4, 5) if name == "SOFTMAX" else (1, 2, 3, 4, 4, 4, 0, 5))
+    low, high = RANGES[dtype]
+    usual = near(16 / (high - low + 1), -4, 4)
+    x = Tensor("x", shape, dtype, draw(st.one_of(usual, usual, scales())), draw(zero_points(dtype)))
+    scale, zero = FUNCTION_RESULTS[name][dtype]
+    y = Tensor("y", shape, dtype, scale, zero)
+    if draw(one_in(12)):
+        y = draw_tensor(draw, "y", shape, dtype, scale)
+    options: dict[str, Any] = {}
+    if name == "SOFTMAX":
+        options["beta"] = draw(st.sampled_from((1.0, 1.0, 0.5, 10.0, 1e-3, 1e4)))
+    return model([x], [y], name, [x], **options)
+
+
+def quantize(draw: Draw, name: str) -> Model:
+    """From any type of integers to any."""
+    source, target = draw(st.sampled_from((*TYPES, "int32"))), draw(st.sampled_from((*TYPES, "int32")))
+    shape = draw_shape(draw)
+    x = draw_tensor(draw, "x", shape, source)
+    return model([x], [y := draw_tensor(draw, "y", shape, target, x.scales()[0])], name, [x])
+
+
+def pool(draw: Draw, name: str) -> Model:
+    """Any window, stride and padding; the result's size is the operator's."""
+    dtype = draw(st.sampled_from(TYPES))
+    size = [draw(st.sampled_from((1, 2, 3, 5, 8, 13, 17, 40, 70, 300))) for _ in range(2)]
+    size[1] = min(size[1], max(1, LARGEST // size[0]))
+    batch, depth = draw(st.sampled_from((1, 1, 1, 1, 2))), draw(st.sampled_from((1, 2, 3, 8, 9, 17)))
+    padding = draw(st.sampled_from(("SAME", "VALID")))
+    kernel: list[int] = []
+    stride: list[int] = []
+    counts: list[int] = []
+    for whole in size:
+        most = whole if padding == "VALID" else 2 * whole + 2
+        kernel.append(draw(st.one_of(st.integers(1, min(most, 9)), st.integers(1, most))))
+        stride.append(draw(st.sampled_from((1, 1, 2, 2, 3, 4, 5, 9))))
+        counts.append(-(-whole // stride[-1]) if padding == "SAME" else (whole - kernel[-1]) // stride[-1] + 1)
+    x = draw_tensor(draw, "x", (batch, *size, depth), dtype)
+    y = draw_like(draw, "y", (batch, *counts, depth), x)
+    return model(
+        [x], [y], name, [x], padding=padding, activation=draw(ACTIVATIONS), stride_h=stride[0], stride_w=stride[1],
+        filter_height=kernel[0], filter_width=kernel[1],
+    )  # fmt: skip
+
+
+def mean(draw: Draw, name: str) -> Model:
+    """Over any axes."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    axes = draw(st.lists(st.integers(0, len(shape) - 1), min_size=1, max_size=len(shape), unique=True))
+    keep = draw(st.booleans())
+    result = [1 if axis in axes else size for axis, size in enumerate(shape) if axis not in axes or keep]
+    x = draw_tensor(draw, "x", shape, dtype)
+    y = draw_tensor(draw, "y", result, dtype, x.scales()[0])
+    operand = ints("axes", [signed_axis(draw, axis, len(shape)) for axis in axes])
+    return model([x], [y], name, [x, operand], keep_dims=keep)
+
+
+def reshape(draw: Draw, name: str) -> Model:
+    """The same elements in another shape."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw)
+    x = draw_tensor(draw, "x", shape, dtype)
+    if name == "EXPAND_DIMS":
+        axis = draw(st.integers(0, len(shape)))
+        y = draw_like(draw, "y", (*shape[:axis], 1, *shape[axis:]), x)
+        return model([x], [y], name, [x, ints("axis", signed_axis(draw, axis, len(shape) + 1))])
+    if name == "SQUEEZE":
+        dropped = [axis for axis, size in enumerate(shape) if size == 1 and draw(st.booleans())]
+        if not dropped:
+            dropped = [axis for axis, size in enumerate(shape) if size == 1]
+        y = draw_like(draw, "y", [size for axis, size in enumerate(shape) if axis not in dropped], x)
+        return model([x], [y], name, [x], squeeze_dims=[signed_axis(draw, axis, len(shape)) for axis in dropped])
+    left, target = math.prod(shape), []
+    for _ in range(draw(st.integers(0, 4))):
+        size = draw(st.sampled_from([size for size in range(1, left + 1) if left % size == 0]))
+        target.append(size)
+        left //= size
+    target = target if left == 1 and draw(st.booleans()) else [*target, left]
+    y = draw_like(draw, "y", tuple(target), x)
+    if draw(st.booleans()) and target:
+        target[draw(st.integers(0, len(target) - 1))] = -1
+    return model([x], [y], name, [x, ints("shape", np.array(target, np.int32))], new_shape=target)
+
+
+def concatenation(draw: Draw, name: str) -> Model:
+    """Up to four operands along any axis, of which two may be the same."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    axis = draw(st.integers(0, len(shape) - 1))
+    first = draw_tensor(draw, "x0", shape, dtype)
+    values = [first]
+    for index in range(draw(st.integers(0, 3))):
+        size = draw(st.sampled_from((1, 2, 3, 5, 8, 16)))
+        value = draw_like(draw, f"x{index + 1}", (*shape[:axis], size, *shape[axis + 1 :]), first)
+        values.append(first if draw(one_in(6)) else value)
+    total = sum(value.shape[axis] for value in values)
+    y = draw_like(draw, "y", (*shape[:axis], total, *shape[axis + 1 :]), first)
+    activation = "RELU" if draw(one_in(10)) else "NONE"
+    inputs = list(dict.fromkeys(values))
+    if len(inputs) > 1 and draw(one_in(5)):
+        inputs[-1].data = _values(draw, inputs[-1])
+        del inputs[-1]
+    return model(inputs, [y], name, values, axis=signed_axis(draw, axis, len(shape)), activation=activation)
+
+
+def split(draw: Draw, name: str) -> Model:
+    """Equal parts along any axis."""
+    dtype, shape = draw(st.sampled_from(TYPES)), list(draw_shape(draw, (1, 2, 3, 4, 4, 4, 5)))
+    axis, parts = draw(st.integers(0, len(shape) - 1)), draw(st.integers(1, 5))
+    part = list(shape)
+    shape[axis] *= parts
+    x = draw_tensor(draw, "x", shape, dtype)
+    ys = [draw_like(draw, f"y{index}", part, x) for index in range(parts)]
+    return model([x], ys, name, [ints("axis", signed_axis(draw, axis, len(shape))), x], num_splits=parts)
+
+
+def slice_(draw: Draw, name: str) -> Model:
+    """Any box."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    begin = [draw(st.integers(0, size - 1)) if draw(st.booleans()) else 0 for size in shape]
+    sizes = [draw(st.integers(1, whole - first)) for first, whole in zip(begin, shape, strict=True)]
+    x = draw_tensor(draw, "x", shape, dtype)
+    y = draw_like(draw, "y", sizes, x)
+    given = [-1 if first + size == whole and draw(st.booleans()) else size
+             for first, size, whole in zip(begin, sizes, shape, strict=True)]  # fmt: skip
+    return model([x], [y], name, [x, ints("begin", begin), ints("size", given)])
+
+
+def strided_slice(draw: Draw, name: str) -> Model:
+    """Any bounds, from either end, steps and masks, as Python slices them."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    bounds: list[tuple[int, int, int]] = []
+    masks = dict.fromkeys(("begin_mask", "end_mask", "shrink_axis_mask"), 0)
+    result: list[int] = []
+    for axis, whole in enumerate(shape):
+        first = draw(st.integers(0, whole - 1))
+        last = draw(st.integers(first + 1, whole + 1))
+        step = draw(st.sampled_from((1, 1, 1, 2, 3, 7)))
+        open_begin, open_end, shrinks = draw(one_in(3)), draw(one_in(3)), draw(one_in(6))
+        masks["begin_mask"] |= open_begin << axis
+        masks["end_mask"] |= open_end << axis
+        masks["shrink_axis_mask"] |= shrinks << axis
+        if not shrinks:
+            result.append(len(range(*slice(None if open_begin else first, None if open_end else last).indices(whole))))
+            result[-1] = -(-result[-1] // step)
+        from_end = (first - whole, last - whole if last < whole else last)
+        bounds.append((*(from_end if draw(st.booleans()) else (first, last)), 1 if shrinks else step))
+    x = draw_tensor(draw, "x", shape, dtype)
+    y = draw_like(draw, "y", result, x)
+    operands = [ints(what, [bound[i] for bound in bounds]) for i, what in enumerate(("begin", "end", "strides"))]
+    return model([x], [y], name, [x, *operands], **masks)
+
+
+def pad(draw: Draw, name: str) -> Model:
+    """Any amounts, on the batch too."""
+    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (1, 2, 3, 4, 4, 4, 5))
+    padded = [draw(one_in(3)) for _ in shape]
+    amounts = [[draw(st.integers(0, 4)) if wanted else 0 for _ in range(2)] for wanted in padded]
+    x = draw_tensor(draw, "x", shape, dtype)
+    y = draw_like(draw, "y", [size + sum(around) for size, around in zip(shape, amounts, strict=True)], x)
+    return model([x], [y], name, [x, ints("amounts", amounts)])
+
+
+def resize(draw: Draw, name: str) -> Model:
+    """Factors that the NPU has, and others."""
+    dtype, shape = draw(st.sampled_from(TYPES)), list(draw_shape(draw, (4,)))
+    shape[0] = draw(st.sampled_from((1, 1, 1, 2)))
+    options = {"align_corners": draw(st.booleans()), "half_pixel_centers": draw(one_in(4))}
+    less, factor = int(options["align_corners"]), draw(st.sampled_from((1, 2, 2, 4, 8, 3)))
+    size = [(extent - less) * factor + less for extent in shape[1:3]]
+    if draw(one_in(3)):
+        size = [draw(st.integers(1, 9)) for _ in range(2)]
+    x = draw_tensor(draw, "x", shape, dtype)
+    y = draw_like(draw, "y", (shape[0], *size, shape[3]), x)
+    return model([x], [y], name, [x, ints("size", size)], **options)
+
+
+DRAWERS: dict[type[tfl.TflOp], tuple[str, Callable[[Draw, str], Model]]] = {
+    tfl.AbsOp: ("ABS", unary),
+    tfl.AddOp: ("ADD", binary),
+    tfl.AveragePool2DOp: ("AVERAGE_POOL_2D", pool),
+    tfl.ConcatenationOp: ("CONCATENATION", concatenation),
+    tfl.ExpandDimsOp: ("EXPAND_DIMS", reshape),
+    tfl.HardSwishOp: ("HARD_SWISH", unary),
+    tfl.LeakyReluOp: ("LEAKY_RELU", unary),
+    tfl.LogisticOp: ("LOGISTIC", function),
+    tfl.MaxPool2DOp: ("MAX_POOL_2D", pool),
+    tfl.MaximumOp: ("MAXIMUM", binary),
+    tfl.MeanOp: ("MEAN", mean),
+    tfl.MinimumOp: ("MINIMUM", binary),
+    tfl.MulOp: ("MUL", binary),
+    tfl.PadOp: ("PAD", pad),
+    tfl.QuantizeOp: ("QUANTIZE", quantize),
+    tfl.Relu6Op: ("RELU6", unary),
+    tfl.ReluN1To1Op: ("RELU_N1_TO_1", unary),
+    tfl.ReluOp: ("RELU", unary),
+    tfl.ReshapeOp: ("RESHAPE", reshape),
+    tfl.ResizeNearestNeighborOp: ("RESIZE_NEAREST_NEIGHBOR", resize),
+    tfl.SliceOp: ("SLICE", slice_),
+    tfl.SoftmaxOp: ("SOFTMAX", function),
+    tfl.SplitOp: ("SPLIT", split),
+    tfl.SqueezeOp: ("SQUEEZE", reshape),
+    tfl.StridedSliceOp: ("STRIDED_SLICE", strided_slice),
+    tfl.SubOp: ("SUB", binary),
+    tfl.TanhOp: ("TANH", function),
+}
+
+
+def test_every_operator_is_drawn() -> None:
+    assert set(DRAWERS) == supported_operators() - WITH_WEIGHTS
+
+
+@pytest.mark.parametrize("name, drawer", DRAWERS.values(), ids=[name for name, _ in DRAWERS.values()])
+@examples(12, nightly=3000)
+@given(data=st.data())
+def test_legality_lowering_and_litert_agree(name: str, drawer: Callable[[Draw, str], Model], data: Any) -> None:
+    check(drawer(data.draw, name), target=data.draw(targets()))
