@@ -419,15 +419,21 @@ def _check_binary(op: tfl.BinaryOp) -> None:
     _require_shape(op.output, expected)
 
 
-def _check_sum(op: tfl.AddOp | tfl.SubOp) -> None:
+def _powers_of_two(scales: Sequence[float]) -> list[int]:
+    """Exponents of those scales that TFLite takes for powers of two."""
+    # It loads NumPy, which partitions without 16-bit operators do not need.
     from npuc.lowering.fixed_point import checked_log2
 
+    logs = [checked_log2(scale) for scale in scales]
+    return [log for log in logs if log is not None]
+
+
+def _check_sum(op: tfl.AddOp | tfl.SubOp) -> None:
     _check_binary(op)
     width = _element(op.output).data.storage_width
     scales = [_element(value).scale for value in (op.lhs, op.rhs, op.output)]
-    logs = [checked_log2(scale) for scale in scales]
-    powers = [log for log in logs if log is not None]
-    if width == 16 and op.pot_scale_int16 and len(powers) == 3:
+    powers = _powers_of_two(scales) if width == 16 and op.pot_scale_int16 else []
+    if len(powers) == 3:
         _require(max(powers[:2]) == powers[2], "the greater scale must be the result's", op.output)
         # TFLite shifts 16 bits.
         _require(powers[2] - min(powers) < 16, "scales that are powers of two must be less than 2^16 apart", op.output)
@@ -501,11 +507,9 @@ def _check_logistic(op: tfl.LogisticOp) -> None:
 
 
 def _check_tanh(op: tfl.TanhOp) -> None:
-    from npuc.lowering.fixed_point import checked_log2
-
     _check_function(op)
     element = _element(op.output)
-    fixed = element.data.storage_width == 8 or checked_log2(element.scale) == -15
+    fixed = element.data.storage_width == 8 or _powers_of_two([element.scale]) == [-15]
     _require(fixed, "TANH of 16 bits must give a scale of 1/32768", op.output)
 
 

@@ -15,7 +15,7 @@ ma = 2**30, sa = 31: its second rescale is exactly a shift right by one. The NPU
 without the original scales: the other operand's OPA_SCALE and OPA_SHIFT are ma and sa - L (the NPU shifts left by L - 1
 itself), OFM_SCALE and its shift are my and sy.
 
-16-bit ADD and SUB with `pot_scale_int16` and scales that TFLite takes for powers of two are another algorithm of it: one
+16-bit ADD and SUB with `pot_scale_int16` and scales that TFLite takes for powers of two are another algorithm: one
 operand is shifted right. It is written in the same shape, but with sa = 31 + 14 for an operand that is not shifted, so
 that no test for "sa == 31" mistakes it.
 

@@ -141,18 +141,32 @@ def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), target: Tar
 
 
 def usual_inputs(tensors: Sequence[Tensor]) -> list[list[np.ndarray]]:
-    """Random values, all least, all greatest, and a ramp through the range."""
+    """
+    Random values, all least, all greatest, both ends in turn, a ramp through the range, and values about the zero
+    point, where ties of power-of-two scales are. Ramps fall in every second input, ends stand the other way round.
+    """
     rng = np.random.default_rng(0)
-    cases: list[list[np.ndarray]] = [[], [], [], []]
-    for tensor in tensors:
+    cases: list[list[np.ndarray]] = [[] for _ in range(6)]
+    for position, tensor in enumerate(tensors):
         low, high = RANGES[tensor.dtype]
-        shape = tuple(tensor.shape)
-        size = int(np.prod(shape))
-        ramp = low + np.arange(size, dtype=np.int64) * max((high - low + 1) // size, 1) % (high - low + 1)
-        cases[0].append(rng.integers(low, high, shape, tensor.dtype, endpoint=True))
-        cases[1].append(np.full(shape, low, tensor.dtype))
-        cases[2].append(np.full(shape, high, tensor.dtype))
-        cases[3].append(ramp.astype(tensor.dtype).reshape(shape))
+        count = np.arange(int(np.prod(tensor.shape)), dtype=np.int64)
+        if position % 2:
+            count = -1 - count
+        span = high - low + 1
+        zero = tensor.zeros()[0] if tensor.scales() else 0
+        cases[0].append(rng.integers(low, high, tuple(tensor.shape), tensor.dtype, endpoint=True))
+        for case, values in zip(
+            cases[1:],
+            (
+                np.full_like(count, low),
+                np.full_like(count, high),
+                np.where(count % 2, high, low),
+                low + count * max(span // len(count), 1) % span,
+                np.clip(zero + count % 41 - 20, low, high),
+            ),
+            strict=True,
+        ):
+            case.append(values.astype(tensor.dtype).reshape(tensor.shape))
     return cases
 
 

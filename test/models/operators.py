@@ -362,10 +362,10 @@ UINT8: dict[str, tuple[Build, str]] = {name: INT8[name] for name in ALSO_UINT8} 
 }
 INT16: dict[str, tuple[Build, str]] = {name: INT8[name] for name in ALSO_INT16} | {
     "quantize_to_int8": (lambda n: n.quantize(n.input(MAPS), n.scale(0.03), -9, "int8"), "to int8"),
-    "add_powers_of_two": (lambda n: _powers_of_two(n, "ADD", -8, -9), "scales of 2^-8 and 2^-9: the second is shifted"),
+    "add_powers_of_two": (lambda n: _powers_of_two(n, "ADD", -8, -9), "scales 2^-8 and 2^-9: the second is shifted"),
     "sub_powers_of_two": (
         lambda n: _powers_of_two(n, "SUB", -11, -8),
-        "scales of 2^-11 and 2^-8: the first is shifted",
+        "scales 2^-11 and 2^-8: the first is shifted",
     ),
     "sub_powers_of_two_broadcast": (
         lambda n: _powers_of_two(n, "SUB", -8, -10, (1, 1, 1, 19)),

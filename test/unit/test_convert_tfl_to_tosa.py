@@ -217,9 +217,9 @@ def test_arithmetic(operator: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("operator", ["ADD", "SUB"])
-@pytest.mark.parametrize("logs", [(-10, -10, -10), (-12, -10, -10), (-10, -13, -10)])
-def test_sixteen_bit_powers_of_two(operator: str, logs: tuple[int, int, int]) -> None:
-    """The other algorithm that TFLite has for these, where the option asks for it."""
+@pytest.mark.parametrize("logs", [(-10, -10, -10), (-11, -10, -10), (-10, -13, -10), (-11.0008, -10, -9.9995)])
+def test_sixteen_bit_powers_of_two(operator: str, logs: tuple[float, float, float]) -> None:
+    """The other algorithm that TFLite has for these, where the option asks for it; nearly is enough."""
     a, b, y = (Tensor(n, (1, 4, 64, 64), "int16", scale=2.0**log) for n, log in zip("aby", logs, strict=True))
     assert compare(network([a, b], y, operator, [a, b], pot_scale_int16=True), (0,)) == 1 << 14
     assert compare(network([a, b], y, operator, [a, b], pot_scale_int16=False), (0,)) == 1 << 14

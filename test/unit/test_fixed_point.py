@@ -86,3 +86,13 @@ def test_window_padding(
     size: int, kernel: int, stride: int, dilation: int, same: bool, wanted: tuple[int, int, int]
 ) -> None:
     assert fixed_point.window_padding(size, kernel, stride, dilation, same) == wanted
+
+
+@pytest.mark.parametrize(
+    ("exponent", "last"), [(-38, 11645), (-17, 11628), (-10, 11624), (-3, 11626), (0, 11625), (1, 11625), (33, 11650)]
+)
+def test_what_counts_as_a_power_of_two(exponent: int, last: int) -> None:
+    """`last` float32 numbers below the power still do; found with LiteRT's 16-bit ADD, by bisection."""
+    bits = int(np.float32(2.0**exponent).view(np.uint32))
+    for offset, expected in ((0, exponent), (last, exponent), (last + 1, None)):
+        assert fixed_point.checked_log2(float(np.uint32(bits - offset).view(np.float32))) == expected
