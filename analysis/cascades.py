@@ -622,7 +622,8 @@ class Planner:
         while at:
             segment = taken[at - 1]
             if segment is None:
-                raise PassFailedException(f"the limit is {limit} bytes, the smallest possible is {self.least_peak()}")
+                least = self.least_peak()
+                raise PassFailedException(f"the limit is {limit} bytes, the least for its kernels {least}")
             cut.append(segment)
             at = segment.start
         return cut[::-1]

@@ -24,6 +24,16 @@ from npuc.hardware.memory import Area, MemorySetup, memory_setup
 from npuc.hardware.shram import Kernel
 
 
+class LimitError(PassFailedException):
+    """A limit of memory that is too low for what has been decided, or for anything that the planner knows."""
+
+    def __init__(self, message: str, limit: int, need: int):
+        super().__init__(message)
+        self.limit = limit
+        self.need = need
+        """Bytes that this one would need."""
+
+
 def machine_of(op: Operation) -> Accelerator:
     """The accelerator that the module around `op` is compiled for."""
     return accelerator(target_of(op).accelerator.data)

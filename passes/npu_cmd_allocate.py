@@ -27,12 +27,11 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
 from npuc.analysis.host import host_functions
 from npuc.analysis.live_ranges import Item, live_ranges
-from npuc.analysis.machine import setup_of, written_limit
+from npuc.analysis.machine import LimitError, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
 from npuc.dialects.tfl import set_arena_offset
@@ -73,9 +72,8 @@ class NpuCmdAllocatePass(ModulePass):
         assert isinstance(size, IntegerAttr)
         if limit is not None and size.value.data > limit:
             name, need = "fast memory" if setup.spilling else "arena", size.value.data
-            raise VerifyException(
-                f"the {name} needs {need} bytes, the limit is {limit}: the smallest limit for this schedule is {need}"
-            )
+            message = f"the {name} needs {need} bytes, the limit is {limit}: the smallest"
+            raise LimitError(f"{message} limit for this schedule is {need}", limit, need)
 
     def _place_constants(self, module: ModuleOp, programs: list[ProgramOp]) -> None:
         places: dict[tuple[bytes, int], int] = {}

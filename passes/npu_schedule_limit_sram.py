@@ -7,7 +7,8 @@ the target, else the arena size of its memory mode, else (and for an arena in sl
 with all memory (both as `npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
 keeps in the arena across a region are part of it. A limit that is written already stays.
-An error if not even the smallest schedule keeps to the limit; it names the smallest limit that would do.
+An error if not even the smallest schedule keeps to the limit; it names the bytes that this one needs, gaps between
+buffers left out. `npu-compile` tries which limit really works.
 Decides only the number; without this pass nothing is limited, and no cascade is planned.
 """
 
@@ -20,11 +21,10 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
-from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.cascades import Network, Planner, scheduled_functions
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
-from npuc.analysis.machine import machine_of, setup_of
+from npuc.analysis.machine import LimitError, machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
 
 
@@ -54,7 +54,8 @@ class NpuScheduleLimitSramPass(ModulePass):
             planners = [Planner(n, machine_of(n.function), setup_of(n.function)) for n in networks]
             least = max(host, *(planner.least_peak() for planner in planners))
             if least > limit:
-                raise PassFailedException(f"the limit is {limit} bytes of SRAM, the smallest possible is {least}")
+                message = f"the limit is {limit} bytes of SRAM, the planner finds no schedule below {least}"
+                raise LimitError(message, limit, least)
             if self.strategy == "size":
                 wanted = max(host, *(planner.least_peak_within(self.slowdown) for planner in planners))
         for function in functions:

@@ -13,14 +13,18 @@ by an `npu.invoke`:
                                                              %2 = npu.invoke @npu_0(%0)
                                                              %3 = tfl.builtin %2 {..., npu.cpu_reason = "..."}
 
-Regions are numbered in the order in which they run. Constants are copied into each region that uses them. Operators
-that the NPU would take but whose results nothing uses are dropped. CPU operators keep their order where they have
-state. What names, shape signatures and the like the region's results have, the invoke carries.
+Operators whose result only a later region needs, or the caller, wait for that region where the host holds fewer bytes
+meanwhile. Regions are numbered in the order in which they run. Constants are copied into each region that uses them.
+Operators that the NPU would take but whose results nothing uses are dropped, and so are tensors that no operator makes
+or reads: a runtime would give them memory. CPU operators keep their order where they have state. What names, shape
+signatures and the like the region's results have, the invoke carries.
 
 Leaves everything else as it is; the operators within the regions are lowered by others, and must be.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 from xdsl.builder import Builder
 from xdsl.context import Context
@@ -31,6 +35,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 from xdsl.traits import Pure
 
+from npuc.analysis.host import value_bytes
 from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
@@ -89,7 +94,7 @@ def _outline(module: ModuleOp, function: FuncOp) -> None:
             op.erase()
         elif isinstance(op, tfl.TransposeConvOp) and _on_npu(op):
             _make_output_shape_constant(op)
-    stages = _stages(block)
+    stages = _waiting(block, _stages(block))
     count = max((stage for op, stage in stages.items() if _on_npu(op)), default=-1) + 1
     members: list[list[Operation]] = [[] for _ in range(count)]
     for op, stage in stages.items():
@@ -99,7 +104,7 @@ def _outline(module: ModuleOp, function: FuncOp) -> None:
     for number, ops in enumerate(members):
         _outline_region(module, f"npu_{number}", ops)
     for op in reversed(list(block.ops)):
-        if isinstance(op, tfl.ConstantOp) and not op.output.uses:
+        if isinstance(op, tfl.ConstantOp | tfl.PseudoTensorOp) and not op.output.uses:
             op.detach()
             op.erase()
 
@@ -136,6 +141,89 @@ def _stages(block: Block) -> dict[Operation, int]:
             if _is_stateful(op):
                 stages[op] = last_stateful = max(stages[op], last_stateful)
     return stages
+
+
+def _waiting(block: Block, stages: dict[Operation, int]) -> dict[Operation, int]:
+    """
+    The stages, where runs of operators wait for the later region that first needs their result if the host then holds
+    fewer bytes between the two: an operand in place of the result.
+
+    Not if that region would then need more memory than anything has between the two as it is.
+    """
+    found = dict(stages)
+    if not any(map(_on_npu, stages)):
+        return found
+    lives = _Lives(block, stages)
+    for op in reversed(list(stages)):
+        if not _on_npu(op) or len(op.results) != 1:
+            continue
+        goal = min((found.get(use.operation, lives.last) for use in op.results[0].uses), default=lives.last)
+        if goal > found[op]:
+            found |= dict.fromkeys(_run_that_waits(op, goal, found, lives), goal)
+    # Regions that have nothing left are no regions.
+    used = sorted({stage for op, stage in found.items() if _on_npu(op)})
+    return {op: bisect_right(used, stage) - 1 for op, stage in found.items()}
+
+
+class _Lives:
+    """What is alive when, in the order in which the operators would run."""
+
+    def __init__(self, block: Block, stages: dict[Operation, int]):
+        self.last = max(stage for op, stage in stages.items() if _on_npu(op))
+        order = sorted(stages, key=lambda op: (stages[op], not _on_npu(op)))
+        times = {op: time for time, op in enumerate(order)}
+        self.first: dict[int, int] = {}
+        """When a region begins."""
+        self.behind: dict[int, int] = {}
+        """When the host goes on after a region."""
+        for time, op in enumerate(order):
+            if _on_npu(op):
+                self.first.setdefault(stages[op], time)
+                self.behind[stages[op]] = time + 1
+        count = len(order)
+        alive, across = [0] * (count + 1), [0] * (count + 1)
+        for value in (*block.args, *(result for op in order for result in op.results)):
+            size = value_bytes(value) or 0
+            start = times[value.owner] if isinstance(value.owner, Operation) else 0
+            end = max((times.get(use.operation, count - 1) for use in value.uses), default=start)
+            alive[start] += size
+            alive[end + 1] -= size
+            across[start + 1] += size
+            across[end + 1] -= size
+        self.alive = list(accumulate(alive))
+        """Bytes alive while an operator runs."""
+        self.across = list(accumulate(across))
+        """Bytes from operators before it that it, or a later one, needs."""
+
+
+def _run_that_waits(op: Operation, goal: int, stages: dict[Operation, int], lives: _Lives) -> list[Operation]:
+    """The operators, `op` and some before it, that had better be in region `goal`; none if they had better not."""
+    run: list[Operation] = []
+    waiting: list[Operation] = []
+    least = result = value_bytes(op.results[0]) or 0
+    needed = most = 0
+    at: Operation | Block | None = op
+    while isinstance(at, Operation) and stages.get(at) == stages[op] and _on_npu(at) and len(at.results) == 1:
+        if run and not at.results[0].has_one_use():
+            break
+        run.append(at)
+        operands = [value for value in dict.fromkeys(at.operands) if value_bytes(value) is not None]
+        sizes = [value_bytes(value) or 0 for value in (*operands, *at.results)]
+        most = max(most, sum(sizes))
+        # What the host needs until then anyway costs nothing.
+        held = sum(
+            size for value, size in zip(operands, sizes, strict=False) if not _is_needed(value, at, goal, stages)
+        )
+        if held < least:
+            least, needed, waiting = held, most, list(run)
+        at = operands[0].owner if len(operands) == 1 else None
+    most_now = max(lives.alive[lives.behind[stages[op]] : lives.first[goal]], default=0)
+    return waiting if needed + lives.across[lives.first[goal]] - result <= most_now else []
+
+
+def _is_needed(value: SSAValue, without: Operation, stage: int, stages: dict[Operation, int]) -> bool:
+    """Whether an operator other than one needs a value in a stage or later, or the caller."""
+    return any(stages.get(use.operation, stage) >= stage for use in value.uses if use.operation is not without)
 
 
 def _order(block: Block, stages: dict[Operation, int]) -> None:

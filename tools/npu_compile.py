@@ -12,17 +12,19 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
+from npuc.analysis.machine import LimitError, setup_of
 from npuc.tools import driver
 from npuc.tools.driver import PassFailure, UserError
 from npuc.tools.pipeline import EMIT, Target, pipeline
 
+ALLOCATE = "npu-cmd-allocate"
 BOUNDARIES = ("tfl-partition", "convert-")
 """Beginnings of the names of the passes after which the module is verified: those that cross a level."""
 
@@ -154,6 +156,11 @@ def compile_tflite(
     try:
         driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
     except PassFailure as failure:
+        cause = failure.__cause__
+        if passes is None and isinstance(cause, LimitError):
+            least = _smallest_limit(data, target, name, cause.need)
+            line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest possible is {least}"
+            raise UserError(line) from None
         raise UserError(failure.message) from None
     from npuc.lowering.export_tflite import export_tflite
     from npuc.lowering.tflite_schema import TFLiteError
@@ -167,6 +174,38 @@ def compile_tflite(
         return Compiled(export_tflite(module), summary, found)
     except TFLiteError as error:
         raise UserError(f"{name}: {error}") from None
+
+
+def _smallest_limit(data: bytes, target: Target, name: str, need: int) -> int:
+    """
+    A limit with which a model compiles, the smallest that is found from `need` bytes on, where the planner begins.
+
+    Planners add up what is alive, and an allocator may leave gaps; so what is named has been tried.
+    """
+
+    def size(limit: int) -> tuple[int, bool]:
+        """The bytes that a schedule for this limit needs, and whether it keeps to it."""
+        ctx = driver.make_context()
+        module = driver.load_module(ctx, data, name, "tflite")
+        text = pipeline(replace(target, limit=limit))
+        chain = driver.parse_passes(text[: text.index(ALLOCATE) + len(ALLOCATE)], driver.available_passes())
+        try:
+            driver.run_passes(ctx, module, chain, file=name, verify_each=False)
+        except PassFailure as failure:
+            if isinstance(failure.__cause__, LimitError):
+                return failure.__cause__.need, False
+            raise UserError(failure.message) from None
+        space = "fast" if setup_of(module).spilling else "arena"
+        return _integer(module, f"npu.{space}_size"), True
+
+    limit, fits = need, False
+    while not fits:
+        reached, fits = size(limit)
+        if not fits:
+            limit = reached
+        elif reached < limit and size(reached)[1]:
+            limit = reached
+    return limit
 
 
 def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:

@@ -70,6 +70,27 @@ def test_values_of_cpu_operators_count(models, name: str) -> None:
     assert size.summary.arena <= size.summary.arena_limit
 
 
+TINY = ("op_split_channels_int16", "op_sub", "op_concat_width", "op_slice", "cpu_in_a_diamond", "split_to_concat")
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-32", "ethos-u65-256"])
+@pytest.mark.parametrize("name", TINY)
+def test_the_limit_that_is_named_works(models, name: str, accelerator: str) -> None:
+    """Whatever limit is too low, by the planner or by the allocator, the one that the message names is not."""
+    mode = "Sram_Only" if accelerator == "ethos-u65-256" else None
+    limit = 16
+    for _ in range(4):
+        try:
+            compiled = build(models[name], Target(accelerator, memory_mode=mode, limit=limit))
+        except UserError as error:
+            least = int(str(error).rsplit(" ", 1)[1])
+            assert limit < least
+            assert build(models[name], Target(accelerator, memory_mode=mode, limit=least)).summary.arena <= least
+            limit = (limit + least) // 2
+        else:
+            assert compiled.summary.arena <= limit
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_size_is_exact(models, name: str) -> None:
     model = models[name]

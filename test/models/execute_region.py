@@ -104,6 +104,6 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
 
 
 def _size(module: ModuleOp, space: str) -> int:
-    size = module.attributes[f"npu.{space}_size"]
+    size = module.attributes.get(f"npu.{space}_size", IntegerAttr(0, 64))
     assert isinstance(size, IntegerAttr)
     return size.value.data

@@ -47,6 +47,34 @@ func.func @diamond(%x: !t) -> !t {
 
 // -----
 
+// The second arm ends in a widened tensor. Only the add needs it, in the second region, so the host holds what it is made
+// of instead, and the widening waits. A result that is no larger than its operand stays where it is.
+
+// CHECK-LABEL: func.func @waits
+// CHECK-NEXT:    %[[A:.*]], %[[B:.*]] = npu.invoke @npu_0
+// CHECK-NEXT:    %[[C:.*]] = tfl.builtin %[[A]] {operator = "ELU"
+// CHECK-NEXT:    %[[D:.*]] = npu.invoke @npu_1(%[[B]], %[[C]])
+// CHECK:       func.func private @npu_0
+// CHECK-NEXT:    tfl.tanh
+// CHECK-NEXT:    tfl.relu
+// CHECK-NEXT:    func.return
+// CHECK:       func.func private @npu_1
+// CHECK:         tfl.resize_nearest_neighbor
+// CHECK-NEXT:    tfl.add
+!s = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>
+!l = tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5>>
+func.func @waits(%x: !s) -> !l {
+  %size = tfl.pseudo_const dense<[8, 8]> : tensor<2xi32>
+  %0 = tfl.tanh %x : (!s) -> !s
+  %1 = tfl.builtin %0 {operator = "ELU"} : (!s) -> !l
+  %2 = tfl.relu %0 : (!s) -> !s
+  %3 = tfl.resize_nearest_neighbor %2, %size : (!s, tensor<2xi32>) -> !l
+  %4 = tfl.add %1, %3 : (!l, !l) -> !l
+  return %4 : !l
+}
+
+// -----
+
 // A reason that is already there is a decision: the operator stays on the CPU. What is dead is dropped.
 
 // CHECK-LABEL: func.func @pinned
