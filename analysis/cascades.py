@@ -45,15 +45,18 @@ from npuc.dialects.npu_schedule import (
     KernelOp,
     nhwc,
 )
-from npuc.dialects.stripes import Input, Reach, Stage, unroll
+from npuc.dialects.stripes import Input, Reach, Stage, count
 from npuc.hardware import accelerators
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.cycles import (
+    LAUNCH_WORDS,
+    WORD_BYTES,
     KernelCost,
     best_block,
     cycles_with_weights_in,
     dma_cycles,
     kernel_cost,
+    launch_cycles,
     raw_weight_bytes,
 )
 from npuc.hardware.memory import MemorySetup
@@ -61,6 +64,8 @@ from npuc.hardware.shram import Kernel, explain
 
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
+LARGER_LIMITS = 8
+"""So many limits are tried where the smallest asks for too many commands."""
 TABLE_BYTES = LUT_BANKS * 1024
 
 
@@ -415,13 +420,13 @@ class Planner:
                     inputs.append(Input(producer - start, reach))
                     stripes[producer - start] = max(stripes[producer - start], scaled(stripe, reach))
             tensor = self.network.tensors[self.network.items[number].writes[0]]
-            stages.append(Stage(height, stripe, inputs, not tensor.rolls or tensor.last > stop, granule))
+            stages.append(Stage(height, stripe, tuple(inputs), not tensor.rolls or tensor.last > stop, granule))
         return stages[::-1]
 
     def choice(self, segment: Segment) -> Choice:
         """The stripes of a segment, and the rows of its rolling buffers."""
         stages = self._stages(segment.start, segment.stop, segment.rows)
-        alive = unroll(stages).alive
+        alive = count(tuple(stages)).alive
         rolling = [
             None if stage.leaves or index == len(stages) - 1 else rows
             for index, (stage, rows) in enumerate(zip(stages, alive, strict=True))
@@ -432,10 +437,7 @@ class Planner:
         """The segments of two or more items that end with `stop`, in launches of `rows` rows at the end."""
         network = self.network
         stages = self._stages(lowest, stop, rows)
-        unrolled = unroll(stages)
-        launches: list[dict[int, int]] = [{} for _ in stages]
-        for stage, begin, end in unrolled.launches:
-            launches[stage][end - begin] = launches[stage].get(end - begin, 0) + 1
+        launches, alive = count(tuple(stages))
         self._walks[stop, rows] = _Walk(lowest, [stage.stripe for stage in stages], launches, [], [])
         found: list[Segment] = []
         buffers = 0
@@ -445,7 +447,7 @@ class Planner:
             if not stages[index].leaves:
                 op = network.items[number].op
                 pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
-                buffers += rounded(max(pinned, unrolled.alive[index]) * tensor.row)
+                buffers += rounded(max(pinned, alive[index]) * tensor.row)
             elif tensor.first == number:
                 buffers += tensor.size
             if number < stop:
@@ -507,7 +509,7 @@ class Planner:
         places = places_of(op)
         block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)
-        return cost.cycles + cost.fill_cycles
+        return launch_cycles(self.setup, cost.cycles, cost.fill_cycles)
 
     def _launch(self, number: int, rows: int, stripe: int) -> _Time:
         """The time of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule."""
@@ -523,7 +525,9 @@ class Planner:
             fixed = cost.fill_cycles
             if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
                 fixed += dma_cycles(self.setup.constants, None, size)
-            self._times[key] = _Time(cost.cycles + fixed, self._buffered(cost) + fixed)
+            self._times[key] = _Time(
+                launch_cycles(self.setup, cost.cycles, fixed), launch_cycles(self.setup, self._buffered(cost), fixed)
+            )
         return self._times[key]
 
     def _buffered(self, cost: KernelCost) -> int:
@@ -574,9 +578,12 @@ class Planner:
         """
         The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all,
         all weights read in place: what buffers gain is no reason to give a schedule more memory.
+
+        If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
+        do not.
         """
         sizes = sorted({segment.memory for segments in self.segments for segment in segments})
-        least = self.least_peak()
+        least, plain = self.least_peak(), self.network.plain_peak
         sizes = [size for size in sizes if size >= least]
         most = slowdown * sum(map(self.cycles, self.quickest(sizes[-1], buffers=False)))
         low, high = 0, len(sizes) - 1
@@ -586,7 +593,22 @@ class Planner:
                 high = middle
             else:
                 low = middle + 1
-        return sizes[low]
+        larger = [size for size in sizes[low:] if size < plain]
+        for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
+            cut = self.quickest(limit, buffers=False)
+            if self._more_command_bytes(cut) <= plain - limit:
+                return limit
+        return max(plain, sizes[low])
+
+    def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
+        """Bytes of commands that a cut adds to those of items that run as they stand."""
+        launches = 0
+        for start, stop, rows, _ in cut:
+            if rows:
+                walk = self._walks[stop, rows]
+                counts = (sum(counts.values()) for counts in walk.launches[start - walk.lowest : stop - walk.lowest + 1])
+                launches += sum(counts) - (stop - start + 1)
+        return launches * LAUNCH_WORDS * WORD_BYTES
 
     def least_peak(self) -> int:
         """The smallest number of bytes in which the network can run."""

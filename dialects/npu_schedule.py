@@ -846,7 +846,7 @@ def stages_of(
             Stage(
                 height,
                 written if stripes is None else stripes[k],
-                [Input(index[value], op.reach(value)) for value in op.feature_maps if value in index],
+                tuple(Input(index[value], op.reach(value)) for value in op.feature_maps if value in index),
                 op.result in leaving,
                 own if own.up > 1 else None,
             )

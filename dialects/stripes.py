@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from npuc.dialects.npu import Window
@@ -70,7 +71,7 @@ class Stage:
     """Rows of its OFM."""
     stripe: int
     """At most so many of them a launch."""
-    inputs: Sequence[Input] = ()
+    inputs: tuple[Input, ...] = ()
     """What it reads of earlier stages."""
     leaves: bool = False
     """Its OFM is needed outside the cascade, so all of it is made."""
@@ -100,8 +101,8 @@ class Counted(NamedTuple):
     alive: list[int]
 
 
-PERIODS = (1, 2, 4)
-"""After so many launches of the last stage things may repeat: more than one where stages upscale."""
+LONGEST_PERIOD = 4
+"""After at most so many launches of the last stage things are taken to repeat: after one, where no stage upscales."""
 
 
 def unroll(stages: Sequence[Stage]) -> Unrolled:
@@ -112,20 +113,22 @@ def unroll(stages: Sequence[Stage]) -> Unrolled:
     return Unrolled(run.launches, run.alive)
 
 
-def count(stages: Sequence[Stage]) -> Counted:
+@lru_cache(maxsize=4096)
+def count(stages: tuple[Stage, ...]) -> Counted:
     """What `unroll` does, in a time that hardly depends on the rows: launches that repeat are counted, not made."""
     run = _Run(stages)
+    longest = LONGEST_PERIOD if any(stage.granule is not None for stage in stages) else 1
     skipped: list[dict[int, int]] = [{} for _ in stages]
     for index in run.drivers():
         marks: list[tuple[list[int], int]] = []
         """Before each launch of the stage: the rows done of each stage, and the number of launches."""
         while run.done[index] < stages[index].height:
             marks.append((run.done.copy(), len(run.launches)))
-            for period in PERIODS:
-                if len(marks) > period and (times := run.repeats(marks[-1 - period][0])):
-                    for stage, start, stop in run.launches[marks[-1 - period][1] :]:
+            for before, launched in marks[-2 : -2 - longest : -1]:
+                if times := run.repeats(before):
+                    for stage, start, stop in run.launches[launched:]:
                         skipped[stage][stop - start] = skipped[stage].get(stop - start, 0) + times
-                    run.skip(marks[-1 - period][0], times)
+                    run.skip(before, times)
                     marks.clear()
                     break
             run.launch(index, stages[index].height)
@@ -184,24 +187,23 @@ class _Run:
         for just as many more of the other. The ends of feature maps, where windows see fewer rows, are left out.
         """
         steps = [now - then for now, then in zip(self.done, before, strict=True)]
+        times = max(stage.height for stage in self.stages)
+        for stage, now, step in zip(self.stages, self.done, steps, strict=True):
+            if step:
+                times = min(times, (stage.height - now) // step - 1)
+        if times <= 0:
+            return 0
         for index, stage in enumerate(self.stages):
             if self.done[index] == stage.height:
-                if steps[index]:
-                    return 0
                 continue
             for producer, reach in stage.inputs:
-                if self.done[producer] < self.stages[producer].height and (
-                    steps[producer] * reach.up != steps[index] * reach.stride
+                if steps[producer] * reach.up != steps[index] * reach.stride and (
+                    self.done[producer] < self.stages[producer].height
                 ):
                     return 0
             if stage.granule is not None and steps[index] * stage.granule.stride % stage.granule.up:
                 return 0
-        left = [
-            (stage.height - now) // step
-            for stage, now, step in zip(self.stages, self.done, steps, strict=True)
-            if step
-        ]
-        return max(0, min(left, default=0) - 2)
+        return times
 
     def skip(self, before: Sequence[int], times: int) -> None:
         """Leave out what would be run so many times again."""
