@@ -17,7 +17,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
-from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp
+from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp, nhwc
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
@@ -102,10 +102,9 @@ def places_of(op: KernelOp | CopyOp) -> Places:
 
 def stripe_kernel(op: KernelOp, rows: int) -> Kernel:
     """A launch of `rows` OFM rows from within `op`, away from the padding above and below; `op` itself if all."""
-    whole = op.launch()
-    if rows >= whole.ofm.height:
-        return whole
+    if rows >= nhwc(op.result)[0]:
+        return op.launch()
     window = op.sliding
     up = 1 if window.upscale == "none" else 2
     needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
-    return op.launch(min(needed, whole.ifm.height), rows)
+    return op.launch(min(needed, nhwc(op.feature_maps[0])[0]), rows)

@@ -573,7 +573,10 @@ class ElementwiseOp(KernelOp):
         whole = replace(super().launch(ifm_rows, ofm_rows), operation=cast(ElementwiseOperation, self.kind.data))
         if self.ifm2 is None:
             return whole
-        return replace(whole, ifm2=Dims(*nhwc(self.ifm2)), ifm2_scalar=self.has_scalar, ifm2_format=_format(self.ifm2))
+        ifm2 = Dims(*nhwc(self.ifm2))
+        if ofm_rows is not None and ifm2.height > 1:
+            ifm2 = ifm2._replace(height=ofm_rows)
+        return replace(whole, ifm2=ifm2, ifm2_scalar=self.has_scalar, ifm2_format=_format(self.ifm2))
 
     def reach(self, value: SSAValue) -> Reach:
         height = nhwc(value)[0]

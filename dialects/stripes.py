@@ -183,8 +183,9 @@ class _Run:
         How often what has been run since `before` (rows done of each stage) will be run again at least, rows further
         on; 0 if it need not be.
 
-        It will if every stage that is not complete stands to its readers as it did: so many more rows of the one call
-        for just as many more of the other. The ends of feature maps, where windows see fewer rows, are left out.
+        It will if every stage that is not complete stands to its readers that were run as it did: so many more rows of
+        the one call for just as many more of the other. The ends of feature maps, where windows see fewer rows, are
+        left out.
         """
         steps = [now - then for now, then in zip(self.done, before, strict=True)]
         times = max(stage.height for stage in self.stages)
@@ -194,7 +195,7 @@ class _Run:
         if times <= 0:
             return 0
         for index, stage in enumerate(self.stages):
-            if self.done[index] == stage.height:
+            if not steps[index]:
                 continue
             for producer, reach in stage.inputs:
                 if steps[producer] * reach.up != steps[index] * reach.stride and (

@@ -93,7 +93,7 @@ def test_rolling_buffers_of_the_rows_alive_never_lose_a_row_that_is_read(stages:
             assert done[index] == stage.height
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(cascades(), st.integers(1, 6))
 def test_counting_agrees_with_running(stages: list[Stage], factor: int) -> None:
     """The same launches and rows alive, also of cascades so tall that most of them are not run."""
