@@ -4,8 +4,8 @@ Seeds faults into good command streams and asks whether the simulator catches ea
     python bench/witness_faults.py COMPILED.tflite ORIGINAL.tflite [--count 100] [--seed 0]
 
 A fault is caught if the stream is refused, something is reported, or `npu-run --reference` would call it wrong: an
-output differs, or an intermediate tensor. Every operation's result is compared with the good run's, over random and
-constructed inputs; one that changes and is not caught counts as missed, but for steps inside an operator (softmax),
+output differs, or an intermediate tensor. Every operation's result is compared with the good run's, over the inputs that
+it draws by default and constructed ones; one that changes and is not caught counts as missed, but for steps inside an operator (softmax),
 which the source model does not have: they are listed as caught only beside the good stream. What no run shows must be
 harmless in every order that the machine may take (witness_order.py) and for a reason: the outputs are proven to be the
 same functions of the input, or, where that is not so, no result of any operation changed ("tested", and not proven).
@@ -33,11 +33,10 @@ from npuc.hardware import registers
 from npuc.simulator import CompiledModel, Op, Program, StreamError, load, parse_words
 from npuc.simulator.compare import Comparer
 from npuc.simulator.execute import Executor
+from npuc.simulator.inputs import default_runs, random_inputs
 from npuc.simulator.memory import Access, Region, Report
 from npuc.simulator.products import Product
-from npuc.simulator.runner import random_inputs
 
-RANDOM_INPUTS = 4
 TELLING_INPUTS = 8
 MORE_INPUTS = 64
 CANDIDATES = 400
@@ -191,8 +190,8 @@ def faults(ops: list[Op], rng: random.Random) -> Iterator[Fault]:
 
 
 def inputs_of(model: CompiledModel, seed: int) -> list[dict[int, NDArray]]:
-    """Inputs for which little stays hidden: random, constant, ramps, extremes beside each other, small, and sparse."""
-    found = [random_inputs(model, seed + i) for i in range(RANDOM_INPUTS)]
+    """What `npu-run` draws, and more by which little stays hidden: constant, slopes, extremes beside each other, small."""
+    found = [random_inputs(model, seed + i) for i in range(default_runs(model))]
     rng = np.random.default_rng(seed)
 
     def every(make: Callable[[NDArray, int, int, int], NDArray]) -> None:
@@ -210,7 +209,6 @@ def inputs_of(model: CompiledModel, seed: int) -> list[dict[int, NDArray]]:
     every(lambda n, low, high, zero: np.full(n.shape, low))
     every(lambda n, low, high, zero: np.full(n.shape, high))
     every(lambda n, low, high, zero: np.full(n.shape, zero))
-    every(lambda n, low, high, zero: low + n % (high - low + 1))
     every(lambda n, low, high, zero: low + n * (high - low) // max(n.size - 1, 1))
     every(lambda n, low, high, zero: np.where(n % 2, low, high))
     every(lambda n, low, high, zero: zero + rng.integers(-8, 9, n.shape))
@@ -232,7 +230,8 @@ def telling_inputs(comparer: Comparer, seed: int) -> list[dict[int, NDArray]]:
                 reach = max((int(limits.max) - int(limits.min)) >> number % 8, 1)
                 made = tensor.zero_point + noise.integers(-reach, reach + 1, values[position].shape)
                 values[position] = np.clip(made, limits.min, limits.max).astype(tensor.dtype)
-        found.append((-sum(np.unique(output).size for output in comparer.reference.run(values)), number, values))
+        tensors = comparer.reference.run(values)
+        found.append((-sum(np.unique(tensors[i]).size for i in model.outputs), number, values))
     return [values for _, _, values in sorted(found, key=lambda one: one[:2])]
 
 
@@ -253,10 +252,6 @@ def _differ(a: NDArray, b: NDArray) -> bool:
     """Whether two OFMs differ where both have elements; what one has more is judged by who reads it."""
     part = tuple(slice(0, min(sizes)) for sizes in zip(a.shape, b.shape, strict=True))
     return not np.array_equal(a[part], b[part])
-
-
-def _by(number: int) -> str:
-    return "" if number < RANDOM_INPUTS else ", with a constructed input only"
 
 
 class _Watched(Executor):
@@ -298,6 +293,7 @@ class Seeder:
         self.program = self.session.programs[self.target]
         telling = telling_inputs(self.comparer, seed)
         self.inputs = inputs_of(self.comparer.original, seed) + telling[:TELLING_INPUTS]
+        self.drawn = default_runs(self.comparer.original)
         # For what those bring to light in an operation, but in no output.
         self.more_inputs = telling[TELLING_INPUTS:][:MORE_INPUTS]
         self.actors: dict[tuple[object, ...], Footprint | Transfer | None] = {}
@@ -331,6 +327,9 @@ class Seeder:
         read |= {i for op in model.operators if op.index > self.target for i in op.inputs[4 if op.is_npu else 0 :]}
         kept = [model.tensors[i] for i in sorted(made & read)]
         return [(tensor.offset, tensor.bytes) for tensor in kept if tensor.offset is not None and tensor.data is None]
+
+    def _by(self, number: int) -> str:
+        return "" if number < self.drawn else ", with a constructed input only"
 
     def _run(self, value: dict[int, NDArray], places: Sequence[int]) -> Outcome:
         """One run; results by the place of the operation in the good stream, for the stream under test only."""
@@ -386,13 +385,13 @@ class Seeder:
                 kinds.subtract(report.kind for report in good.reports)
                 return REPORTED + max(kinds, key=lambda kind: kinds[kind]), str(found.reports[-1])
             if not _same_outputs(found, good):
-                return OUTPUT + _by(number), "an output differs"
+                return OUTPUT + self._by(number), "an output differs"
             other = [place for place, ofm in found.written.items() if _differ(ofm, good.written[place])]
             odd += [(number, min(other))] if other else []
         for number, _ in odd:
             comparison = self.comparer.run(self.inputs[number])
             if not comparison.exact:
-                return INTERMEDIATE + _by(number), str(comparison.first_wrong)
+                return INTERMEDIATE + self._by(number), str(comparison.first_wrong)
         if not odd:
             return None
         # Something is wrong that no input of these brings to light. Others may.
@@ -404,7 +403,7 @@ class Seeder:
             good = self._run(value, places)
             self.session.programs[self.target] = program
             if not _same_outputs(found, good):
-                return OUTPUT + _by(len(self.inputs)), "an output differs"
+                return OUTPUT + self._by(len(self.inputs)), "an output differs"
         first = self.program.ops[odd[0][1]]
         shown = f"{first} computes other values, which no output shows with {len(self.inputs) + MORE_INPUTS} inputs"
         return MISSED if first.index in self.recognised else BESIDE, shown
@@ -418,7 +417,7 @@ class Seeder:
         if not np.array_equal(tags, self.orders.in_order[1][self.outputs]):
             return (
                 TESTED,
-                f"no operation's result changes, with {len(self.inputs)} inputs, {RANDOM_INPUTS} of them random",
+                f"no operation's result changes, with {len(self.inputs)} inputs, {self.drawn} of them npu-run's",
             )
         good, now = ([digest for _, digest in found.in_order[0]] for found in (self.orders, orders))
         if fault.changed is None or not fault.changed.is_kernel:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npuc.simulator.execute import Executor, Trace
-from npuc.simulator.litert import CpuOperator
+from npuc.simulator.inputs import random_inputs
+from npuc.simulator.litert import Host
 from npuc.simulator.memory import ExecutionError, Memory, Region, Report
 from npuc.simulator.stream import Op, Program, parse_payload
 from npuc.simulator.tflite import (
@@ -22,6 +23,7 @@ from npuc.simulator.tflite import (
     FileError,
     Operator,
     Tensor,
+    initial_state,
     read_model,
 )
 
@@ -34,7 +36,11 @@ _REGIONS = 8
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run gave: output values by tensor name, every broken rule, and the operations executed."""
+    """
+    What one run gave: output values by tensor name, every broken rule, and the operations executed.
+
+    An output is absent that a CPU operator would have made which no runtime here can run.
+    """
 
     outputs: dict[str, NDArray]
     reports: list[Report]
@@ -44,36 +50,6 @@ class RunResult:
 def load(source: str | PathLike[str] | bytes) -> CompiledModel:
     """Reads a compiled TFLite file; raises FileError (or OSError for the path)."""
     return read_model(source if isinstance(source, bytes) else Path(source).read_bytes())
-
-
-_TRANSPOSE_CONV = "67"
-
-
-def random_inputs(model: CompiledModel, seed: int) -> dict[int, NDArray]:
-    """
-    One value for each model input by its position: uniform over integer types, standard normal for floats.
-
-    An input that tells a TRANSPOSE_CONV its output's shape gets that shape.
-    """
-    shapes = {
-        op.inputs[0]: model.tensors[op.outputs[0]].shape
-        for op in model.operators
-        if op.kind == _TRANSPOSE_CONV and op.inputs and op.outputs
-    }
-    rng = np.random.default_rng(seed)
-    values: dict[int, NDArray] = {}
-    for position, index in enumerate(model.inputs):
-        tensor = model.tensors[index]
-        if index in shapes:
-            values[position] = np.array(shapes[index], tensor.dtype)
-        elif tensor.dtype.kind in "iu":
-            limits = np.iinfo(tensor.dtype)
-            values[position] = rng.integers(limits.min, limits.max, tensor.shape, tensor.dtype, endpoint=True)
-        elif tensor.dtype.kind == "b":
-            values[position] = rng.integers(0, 2, tensor.shape).astype(np.bool_)
-        else:
-            values[position] = rng.standard_normal(tensor.shape).astype(tensor.dtype)
-    return values
 
 
 def _extent(shape: Sequence[int]) -> tuple[int, ...]:
@@ -118,6 +94,10 @@ class Session:
     """
     A compiled file ready to run: its streams decoded, its CPU operators built.
 
+    CPU operators that no runtime here can run are left out, with those of the CPU that read what they would make; in
+    the place of their results the NPU reads zero points. `notes` says which, and which run in other than LiteRT's
+    reference kernels.
+
     `executor` runs each stream; bench/witness_faults.py puts one in its place that reorders what may be reordered.
     """
 
@@ -126,15 +106,16 @@ class Session:
     def __init__(self, model: CompiledModel):
         self.model = model
         self.programs: dict[int, Program] = {}
-        self.cpu: dict[int, CpuOperator] = {}
+        self.state: dict[int, NDArray] = {}
         for tensor in model.tensors:
             if min(tensor.shape, default=0) < 0:
                 raise FileError(f"tensor {tensor.index} {tensor.name!r} has no fixed shape: {tensor.shape}")
         for operator in model.operators:
             if operator.is_npu:
                 self.programs[operator.index] = self._program(operator)
-            else:
-                self.cpu[operator.index] = CpuOperator(model, operator.index)
+        on_cpu = [operator.index for operator in model.operators if not operator.is_npu]
+        self.host = Host(model, on_cpu, what="a CPU operator") if on_cpu else None
+        self.notes = self.host.notes() if self.host else []
 
     def _program(self, operator: Operator) -> Program:
         if operator.options != ETHOS_U_OPTIONS:
@@ -146,10 +127,26 @@ class Session:
             raise FileError(f"operator {operator.index}: its command stream has no data")
         return parse_payload(payload.tobytes())
 
-    def run(self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None) -> RunResult:
-        """One inference; raises ExecutionError where a stream cannot be executed."""
+    @property
+    def keeps_state(self) -> bool:
+        """Whether an inference can depend on the one before it."""
+        remembers = self.host is not None and self.host.plan.remembers
+        return remembers or any(tensor.is_variable for tensor in self.model.tensors)
+
+    def run(
+        self, inputs: Inputs | None = None, seed: int = 0, trace: Trace | None = None, invocation: int = 0
+    ) -> RunResult:
+        """
+        One inference. Invocation 0 begins with fresh state, any other with what the one before has left.
+
+        Raises ExecutionError where a stream cannot be executed.
+        """
+        if not invocation:
+            self.state = initial_state(self.model)
+            if self.host:
+                self.host.restart()
         try:
-            return _Run(self, inputs or {}, seed, trace).result()
+            return _Run(self, inputs or {}, seed, trace, invocation).result()
         except MemoryError:
             raise ExecutionError("the run needs more memory than there is") from None
 
@@ -157,25 +154,21 @@ class Session:
 class _Run:
     """The memories of one inference."""
 
-    def __init__(self, session: Session, inputs: Inputs, seed: int, trace: Trace | None):
+    def __init__(self, session: Session, inputs: Inputs, seed: int, trace: Trace | None, invocation: int):
         self.session = session
         self.model = session.model
         self.trace = trace
         self.reports: list[Report] = []
         self.ops: list[Op] = []
         self.values: dict[int, NDArray] = {}
+        self.left_out: set[int] = set()
         self.constants: dict[int, Memory] = {}
         self.fast: dict[int, Memory] = {}
         self.arena = Memory("arena", self._arena_size())
-        for tensor in self.model.tensors:
-            if tensor.is_variable and tensor.data is None:
-                # 8-bit variables start at their zero point, others at zero.
-                start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
-                if tensor.dtype.kind in "iu" and not np.iinfo(tensor.dtype).min <= start <= np.iinfo(tensor.dtype).max:
-                    raise FileError(f"variable tensor {tensor.name!r} has zero point {start}, no {tensor.dtype.name}")
-                self.store(tensor, np.full(tensor.shape, start, tensor.dtype))
+        for index, value in session.state.items():
+            self.store(self.model.tensors[index], value)
         given = given_inputs(self.model, inputs)
-        drawn = random_inputs(self.model, seed)
+        drawn = random_inputs(self.model, seed, invocation)
         for position, index in enumerate(self.model.inputs):
             tensor = self.model.tensors[index]
             self.store(tensor, given.get(position, drawn[position]).reshape(tensor.shape))
@@ -226,17 +219,29 @@ class _Run:
         outputs: dict[str, NDArray] = {}
         for index in self.model.outputs:
             tensor = self.model.tensors[index]
+            if index in self.left_out:
+                continue
             if index in self.model.inputs or tensor.data is None:
                 outputs[tensor.name] = self.fetch(tensor, "the caller", len(self.model.operators))
             else:
                 outputs[tensor.name] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
+        for index in self.session.state:
+            self.session.state[index] = self.fetch(self.model.tensors[index], "the next run", len(self.model.operators))
         return RunResult(outputs, self.reports, self.ops)
 
     def _cpu(self, operator: Operator) -> None:
-        host = self.session.cpu[operator.index]
+        host = self.session.host
+        assert host is not None
+        number = host.piece_of.get(operator.index)
+        if number is None:
+            self.left_out.update(operator.outputs)
+            for tensor in (self.model.tensors[i] for i in operator.outputs if i >= 0):
+                if tensor.dtype.kind != "V":
+                    self.store(tensor, np.full(tensor.shape, tensor.zero_point).astype(tensor.dtype))
+            return
         name = f"CPU operator {operator.index}"
-        feeds = {i: self.fetch(self.model.tensors[i], name, operator.index) for i in host.feeds}
-        for index, value in host.run(feeds).items():
+        feeds = {i: self.fetch(self.model.tensors[i], name, operator.index) for i in host.plan.pieces[number].feeds}
+        for index, value in host.run([number], feeds).items():
             self.store(self.model.tensors[index], value)
 
     def _npu(self, operator: Operator) -> None:

@@ -19,6 +19,7 @@ from npuc.simulator.stream import StreamError
 
 CUSTOM = 32
 ETHOS_U = "ethos-u"
+_HANDLES = (13, 14)
 ETHOS_U_OPTIONS = b"\x01\x04\x01"
 OFFLINE_ALLOCATION = "OfflineMemoryAllocation"
 # Far beyond any network's, and small enough for the machine that runs it.
@@ -107,7 +108,8 @@ class Tensor:
     A tensor of a subgraph.
 
     `data` holds the constant's bytes or None, `offset` its place in the arena or None. `scale` and `zero_point` are
-    per-tensor quantisation (0.0 and 0 where there is none; the first of each for per-axis ones).
+    per-tensor quantisation (0.0 and 0 where there is none; the first of each for per-axis ones). `is_handle` says that
+    it stands for a resource or a variant, whose contents are elsewhere.
     """
 
     index: int
@@ -119,6 +121,7 @@ class Tensor:
     scale: float
     zero_point: int
     offset: int | None = None
+    is_handle: bool = False
 
     @property
     def bytes(self) -> int:
@@ -155,14 +158,23 @@ class CompiledModel:
         return tuple(operator for operator in self.operators if operator.is_npu)
 
 
+def _contents(buffer: _Table) -> NDArray[np.uint8] | None:
+    """A buffer's bytes, which may lie behind the flatbuffer; None if it has none."""
+    start, size = buffer.scalar(1, "<Q", 0), buffer.scalar(2, "<Q", 0)
+    if start <= 1:
+        data = buffer.array(0, "u1")
+        return data if data.size else None
+    if start + size > len(buffer.data):
+        raise FileError(f"damaged flatbuffer: a buffer of {size} bytes at byte {start} ends beyond the file")
+    return np.frombuffer(buffer.data, np.uint8, size, start)
+
+
 def _tensor(index: int, table: _Table, buffers: list[_Table], offset: int | None) -> Tensor:
     kind = table.scalar(1, "<b", 0)
     buffer = table.scalar(2, "<I", 0)
     if buffer >= len(buffers):
         raise FileError(f"tensor {index} refers to buffer {buffer} of {len(buffers)}")
-    data = buffers[buffer].array(0, "u1") if buffer else None
-    if data is not None and not data.size:
-        data = None
+    data = _contents(buffers[buffer]) if buffer else None
     shape = tuple(int(n) for n in table.array(0, "<i4"))
     # Unknown element types (strings, 4-bit ...) can only pass by the NPU, on the CPU.
     dtype = np.dtype(DTYPES.get(kind, "V1"))
@@ -181,6 +193,7 @@ def _tensor(index: int, table: _Table, buffers: list[_Table], offset: int | None
         float(scales[0]) if scales.size else 0.0,
         int(zeros[0]) if zeros.size else 0,
         offset,
+        kind in _HANDLES,
     )
 
 
@@ -210,6 +223,22 @@ def _offline_offsets(model: _Table, buffers: list[_Table]) -> NDArray[np.int32] 
                 raise FileError(f"{OFFLINE_ALLOCATION} metadata of {data.size} bytes does not hold what it announces")
             return words[3:]
     return None
+
+
+def initial_state(model: CompiledModel) -> dict[int, NDArray]:
+    """
+    What variable tensors hold before the first inference: 8-bit ones their zero point, others zero.
+
+    Raises FileError for a zero point that the type does not hold.
+    """
+    state: dict[int, NDArray] = {}
+    for tensor in model.tensors:
+        if tensor.is_variable and tensor.data is None:
+            start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
+            if tensor.dtype.kind in "iu" and not np.iinfo(tensor.dtype).min <= start <= np.iinfo(tensor.dtype).max:
+                raise FileError(f"variable tensor {tensor.name!r} has zero point {start}, no {tensor.dtype.name}")
+            state[tensor.index] = np.full(tensor.shape, start, tensor.dtype)
+    return state
 
 
 def read_model(data: bytes) -> CompiledModel:

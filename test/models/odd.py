@@ -21,6 +21,9 @@ def models() -> Iterator[Entry]:
     yield if_with_subgraphs()
     yield custom_in_the_middle()
     yield far_ratios()
+    yield custom_beside()
+    yield streaming()
+    yield leaky_relu_of_a_view()
     yield from described()
     for seed, build in enumerate(GRAPHS):
         n = Network(1000 + seed)
@@ -107,6 +110,56 @@ def far_ratios() -> Entry:
     ]
     about = "scales too far apart for 32 bits; what LiteRT makes of them is no multiple of the values"
     return Entry("far_ratios", n.model(*outputs).to_bytes(), about, cpu=range(10), golden=False)
+
+
+def custom_beside() -> Entry:
+    """A custom operator in a branch of its own: beside it and before it everything can be known."""
+    n = Network(8)
+    x = n.conv(n.input((1, 6, 6, 4)), 8)
+    y = n.like(x, "secret", x.shape)
+    n.add_op("CUSTOM", [x], [y], custom="SecretSauce")
+    outputs = [n.conv(x, 4), n.binary("ADD", n.conv(y, 8), n.conv(x, 8))]
+    about = "an unknown custom operator in one of two branches, which meet behind it"
+    return Entry("custom_beside", n.model(*outputs).to_bytes(), about, cpu=[1], golden=False)
+
+
+def streaming() -> Entry:
+    """As microWakeWord's streaming networks: rows in a resource, filled once and shifted at each invocation."""
+    n = Network(9)
+    shape = (1, 3, 1, 8)
+
+    def handle() -> tuple[Tensor, Op]:
+        tensor = Tensor("ring", (), "resource")
+        return tensor, Op("VAR_HANDLE", [], [tensor], shared_name="ring")
+
+    start = Network(10)
+    x = n.input((1, 1, 1, 8))
+    first = constant("first", start.rng.integers(-128, 128, shape).astype(np.int8), scale=x.scale, zero=x.zero)
+    (inner, named), (ring, named_again) = handle(), handle()
+    once = Subgraph([], [], [named, Op("ASSIGN_VARIABLE", [inner, first], [])], "once")
+    n.add_op("RELU", [x], [y := n.like(x, "relu", x.shape)])
+    n.ops += [Op("CALL_ONCE", [], [], init_subgraph_index=1), named_again]
+    n.add_op("READ_VARIABLE", [ring], [kept := n.like(x, "kept", shape)])
+    rows = n.concat([kept, y], 1)
+    newest = n.like(x, "newest", shape)
+    ends = [n.ints("bound", value) for value in ((0, 1, 0, 0), (1, 4, 1, 8), (1, 1, 1, 1))]
+    n.add_op("STRIDED_SLICE", [rows, *ends], [newest])
+    n.ops.append(Op("ASSIGN_VARIABLE", [ring, newest], []))
+    z = n.conv(rows, 12, (4, 1), padding="VALID", activation="RELU")
+    model = Model([Subgraph(n.inputs, [n.fully_connected(n.reshape(z, (1, 12)), 4)], n.ops), once])
+    about = "a resource that keeps three rows from one invocation to the next"
+    return Entry("streaming", model.to_bytes(), about, cpu=[1, 2, 3, 6])
+
+
+def leaky_relu_of_a_view() -> Entry:
+    """LEAKY_RELU that hardly changes its input: what the NPU computes on the way comes near the input's views."""
+    n = Network(11, "int16")
+    x = n.reshape(n.input((1, 4, 5, 8), 0.001), (1, 2, 10, 8))
+    a, b = n.split(x, 2, 3)
+    outputs = [n.unary("LEAKY_RELU", t, 0.00098, alpha=0.99) for t in (x, a, b)]
+    outputs.append(n.unary("RELU", n.unary("LEAKY_RELU", n.binary("ADD", a, b), 0.002, alpha=0.95), 0.002))
+    about = "LEAKY_RELU of views and parts of the input, nearly equal to them"
+    return Entry("leaky_relu_of_a_view", n.model(*outputs).to_bytes(), about)
 
 
 def described() -> Iterator[Entry]:
@@ -480,6 +533,15 @@ def integer_operators(n: Network) -> list[Tensor]:
     return [total, n.conv(n.input((1, 5, 5, 4)), 4)]
 
 
+def newer_versions(n: Network) -> list[Tensor]:
+    """Operators in versions that LiteRT's reference kernels lack and its default kernels have."""
+    x = n.conv(n.input((1, 6, 5, 4)), 8)
+    y = n.add_op("DEPTH_TO_SPACE", [x], [n.like(x, "depth_to_space", (1, 12, 10, 2))], block_size=2, version=2)
+    z = n.conv(y, 6, stride=(2, 2))
+    tiled = n.add_op("TILE", [z, n.ints("times", [1, 2, 1, 1])], [n.like(z, "tile", (1, 12, 5, 6))], version=3)
+    return [tiled, n.conv(tiled, 4)]
+
+
 def stateful(n: Network) -> Tensor:
     """SVDF, which keeps a variable tensor, between fully connected layers."""
     x = n.fully_connected(n.input((1, 24)), 16)
@@ -503,7 +565,7 @@ GRAPHS: list[Build] = [
     reshape_between, reshape_forms, negative_axes, pad_then_conv, shared_weights, tall_chain, deep_weights, many_tables,
     ranks, rank_5, batch_2, stride_4, fully_connected_ranks, computed_weights, constant_operator, dead_operator,
     no_operators, two_islands, cpu_in_a_diamond, cpu_side_branch, float_in_the_middle, float_model, integer_operators,
-    stateful, tour,
+    stateful, tour, newer_versions,
 ]  # fmt: skip
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {
@@ -523,4 +585,5 @@ ON_CPU: dict[Build, list[int]] = {
     float_model: [0, 1],
     integer_operators: [0],
     stateful: [1],
+    newer_versions: [1, 3],
 }

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import flatbuffers
 import numpy as np
 
-TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9}
+TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "int16": 7, "int8": 9, "resource": 13}
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
 PADDINGS = {"SAME": 0, "VALID": 1}
 
@@ -62,6 +62,7 @@ _OPTIONS = {
     "Less": (41, ""),
     "Slice": (48, ""),
     "TransposeConv": (49, "padding:i8 stride_w:i32=1 stride_h:i32=1 activation:i8 quantized_bias_type:i8"),
+    "Tile": (51, ""),
     "ExpandDims": (52, ""),
     "ResizeNearestNeighbor": (74, "align_corners:bool half_pixel_centers:bool"),
     "LeakyRelu": (75, "alpha:f32"),
@@ -71,6 +72,11 @@ _OPTIONS = {
     "HardSwish": (91, ""),
     "If": (92, "then_subgraph_index:i32 else_subgraph_index:i32"),
     "While": (93, "cond_subgraph_index:i32 body_subgraph_index:i32"),
+    "DepthToSpace": (94, "block_size:i32"),
+    "CallOnce": (103, "init_subgraph_index:i32"),
+    "VarHandle": (111, "container:text shared_name:text"),
+    "ReadVariable": (112, ""),
+    "AssignVariable": (113, ""),
 }
 
 # Operator -> (builtin code, its options table).
@@ -80,6 +86,7 @@ OPERATORS: dict[str, tuple[int, str | None]] = {
     "CONCATENATION": (2, "Concatenation"),
     "CONV_2D": (3, "Conv2D"),
     "DEPTHWISE_CONV_2D": (4, "DepthwiseConv2D"),
+    "DEPTH_TO_SPACE": (5, "DepthToSpace"),
     "DEQUANTIZE": (6, "Dequantize"),
     "FULLY_CONNECTED": (9, "FullyConnected"),
     "LOGISTIC": (14, None),
@@ -106,6 +113,7 @@ OPERATORS: dict[str, tuple[int, str | None]] = {
     "LESS": (58, "Less"),
     "SLICE": (65, "Slice"),
     "TRANSPOSE_CONV": (67, "TransposeConv"),
+    "TILE": (69, "Tile"),
     "EXPAND_DIMS": (70, "ExpandDims"),
     "RESIZE_NEAREST_NEIGHBOR": (97, "ResizeNearestNeighbor"),
     "LEAKY_RELU": (98, "LeakyRelu"),
@@ -115,6 +123,10 @@ OPERATORS: dict[str, tuple[int, str | None]] = {
     "HARD_SWISH": (117, "HardSwish"),
     "IF": (118, "If"),
     "WHILE": (119, "While"),
+    "CALL_ONCE": (129, "CallOnce"),
+    "VAR_HANDLE": (142, "VarHandle"),
+    "READ_VARIABLE": (143, "ReadVariable"),
+    "ASSIGN_VARIABLE": (144, "AssignVariable"),
     "RELU_0_TO_1": (152, None),
 }
 
@@ -357,6 +369,9 @@ class _Writer:
         slots: list[tuple[str, int | float | bool]] = []
         for entry in _OPTIONS[op.table][1].split():
             name, kind = entry.split(":")
+            if kind == "text":
+                slots.append(("ref", self._string(str(op.options.get(name, "")))))
+                continue
             kind, default = [*kind.split("="), "0"][:2]
             value = op.options.get(name, float(default) if kind == "f32" else int(default))
             if name == "padding":

@@ -1,0 +1,102 @@
+"""
+An object in a process of its own, so that native code which takes its process down is one error line of ours.
+
+The process is forked, which costs milliseconds: what is imported before need not be imported again. Calls are
+answered one after the other; arguments and answers are pickled.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import weakref
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from npuc.simulator.stream import StreamError
+
+
+class HostError(StreamError):
+    """Something that no runtime of the host can run, or its absence: one line."""
+
+
+class SourceError(HostError):
+    """The source model, which is the reference, cannot be run: one line."""
+
+
+class Crash(HostError):
+    """The process ended without an answer: one line that names the signal."""
+
+
+def _serve(make: Callable[[], Any], calls: Connection) -> None:
+    """The process: makes the object, then answers until the other end is closed."""
+    # Ctrl-C reaches the whole group, and the parent's handlers are not ours.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # What a runtime logs, or says while it dies, would stand beside our one line.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    served: Any = None
+    while True:
+        try:
+            if served is None:
+                served, answer = make(), None
+            else:
+                method, arguments = calls.recv()
+                answer = getattr(served, method)(*arguments)
+        except (EOFError, KeyboardInterrupt):
+            return
+        except BaseException as error:  # any error is the caller's to see
+            answer = error
+        try:
+            calls.send(answer)
+        except OSError:
+            return
+        if served is None:
+            return
+
+
+def _end(process: BaseProcess, calls: Connection) -> None:
+    calls.close()
+    process.kill()
+    process.join()
+
+
+class Isolated:
+    """
+    What `make` gives, in a process of its own; `what` it does there begins the line of a crash.
+
+    Raises what `make` and the methods raise, and Crash.
+    """
+
+    def __init__(self, make: Callable[[], Any], what: str):
+        self._what = what
+        context = multiprocessing.get_context("fork")
+        self._calls, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._finalizer = weakref.finalize(self, _end, self._process, self._calls)
+        self._answer()
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Calls a method of the object; arguments by position."""
+        try:
+            self._calls.send((method, arguments))
+        except OSError:  # it has died, and the answer says how
+            pass
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            answer = self._calls.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            code = self._process.exitcode or 0
+            how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            raise Crash(f"{self._what} took its process down: {how}") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
