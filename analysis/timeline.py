@@ -20,7 +20,7 @@ The figures rank schedules; they are no promise about silicon (docs/hardware.md 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -116,26 +116,18 @@ class Timeline:
         nothing has written them, to the last read before they are written again. What is read by no event is a result,
         and lives to the end.
         """
-        spans = (s for e in self.events for s in (*e.touched.reads, *e.touched.writes) if s.space == space)
-        edges = sorted({edge for span in spans for edge in (span.start, span.end)})
-        cells = {edge: number for number, edge in enumerate(edges)}
-        # Of each run of bytes that every event touches as a whole or not at all; the last is what it holds now.
-        lives: list[list[Life]] = [[] for _ in edges]
+        memory = _Contents(space)
         for event in self.events:
             for span in event.touched.reads:
                 if span.space == space:
-                    for cell in range(cells[span.start], cells[span.end]):
-                        if not lives[cell]:
-                            lives[cell].append(Life(Span(space, *edges[cell : cell + 2]), 0, 0, None))
-                        lives[cell][-1].end = max(lives[cell][-1].end, event.end)
+                    memory.read(span, event)
             for span in event.touched.writes:
                 if span.space == space:
-                    for cell in range(cells[span.start], cells[span.end]):
-                        lives[cell].append(Life(Span(space, *edges[cell : cell + 2]), event.start, event.end, event))
-        for cell in lives:
-            if cell and cell[-1].writer is not None and cell[-1].end == cell[-1].writer.end:
-                cell[-1].end = self.cycles
-        return _joined(life for cell in lives for life in cell)
+                    memory.write(span, event)
+        for life in memory.now:
+            if life.writer is not None and life.end == life.writer.end:
+                life.end = self.cycles
+        return _joined([*memory.past, *memory.now])
 
 
 @dataclass
@@ -148,10 +140,58 @@ class Life:
     writer: Event | None
 
 
+@dataclass
+class _Contents:
+    """What the bytes of a memory hold, from event to event; bytes that nothing has touched hold nothing."""
+
+    space: Space
+    now: list[Life] = field(default_factory=list[Life])
+    """Upwards in memory, none meets another."""
+    starts: list[int] = field(default_factory=list[int])
+    """Of the spans of `now`."""
+    past: list[Life] = field(default_factory=list[Life])
+    """What has been written over."""
+
+    def read(self, span: Span, event: Event) -> None:
+        """All that lies in the span lives at least to the end of the event."""
+        first, last = self._cut(span.start), self._cut(span.end)
+        held: list[Life] = []
+        at = span.start
+        for life in self.now[first:last]:
+            life.end = max(life.end, event.end)
+            if at < life.span.start:
+                held.append(Life(Span(self.space, at, life.span.start), 0, event.end, None))
+            held.append(life)
+            at = life.span.end
+        if at < span.end:
+            held.append(Life(Span(self.space, at, span.end), 0, event.end, None))
+        self._put(first, last, held)
+
+    def write(self, span: Span, event: Event) -> None:
+        """What lay in the span is past."""
+        first, last = self._cut(span.start), self._cut(span.end)
+        self.past += self.now[first:last]
+        self._put(first, last, [Life(span, event.start, event.end, event)])
+
+    def _put(self, first: int, last: int, held: list[Life]) -> None:
+        self.now[first:last] = held
+        self.starts[first:last] = [life.span.start for life in held]
+
+    def _cut(self, at: int) -> int:
+        """The number of the first life that starts at an address or above it; one that reaches over it becomes two."""
+        number = bisect_left(self.starts, at)
+        below = self.now[number - 1] if number else None
+        if below is not None and below.span.end > at:
+            upper = replace(below, span=replace(below.span, start=at))
+            below.span = replace(below.span, end=at)
+            self._put(number, number, [upper])
+        return number
+
+
 def _joined(lives: Iterable[Life]) -> list[Life]:
     """Neighbours in memory that differ in nothing else as one, in the order of their start."""
     found: dict[tuple[int, int, int, int], Life] = {}
-    for life in lives:  # upwards in memory
+    for life in sorted(lives, key=lambda life: life.span.start):
         key = (life.start, life.end, -1 if life.writer is None else life.writer.index)
         below = found.pop((*key, life.span.start), None)
         if below is not None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import math
 import os
 import re
+import stat
 import sys
 import tempfile
 import traceback
@@ -61,12 +63,15 @@ from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 from npuc.dialects import all_dialects
 from npuc.dialects.locations import OperationError
 from npuc.registry import all_passes
+from npuc.tools import process
 
 ELIDED = "__elided__"
 """What stands for the contents of a large constant in text that is only for reading; MLIR's own spelling."""
 ELIDE_ABOVE = 64
 """Bytes of a constant, or scales of a type times eight, that are still printed where large ones are elided."""
 
+MAX_LINKS = 40
+"""As many links behind each other as the system follows."""
 MAX_ELEMENTS = 1 << 28
 """Elements of a constant in a text: a few bytes of it could ask for any amount of memory."""
 
@@ -81,21 +86,50 @@ def refuse_arguments(message: str) -> NoReturn:
 
 
 def command_line(prog: str, description: str) -> argparse.ArgumentParser:
-    """A parser for a tool's arguments that raises UserError."""
+    """A parser for a tool's arguments."""
     parser = argparse.ArgumentParser(prog, description=description)
-    parser.error = refuse_arguments
+    adopt(parser)
     return parser
 
 
+def adopt(parser: argparse.ArgumentParser) -> None:
+    """Has a parser raise UserError for wrong arguments, and OSError where its help cannot be written."""
+    parser.error = refuse_arguments
+    parser._print_message = lambda message, file=None: print(message, end="", file=file, flush=True)  # pyright: ignore
+
+
 def exit_code(prog: str, run: Callable[[], int | None]) -> int:
-    """What a tool exits with: what `run` returns, 0 for None; 1 after one line on standard error for a UserError."""
+    """
+    What a tool exits with: what `run` returns, 0 for None; 1 after one line on standard error for a UserError, or where
+    standard output cannot be written. A reader that went away is no error of ours: no word, and the code of SIGPIPE.
+    """
+    process.open_standard_streams()
     try:
-        return run() or 0
+        try:
+            code = run() or 0
+        except SystemExit as done:  # of --help and the like
+            code = done.code if isinstance(done.code, int) else 0
+        sys.stdout.flush()
     except UserError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader went away; do not complain again when Python flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+        note(f"{prog}: error: {error}")
+        code = 1
+    except BrokenPipeError:
+        code = process.PIPE_CLOSED
+    except OSError as error:  # what is a file's is a UserError
+        note(f"{prog}: error: standard output: {error.strerror}")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # do not complain again when Python flushes
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+def note(text: str, end: str = "\n") -> None:
+    """Says something on standard error; where that cannot be written there is nobody to tell."""
+    with suppress(OSError):
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 # Text in and out
@@ -249,12 +283,10 @@ def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
 
 def read_file(path: str | None) -> bytes:
     """The bytes of a file, or of standard input where `path` is None; raises UserError."""
-    if path is None:
-        return sys.stdin.buffer.read()
     try:
-        return Path(path).read_bytes()
+        return sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
+        raise UserError(f"{'<stdin>' if path is None else path}: {error.strerror}") from None
 
 
 def write_file(path: str | None, data: bytes) -> None:
@@ -264,35 +296,79 @@ def write_file(path: str | None, data: bytes) -> None:
     The file appears whole or not at all.
     """
     if path is not None:
-        write_files({Path(path): data})
+        write_files([(Path(path), data)])
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
 
-def write_files(files: Mapping[Path, bytes]) -> None:
+def write_files(files: Sequence[tuple[Path, bytes]]) -> None:
     """
     Writes files, all of them whole or none; raises UserError.
 
-    The bytes go to neighbours first, which take the files' names when all are written.
+    The bytes go to neighbours first, which take the files' names when all are written. Links stay, and what they name
+    is written; a file that is there keeps its mode. What is no file, such as a pipe, is written as it stands.
     """
-    parts: dict[Path, Path] = {}
+    parts: list[tuple[str, str]] = []
     path = Path()
     try:
-        for path, data in files.items():
-            special = path.exists() and not path.is_file()  # /dev/stdout and the like
-            part = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
-            if not special:
-                parts[path] = part
-            part.write_bytes(data)
-        for path, part in parts.items():
-            os.replace(part, path)
+        for number, (path, data) in enumerate(files):
+            descriptor = descriptor_of(path)
+            if descriptor is not None:
+                sys.stdout.flush()
+                with open(descriptor, "wb", closefd=False) as stream:
+                    stream.write(data)
+                continue
+            target, mode = _target(path)
+            if any(target == other for _, other in parts):
+                raise UserError(f"{path}: two outputs would be this file")
+            if mode is not None and not stat.S_ISREG(mode):
+                Path(target).write_bytes(data)
+                continue
+            part = str(Path(target).with_name(f".npuc-{os.getpid()}-{number}.part"))
+            parts.append((part, target))
+            process.begin(part)
+            Path(part).write_bytes(data)
+            if mode is not None:
+                os.chmod(part, stat.S_IMODE(mode))
+        with process.signals_held():
+            for part, target in parts:
+                os.replace(part, target)
+                process.finish(part)
     except OSError as error:
-        for part in parts.values():
-            with suppress(OSError):  # what could not be written need not be there
-                part.unlink()
         raise UserError(f"{path}: {error.strerror}") from None
+    finally:
+        for part, _ in parts:
+            with suppress(OSError):  # what has its name, or could not be written, is not there
+                os.unlink(part)
+            process.finish(part)
+
+
+def _target(path: Path) -> tuple[str, int | None]:
+    """The file that a path names behind all links, and its mode where there is one; raises OSError."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:  # also behind a link, which is then where the file is to be
+        return os.path.realpath(path), None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return os.path.realpath(path), mode
+
+
+def descriptor_of(path: Path) -> int | None:
+    """Which open file of the process a path such as /dev/stdout names; None for the path of a file."""
+    name = str(path)
+    for _ in range(MAX_LINKS):
+        folder = os.path.realpath(os.path.dirname(name) or ".")
+        if folder in (f"/proc/{os.getpid()}/fd", "/dev/fd"):
+            return int(os.path.basename(name)) if os.path.basename(name).isdigit() else None
+        if not os.path.islink(name):
+            return None
+        name = os.path.join(folder, os.readlink(name))
+    return None
 
 
 def elided_text(module: ModuleOp) -> str:
@@ -568,12 +644,16 @@ def write_reproducer(
     out = StringIO("\n".join(lines) + "\n\n")
     out.seek(0, os.SEEK_END)
     Printer(stream=out, print_debuginfo=True).print_op(original)
-    if folder is None:
-        handle, path = tempfile.mkstemp(prefix="npu-opt-reproducer-", suffix=".mlir")
-        os.close(handle)
-    else:
+    text = out.getvalue().encode() + b"\n"
+    if folder is not None:
         path = str(Path(folder) / "reproducer.mlir")
-    write_file(path, out.getvalue().encode() + b"\n")
+    else:
+        with process.signals_held():
+            handle, path = tempfile.mkstemp(prefix="npu-opt-reproducer-", suffix=".mlir")
+            process.begin(path)
+        os.close(handle)
+    write_file(path, text)
+    process.finish(path)
     return path
 
 

@@ -23,10 +23,13 @@ from npuc.analysis.machine import LimitError, setup_of
 from npuc.tools import driver
 from npuc.tools.driver import PassFailure, UserError
 from npuc.tools.pipeline import EMIT, Target, pipeline
+from npuc.tools.process import CLEAR_LINE
 
 ALLOCATE = "npu-cmd-allocate"
 BOUNDARIES = ("tfl-partition", "convert-")
 """Beginnings of the names of the passes after which the module is verified: those that cross a level."""
+STANDARD_OUTPUT = 1
+"""Its file descriptor."""
 
 
 @dataclass
@@ -117,8 +120,9 @@ def compile_tflite(
     """
     Compile the bytes of a TFLite file.
 
-    `passes` takes the place of the whole pipeline, the target included. Raises UserError, one line, for whatever its
-    caller can do something about; `progress` is called with the index and number of passes and the pass's name.
+    `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
+    UserError, one line, for whatever its caller can do something about; `progress` is called with the index and number
+    of passes and the pass's name.
     """
     from npuc.dialects.tfl import CustomOp
     from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
@@ -130,6 +134,8 @@ def compile_tflite(
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
     chain = driver.parse_passes(pipeline(target) if passes is None else passes, driver.available_passes())
+    if not any(pass_.name == EMIT for pass_ in chain):
+        raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
     module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
     files = driver.IrDump(dump) if dump is not None else None
     summary = Summary(target.accelerator)
@@ -165,6 +171,7 @@ def compile_tflite(
     from npuc.lowering.export_tflite import export_tflite
     from npuc.lowering.tflite_schema import TFLiteError
 
+    _refuse_unfinished(module, chain[-1].name)
     try:
         if not summary.npu_operators:
             # Nothing for the NPU: the model as it came, or as it came but for the description that loaders ask for.
@@ -206,6 +213,17 @@ def _smallest_limit(data: bytes, target: Target, name: str, need: int) -> int:
         elif reached < limit and size(reached)[1]:
             limit = reached
     return limit
+
+
+def _refuse_unfinished(module: ModuleOp, last: str) -> None:
+    """Refuses a module that holds more than a file can, as after a pipeline with passes left out; raises UserError."""
+    from xdsl.dialects.func import FuncOp, ReturnOp
+
+    from npuc.dialects.tfl import TflOp
+
+    for op in module.walk():
+        if op is not module and not isinstance(op, FuncOp | ReturnOp | TflOp):
+            raise UserError(f"--pipeline: it does not end in a file: after {last} the module still holds {op.name}")
 
 
 def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
@@ -252,7 +270,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _show_progress(index: int, count: int, name: str) -> None:
-    print(f"\r\033[K[{index + 1}/{count}] {name}", end="", file=sys.stderr, flush=True)
+    driver.note(f"{CLEAR_LINE}[{index + 1}/{count}] {name}", end="")
 
 
 def run(arguments: Sequence[str] | None) -> None:
@@ -284,23 +302,26 @@ def run(arguments: Sequence[str] | None) -> None:
         )
     finally:
         if terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            driver.note(CLEAR_LINE, end="")
     output = Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
     if args.output is not None:
         output = Path(args.output)
-    files = {output: compiled.data}
+    files = [(output, compiled.data)]
     if args.parts_dir is not None:
-        files |= {Path(args.parts_dir) / name: data for name, data in compiled.parts.items()}
-    for path in files:
+        files += [(Path(args.parts_dir) / name, data) for name, data in compiled.parts.items()]
+    for path, _ in files:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{path.parent}: {error.strerror}") from None
     driver.write_files(files)
+    text = f"{output}\n{compiled.summary.text()}"
     if args.json:
-        print(json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2))
+        text = json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2)
+    if driver.descriptor_of(output) == STANDARD_OUTPUT:  # nothing may stand behind the model
+        driver.note(text)
     else:
-        print(f"{output}\n{compiled.summary.text()}")
+        print(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

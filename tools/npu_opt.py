@@ -49,7 +49,7 @@ class NpuOptMain(xDSLOptMain):
         self.available_frontends = {"mlir": self.load, "tflite": self.load}
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
-        arg_parser.error = driver.refuse_arguments
+        driver.adopt(arg_parser)
         super().register_all_arguments(arg_parser)
         arg_parser.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
         arg_parser.add_argument(
@@ -147,11 +147,11 @@ class NpuOptMain(xDSLOptMain):
 
         def after(index: int, pass_: ModulePass, module: ModuleOp) -> None:
             if self.args.time_passes:
-                print(f"{pass_.name}: {time.perf_counter() - started:.4f} s", file=sys.stderr)
+                driver.note(f"{pass_.name}: {time.perf_counter() - started:.4f} s")
             if dump is not None:
                 dump.write(index + 1, pass_.name, module)
             if self.args.print_between_passes and index + 1 < len(passes):
-                print(f"// After {pass_.name}:\n{driver.elided_text(module)}", file=sys.stderr)
+                driver.note(f"// After {pass_.name}:\n{driver.elided_text(module)}")
 
         try:
             driver.run_passes(

@@ -74,6 +74,7 @@ def profile(
     ctx = driver.make_context()
     module = driver.load_module(ctx, data, name, "tflite")
     driver.decode_streams(ctx, module, name)
+    driver.verify(module, name)
     return profile_module(module, name, config, system_config, memory_mode)
 
 
@@ -329,11 +330,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             system_config=args.system_config,
             memory_mode=args.memory_mode,
         )
-        files: dict[Path, bytes] = {}
+        files: list[tuple[Path, bytes]] = []
         if args.trace:
-            files[Path(args.trace)] = json.dumps(as_trace(found)).encode()
+            files.append((Path(args.trace), json.dumps(as_trace(found)).encode()))
         if args.html:
-            files[Path(args.html)] = as_html(found, args.model).encode()
+            files.append((Path(args.html), as_html(found, args.model).encode()))
         driver.write_files(files)
         print(json.dumps(as_data(found), indent=2) if args.json else as_text(found, args.top))
 

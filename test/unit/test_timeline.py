@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
+from typing import Literal, cast
 
 import pytest
 
-from npuc.analysis.timeline import timeline
-from npuc.dialects.npu_cmd import ProgramOp
+from npuc.analysis.accesses import Accesses, Span, box_spans, map_spans
+from npuc.analysis.timeline import Event, Timeline, timeline
+from npuc.dialects.npu import Element, IntsAttr
+from npuc.dialects.npu_cmd import AllocOp, FeatureMap, LaunchOp, ProgramOp, Tiles
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS
 from npuc.hardware.memory import memory_setup
@@ -120,6 +124,48 @@ def test_what_is_written_in_part_lives_on_in_part() -> None:
     assert lives[9216, 10240] == (second.start, kernel.end)
     assert lives[8192, 9216] == lives[10240, 12288] == (first.start, kernel.end)
     assert lives[4096, 8192] == (kernel.start, found.cycles)
+
+
+def test_lives_are_those_of_every_byte() -> None:
+    """However spans cut each other, what is said of a range is what is true of each byte of it."""
+    draw = random.Random(4)
+    for _ in range(200):
+        events: list[Event] = []
+        for index in range(12):
+            spans = [Span("arena", at, at + draw.randint(1, 8)) for at in draw.choices(range(16), k=2)]
+            touched = Accesses((spans[0],), (spans[1],) if draw.random() < 0.6 else ())
+            op = cast(LaunchOp, None)
+            events.append(Event(index, op, index * 10, index * 10 + draw.randint(1, 25), 0, None, {}, {}, touched))
+        found = Timeline(events)
+        by_byte: dict[int, list[tuple[int, int, Event | None]]] = {at: [] for at in range(24)}
+        for event in events:
+            for at in range(24):
+                lives = by_byte[at]
+                if any(span.start <= at < span.end for span in event.touched.reads):
+                    start, end, writer = lives.pop() if lives else (0, 0, None)
+                    lives.append((start, max(end, event.end), writer))
+                if any(span.start <= at < span.end for span in event.touched.writes):
+                    lives.append((event.start, event.end, event))
+        for lives in by_byte.values():
+            if lives and lives[-1][2] is not None and lives[-1][1] == lives[-1][2].end:
+                lives[-1] = (lives[-1][0], found.cycles, lives[-1][2])
+        said: dict[int, list[tuple[int, int, Event | None]]] = {at: [] for at in range(24)}
+        for life in found.lives("arena"):
+            for at in range(life.span.start, life.span.end):
+                said[at].append((life.start, life.end, life.writer))
+        assert said == by_byte
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nhcwb16"])
+def test_a_map_is_one_span_a_tile_however_tall(layout: Literal["nhwc", "nhcwb16"]) -> None:
+    buffer = AllocOp(1 << 30, "arena")
+    buffer.address = IntsAttr((4096,))
+    tall = FeatureMap(30000, 8, 24, Element(8, True), layout, 0, 64, 512, 24, 128, Tiles(6, 20000, 10000, 77, 99, 33))
+    spans = map_spans(buffer.result, tall)
+    rows = box_spans(buffer.result, tall, (0, 30000, 0, 8, 0, 24))
+    assert len(spans) <= 4 < len(rows)
+    assert {min(r.start for r in rows), max(r.end for r in rows)} <= {edge for s in spans for edge in (s.start, s.end)}
+    assert all(any(s.start <= row.start and row.end <= s.end for s in spans) for row in rows)
 
 
 @pytest.mark.parametrize("area", ["arena", "constants"])

@@ -1,0 +1,35 @@
+"""npu-profile refuses in one line what is no stream that the machine could run."""
+
+import random
+import struct
+
+from conftest import TestModel
+
+from npuc.tools.driver import UserError
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.npu_profile import as_data, as_html, as_text, as_trace, profile
+from npuc.tools.pipeline import Target
+
+
+def test_damaged_streams_are_refused_in_one_line(models: dict[str, TestModel]) -> None:
+    whole = compile_tflite(models["op_conv_3x3"].path.read_bytes(), Target("ethos-u55-128")).data
+    at = whole.index(b"COP1") + 32
+    end = whole.index(struct.pack("<I", 0xFFFF0000), at)
+    draw = random.Random(1)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        word = draw.randrange(at, end, 4)
+        data[word + 2 : word + 4] = struct.pack("<H", draw.choice((0, 1, 2, 15, 255, 4096, 65535)))
+        try:
+            found = profile(bytes(data), name="file")
+        except UserError as error:
+            refused += 1
+            assert str(error).startswith("file: ")
+            assert len(str(error).splitlines()) == 1
+        else:
+            assert as_data(found)
+            assert as_text(found, 3)
+            assert as_html(found, "file")
+            assert as_trace(found)
+    assert refused > 10

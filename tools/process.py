@@ -1,0 +1,89 @@
+"""
+A tool as a process of the shell: its signals, its standard streams, and what it must not leave behind.
+
+`npuc.tools` calls `start` before it imports anything that takes time, where the process is one of the tools.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+TOOLS = ("npu-opt", "npu-compile", "npu-run", "npu-profile")
+ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a process to end."""
+PIPE_CLOSED = 128 + signal.SIGPIPE
+"""What the shell says of a process whose reader went away."""
+CLEAR_LINE = "\r\033[K"
+
+_unfinished: dict[str, int] = {}
+"""Files that are being written, and the process that writes them."""
+
+
+def is_tool() -> bool:
+    """Whether this process was started as one of the tools, by its name or by `python -m`."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return name == "-m" or name.removesuffix(".exe") in TOOLS
+
+
+def start() -> None:
+    """End without a word on a signal, with the exit code that the shell gives it; and open the standard streams."""
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
+            signal.signal(number, _end)
+    open_standard_streams()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    # Not an exception: raised between any two instructions it can be lost in a callback, or leave something half done.
+    for path, owner in list(_unfinished.items()):
+        if owner == os.getpid():
+            with suppress(OSError):
+                os.unlink(path)
+    if os.isatty(2):
+        with suppress(OSError):
+            os.write(2, CLEAR_LINE.encode())
+    os._exit(128 + number)
+
+
+@contextmanager
+def signals_held() -> Generator[None]:
+    """What is done in here is done whole: a signal ends the process behind it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin(path: str) -> None:
+    """The file will be removed when the process is told to end before `finish`."""
+    _unfinished[path] = os.getpid()
+
+
+def finish(path: str) -> None:
+    """The file is whole, or gone."""
+    _unfinished.pop(path, None)
+
+
+def open_standard_streams() -> None:
+    """
+    Gives a process the standard streams that its parent has closed, so that no file of ours takes their place.
+
+    Standard output and input then fail at the first use, as they should; what is said on standard error is lost.
+    """
+    for descriptor, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
