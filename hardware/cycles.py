@@ -543,7 +543,10 @@ class _Search:
     def run(self) -> Block | None:
         """The best block; None if none is legal."""
         queue: list[tuple[float, int, int, int, int]] = []
-        """Bands and cells by their bounds: depth, index of heights, last index of widths, whether a cell."""
+        """
+        Bands and cells by their bounds, of equals the narrower: depth, index of widths (-1 for a band), index of
+        heights, last index of widths.
+        """
         for depth in self.depths:
             last = len(self.widths)
             for row in range(len(self.heights)):
@@ -552,18 +555,18 @@ class _Search:
                     last -= 1
                 if not last:
                     break
-                queue.append((self._bound(depth, row, last - 1), depth, row, last - 1, 0))
+                queue.append((self._bound(depth, row, last - 1), depth, -1, row, last - 1))
         heapify(queue)
         while queue:
-            bound, depth, row, column, is_cell = heappop(queue)
+            bound, depth, column, row, last = heappop(queue)
             if not self._gains(bound):
                 break
-            if is_cell:
+            if column >= 0:
                 self._score(bound, depth, row, column)
                 continue
-            for each in range(column + 1):
-                if self._gains(bound := self._bound(depth, row, each, each)):
-                    heappush(queue, (bound, depth, row, each, 1))
+            for column in range(last + 1):
+                if self._gains(bound := self._bound(depth, row, column, column)):
+                    heappush(queue, (bound, depth, column, row, column))
         return None if self.best is None else self.best[2]
 
     def _fits(self, *block: int) -> bool:
