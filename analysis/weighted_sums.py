@@ -84,6 +84,8 @@ def scaling(op: WeightedOp) -> Scaling:
     sums = _Sums(op)
     scales = _scales(op)
     sums.check_width()
+    if not np.isfinite(scales).all():
+        raise CannotScale("the result's scale must be above 2^-29 of its operands'", op.output)
     if isinstance(op, tfl.FullyConnectedOp):
         return _rounded_once(op, sums, scales)
     try:

@@ -56,3 +56,16 @@ func.func @resize(%x: tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3
   %y = tfl.resize_nearest_neighbor %x, %size {align_corners = true} : (tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>, tensor<2xi32>) -> tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
 }
+
+// 16-bit results of an ordinary scale: 32-bit sums, a quotient that may be one off, and its correction.
+// CHECK-LABEL: func.func @fully_connected
+// CHECK: %[[SUM:.*]] = npu_schedule.conv2d {{.*}} scale <per_channel, natural> {{.*}} -> tensor<1x1x3x2xi32>
+// CHECK: %[[Q:.*]] = npu_schedule.elementwise mul %[[SUM]], {{.*}} scale <1, shift 46, double_round>
+// CHECK: %[[OVER:.*]] = npu_schedule.elementwise sub %[[SUM]],
+// CHECK: %[[C:.*]] = npu_schedule.elementwise mul {{.*}} scale <1, shift 61, double_round>
+// CHECK: npu_schedule.elementwise add %[[Q]], %[[C]] {{.*}} activation <0, 32767> {{.*}} -> tensor<1x1x3x2xi16>
+func.func @fully_connected(%x: tensor<3x4x!quant.uniform<i16:f32, 0.31>>) -> tensor<3x2x!quant.uniform<i16:f32, 7.7>> {
+  %w = tfl.pseudo_qconst dense<99> : tensor<2x4xi8> -> tensor<2x4x!quant.uniform<i8:f32, 0.0713>>
+  %y = tfl.fully_connected %x, %w {fused_activation_function = "RELU"} : (tensor<3x4x!quant.uniform<i16:f32, 0.31>>, tensor<2x4x!quant.uniform<i8:f32, 0.0713>>) -> tensor<3x2x!quant.uniform<i16:f32, 7.7>>
+  func.return %y : tensor<3x2x!quant.uniform<i16:f32, 7.7>>
+}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from at_steps import inputs_at_steps, set_columns
 from entry import Entry
 from network import Network
 from operators import logistic
@@ -25,11 +26,77 @@ def models() -> Iterator[Entry]:
     yield streaming()
     yield leaky_relu_of_a_view()
     yield from described()
+    yield from ties()
+    yield from between_steps()
+    yield from int16_biases()
+    yield scaled_sums_wrap()
     for seed, build in enumerate(GRAPHS):
         n = Network(1000 + seed)
         outputs = build(n)
         data = n.model(*(outputs if isinstance(outputs, list) else [outputs])).to_bytes()
         yield Entry(build.__name__, data, (build.__doc__ or "").rstrip("."), ON_CPU.get(build, []))
+
+
+def ties() -> Iterator[Entry]:
+    """Scales that are powers of two and small weights: a quarter of the sums lies between two results."""
+    for seed, (dtype, shift) in enumerate({"int8": 2, "uint8": 2, "int16": 3}.items()):
+        n = Network(20 + seed, dtype)
+        x = n.input((6, 24), 2.0**-6)
+        y = n.fully_connected(x, 16)
+        weights, bias = n.ops[-1].inputs[1:]
+        assert weights is not None
+        assert bias is not None
+        zero = weights.zeros()[0]
+        weights.data = (zero + n.rng.integers(-2, 3, weights.shape)).astype(weights.dtype)
+        weights.scale, bias.scale, y.scale = 2.0**-5, 2.0**-11, 2.0 ** (shift - 11)
+        bias.data = n.rng.integers(-40, 41, bias.shape).astype(bias.dtype)
+        about = f"FULLY_CONNECTED {dtype}: sums that lie between two results, of both signs"
+        yield Entry(f"fully_connected_ties_{dtype}", n.model(y).to_bytes(), about)
+
+
+def between_steps() -> Iterator[Entry]:
+    """Ordinary scales of 16 bits, where 31 bits of a multiplier tell wrong results from right ones only far out."""
+    for seed, per_channel in enumerate((False, True)):
+        n = Network(30 + seed, "int16")
+        x = n.input((40, 24))
+        y = n.fully_connected(x, 6, "RELU" if per_channel else "NONE", per_channel)
+        weights = n.ops[-1].inputs[1]
+        assert weights is not None
+        assert weights.data is not None
+        set_columns(weights.data, 0)
+        samples = inputs_at_steps(n.ops[-1], n.rng, 12)
+        name = "fully_connected_steps_per_channel" if per_channel else "fully_connected_steps"
+        about = "FULLY_CONNECTED int16: sums at the places where the result steps"
+        yield Entry(name, n.model(y).to_bytes(), about, samples=samples)
+
+
+def int16_biases() -> Iterator[Entry]:
+    """int16 with biases, and so sums, of 32 bits: where the option says so, results round twice."""
+    n = Network(40, "int16")
+    x = n.input((1, 4, 5, 8))
+    y = n.conv(x, 8)
+    z = n.transpose_conv(y, 6)
+    out = n.fully_connected(n.reshape(z, (1, 8 * 10 * 6)), 12)
+    for op in n.ops:
+        bias = op.inputs[-1]
+        if op.name != "RESHAPE":
+            assert bias is not None
+            assert bias.data is not None
+            bias.data, bias.dtype = bias.data.astype(np.int32), "int32"
+            op.options["quantized_bias_type"] = "int32"
+    yield Entry("int16_bias_32", n.model(out).to_bytes(), "int16 with biases of 32 bits, as quantized_bias_type says")
+
+
+def scaled_sums_wrap() -> Entry:
+    """int16 sums times a scale of 200: LiteRT wraps what 32 bits do not hold, which the NPU cannot do."""
+    n = Network(50, "int16")
+    x = n.input((1, 4, 5, 8), 0.5)
+    y = n.conv(x, 8, per_channel=False)
+    weights, bias = n.ops[-1].inputs[1:]
+    assert weights is not None
+    assert bias is not None
+    weights.scale, bias.scale, y.scale = 0.25, 0.125, 0.125 / 200
+    return Entry("scaled_sums_wrap", n.model(n.unary("RELU", y)).to_bytes(), "sums that wrap in LiteRT", [0])
 
 
 def uint8_net() -> Entry:

@@ -111,3 +111,30 @@ func.func @refused(
   %3 = tfl.concatenation %q, %r {axis = 1 : i32} : (!q, !r) -> !c
   return %0, %1, %2, %3 : tensor<1x8xf32>, !b, !l, !c
 }
+
+// -----
+
+// Operators with weights: the bias that TFLite's kernel reads, sums that it would wrap, factors that no shift holds.
+
+// CHECK-LABEL: func.func @weights
+// CHECK:         tfl.fully_connected {{.*}}npu.cpu_reason = "biases must be integers of the 64 bits that TFLite's kernel reads: tensor 'bias' (1)"
+// CHECK:         tfl.fully_connected {{.*}}npu.cpu_reason = "scaled sums must fit 32 bits: tensor 'large' (1x1)"
+// CHECK:         tfl.conv_2d {{.*}}npu.cpu_reason = "the result's scale must be above 2^-13 of its operands': tensor 'fine' (1x1x1x1)"
+// CHECK:         npu.invoke @npu_0
+!x = tensor<1x2x!quant.uniform<i16:f32, 0.5>>
+!y = tensor<1x1x!quant.uniform<i16:f32, 0.001>>
+!z = tensor<1x1x!quant.uniform<i16:f32, 1.0e-8>>
+!map = tensor<1x1x1x2x!quant.uniform<i16:f32, 0.5>>
+!fine = tensor<1x1x1x1x!quant.uniform<i16:f32, 3.0517578e-05>>
+!w = tensor<1x2x!quant.uniform<i8:f32, 1.0>>
+!k = tensor<1x1x1x2x!quant.uniform<i8:f32, 1.0>>
+func.func @weights(%x: !x, %m: !map) -> (!y, !z, !fine, !y) {
+  %w = tfl.pseudo_qconst dense<1> : tensor<1x2xi8> -> !w
+  %k = tfl.pseudo_qconst dense<1> : tensor<1x1x1x2xi8> -> !k
+  %b = tfl.pseudo_const dense<1> : tensor<1xi32> loc("bias")
+  %0 = tfl.fully_connected %x, %w, %b : (!x, !w, tensor<1xi32>) -> !y
+  %1 = tfl.fully_connected %x, %w : (!x, !w) -> !z loc("large")
+  %2 = tfl.conv_2d %m, %k {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (!map, !k) -> !fine loc("fine")
+  %3 = tfl.fully_connected %x, %w, %b {quantized_bias_type = "INT32"} : (!x, !w, tensor<1xi32>) -> !y
+  return %0, %1, %2, %3 : !y, !z, !fine, !y
+}

@@ -50,6 +50,7 @@ EXPECTED_REGIONS = {
     "integer_operators": 1,
     "no_operators": 0,
     "residual_net": 1,
+    "scaled_sums_wrap": 1,
     "stateful": 2,
     "two_islands": 2,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from at_steps import inputs_at_steps, set_columns
 from hypothesis import given
 from hypothesis import strategies as st
 from one_operator import RANGES, arrays, check, examples, near, scales, zero_points
@@ -19,7 +20,6 @@ OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 WAYS = [(o, d) for o in OPERATORS for d in RANGES if (o, d) != ("TRANSPOSE_CONV", "uint8")]
 PADDINGS = ("SAME", "VALID")
 ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
-UNIT_COLUMN, LARGE_COLUMN = 0, 1
 
 
 def draw_input(draw: Any, operator: str, dtype: str) -> Tensor:
@@ -77,9 +77,8 @@ def draw_model(draw: Any, operator: str, dtype: str) -> Model:
     options: dict[str, Any] = {"activation": draw(st.sampled_from(ACTIVATIONS))}
     if operator == "FULLY_CONNECTED":
         w = draw_weights(draw, (channels, depth), 0, dtype)
-        if draw(st.booleans()):  # for `steps`: any sum can be made of these two
-            low = int(w.zeros()[0])
-            w.data[:, UNIT_COLUMN], w.data[:, LARGE_COLUMN] = min(low + 1, 255), min(low + 100, 255)
+        if draw(st.booleans()):
+            set_columns(w.data, int(w.zeros()[0]))
         shape: tuple[int, ...] = (x.shape[0], channels)
     else:
         height, width = x.shape[1:3]
@@ -122,36 +121,6 @@ def draw_model(draw: Any, operator: str, dtype: str) -> Model:
     return Model(Subgraph([x], [y], [Op(operator, operands, [y], **options)]))
 
 
-def steps(draw: Any, model: Model) -> list[list[np.ndarray]]:
-    """For FULLY_CONNECTED: inputs whose sums lie at and beside the places where the result steps, ties among them."""
-    assert isinstance(model.subgraphs, Subgraph)
-    (op,) = model.subgraphs.ops
-    if op.name != "FULLY_CONNECTED":
-        return []
-    x, w, b = op.inputs
-    (y,) = op.outputs
-    assert x is not None
-    assert w is not None
-    (low, high), (least, greatest) = RANGES[x.dtype], RANGES[y.dtype]
-    rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
-    weights = w.data.astype(np.int64) - np.array(w.zeros()).reshape(-1, 1)
-    bias = np.zeros(len(weights), np.int64) if b is None else b.data.astype(np.int64)
-    cases: list[list[np.ndarray]] = []
-    for _ in range(8):
-        values = rng.integers(low, high, x.shape, endpoint=True) - x.zeros()[0]
-        for row in values:
-            channel = int(rng.integers(len(weights)))
-            scale = x.scales()[0] * w.scales()[channel % len(w.scales())] / y.scales()[0]
-            place = (int(rng.integers(least, greatest)) - y.zeros()[0] - 0.5) / scale
-            if abs(place) >= 1 << 40:
-                continue
-            row[LARGE_COLUMN] = row[UNIT_COLUMN] = 0
-            missing = round(place) + int(rng.integers(-1, 2)) - int(weights[channel] @ row) - int(bias[channel])
-            row[LARGE_COLUMN], row[UNIT_COLUMN] = divmod(missing, max(int(weights[channel, LARGE_COLUMN]), 1))
-        cases.append([np.clip(values + x.zeros()[0], low, high).astype(x.dtype)])
-    return cases
-
-
 @pytest.mark.parametrize(("operator", "dtype"), WAYS)
 def test_operator(operator: str, dtype: str) -> None:
     outcomes: Counter[str] = Counter()
@@ -160,7 +129,12 @@ def test_operator(operator: str, dtype: str) -> None:
     @given(st.data())
     def run(data: st.DataObject) -> None:
         model = draw_model(data.draw, operator, dtype)
-        outcome = check(model, steps(data.draw, model))
+        assert isinstance(model.subgraphs, Subgraph)
+        inputs: list[list[np.ndarray]] = []
+        if operator == "FULLY_CONNECTED":
+            seed = data.draw(st.integers(0, 1 << 30))
+            inputs = inputs_at_steps(model.subgraphs.ops[0], np.random.default_rng(seed), 8)
+        outcome = check(model, inputs)
         outcomes["taken" if outcome.reason is None else "refused"] += 1
         outcomes[f"  {outcome.reason and outcome.reason.split(': tensor')[0]}"] += 1
 
