@@ -154,10 +154,14 @@ def _check_tensors(op: Operation) -> None:
         _require(-1 not in _shape_signature(value)[1:], "only the first dimension may be open", value)
         _require(len(shape) <= 4, "tensors must have at most 4 dimensions", value)
         _require(all(1 <= size <= MAX_DIMENSION for size in shape), f"dimensions must be 1 to {MAX_DIMENSION}", value)
+        _require(2.0**-100 < element.scale < 2.0**100, "scales must be between 2^-100 and 2^100", value)
         if not shape and not (isinstance(op, _SCALAR_OPERANDS) and value not in op.results):
             _refuse("only operands of element-wise operators may be scalars", value)
-        if len(shape) == 4 and not isinstance(op, _ANY_BATCH):
-            _require(shape[0] == 1, "the batch must be 1", value)
+        if len(shape) == 4:
+            if not isinstance(op, _ANY_BATCH):
+                _require(shape[0] == 1, "the batch must be 1", value)
+            rows = shape[0] * shape[1]
+            _require(rows <= MAX_DIMENSION, f"all batches together must have at most {MAX_DIMENSION} rows", value)
         _require(not isinstance(value.owner, tfl.PseudoTensorOp), "tensors must not be variable", value)
 
 
@@ -196,7 +200,7 @@ def _require_scalable(values: tuple[int, int], factor: float, result: SSAValue) 
     """
     mantissa, exponent = math.frexp(factor)
     left = max(exponent + (mantissa >= 1 - 2.0**-32), 0)
-    fits = left < 32 and -(1 << 31) <= values[0] << left and values[1] << left < 1 << 31
+    fits = math.isfinite(factor) and left < 32 and -(1 << 31) <= values[0] << left and values[1] << left < 1 << 31
     _require(fits, f"values times the scales' quotient, {factor:.4g}, must fit 32 bits", result)
 
 
@@ -488,6 +492,9 @@ def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
     _require_scalable(_values(op.input), abs(slope), op.output)
     if _element(op.input).data.storage_width == 16:
         _require(alpha >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
+        from npuc.lowering.tfl_to_tosa.activation import leaky_relu_choice
+
+        _require(leaky_relu_choice(op) is not None, "LEAKY_RELU of 16 bits must be a minimum or maximum", op.input)
 
 
 def _check_minimum_maximum(op: tfl.BinaryOp) -> None:
@@ -583,6 +590,9 @@ def _check_split(op: tfl.SplitOp) -> None:
     _require(op.num_splits.value.data == parts >= 1, "SPLIT must have as many results as it says", op.input)
     axis = _axis(axes[0], len(shape), op.input)
     _require(shape[axis] % parts == 0, f"the axis must divide into {parts} equal parts", op.input)
+    if len(shape) == 4 and axis < 2:
+        size = math.prod(shape[axis + 1 :])
+        _require(size <= MAX_DIMENSION, f"there must be at most {MAX_DIMENSION} elements behind the axis", op.input)
     for output in op.outputs:
         _same_quantization(op, [op.input], output)
         _require_shape(output, (*shape[:axis], shape[axis] // parts, *shape[axis + 1 :]))
@@ -691,6 +701,8 @@ def _check_mean(op: tfl.MeanOp) -> None:
 
 def _check_resize_nearest_neighbor(op: tfl.ResizeNearestNeighborOp) -> None:
     size = _constants(op.size, "the size must be constant")
+    aligned = not (op.align_corners and op.half_pixel_centers)
+    _require(aligned, "corners must not be aligned together with half-pixel centres", op.input)
     _same_quantization(op, [op.input], op.output)
     _require(len(_shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
     _require_shape(op.output, (1, *size, _shape(op.input)[3]))

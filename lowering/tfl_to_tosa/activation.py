@@ -61,45 +61,61 @@ def _table(build: Builder, op: tfl.UnaryOp, entries: Array) -> list[SSAValue]:
     return [build.insert(tosa.TableOp(build.storage(op.input), build.array(entries, element_type), result))]
 
 
+def _leaky_factors(op: tfl.LeakyReluOp) -> tuple[float, float]:
+    """What LEAKY_RELU scales values by: those of 0 and above, and those below."""
+    x, output = per_tensor(op.input), per_tensor(op.output)
+    slope = to_float32(to_float32(x.scale * to_float32(op.alpha.value.data)) / output.scale)
+    return to_float32(x.scale / output.scale), slope
+
+
+def _scaled(values: Array, real: float) -> Array:
+    if real == 0:
+        return np.zeros_like(values)
+    multiplier, shift = scale_of(abs(real))
+    # A negative multiplier, as TFLite has it: ties go the other way than for the negated value.
+    return fixed_point.double_round(values, multiplier if real > 0 else -multiplier, shift)
+
+
+def _leaky_values(values: Array, factors: tuple[float, float]) -> Array:
+    return np.where(values >= 0, _scaled(values, factors[0]), _scaled(values, factors[1]))
+
+
+def leaky_relu_choice(op: tfl.LeakyReluOp) -> type[tosa.MinimumOp] | type[tosa.MaximumOp] | None:
+    """
+    Which of the two rescaled values is a 16-bit LEAKY_RELU's result: the greater, for an alpha of less than 1, or else
+    the lesser; tried on all values, as roundings can differ. None where it is neither throughout.
+    """
+    factors = _leaky_factors(op)
+    every = np.arange(-(1 << 15), 1 << 15)
+    wanted = _leaky_values(every, factors)
+    rescaled = _scaled(every, factors[0]), _scaled(every, factors[1])
+    if np.array_equal(np.maximum(*rescaled), wanted):
+        return tosa.MaximumOp
+    return tosa.MinimumOp if np.array_equal(np.minimum(*rescaled), wanted) else None
+
+
 def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
     """LEAKY_RELU: positive values times the scales' float32 quotient, others times alpha as well."""
     x, output = per_tensor(op.input), per_tensor(op.output)
-    alpha = to_float32(op.alpha.value.data)
-    identity = to_float32(x.scale / output.scale)
-    slope = to_float32(to_float32(x.scale * alpha) / output.scale)
-
-    def scaled(values: Array, real: float) -> Array:
-        if real == 0:
-            return np.zeros_like(values)
-        multiplier, shift = scale_of(abs(real))
-        # A negative multiplier, as TFLite has it: ties go the other way than for the negated value.
-        return fixed_point.double_round(values, multiplier if real > 0 else -multiplier, shift)
-
-    def values_of(stored: Array) -> Array:
-        values = stored - x.zero_point
-        return np.where(values >= 0, scaled(values, identity), scaled(values, slope)) + output.zero_point
-
-    limits = tosa.value_range(output.storage_type)
+    factors = _leaky_factors(op)
     if x.storage_type.width.data == 8:
-        return _table(build, op, fixed_point.table_of(values_of, limits, numpy_dtype(x.storage_type)))
-    if slope < 0 or output.storage_type.width.data != 16:
+
+        def entries(stored: Array) -> Array:
+            return _leaky_values(stored - x.zero_point, factors) + output.zero_point
+
+        limits = tosa.value_range(output.storage_type)
+        return _table(build, op, fixed_point.table_of(entries, limits, numpy_dtype(x.storage_type)))
+    if factors[1] < 0 or output.storage_type.width.data != 16:
         raise CannotConvert("a 16-bit LEAKY_RELU of negative alpha")
-    # The greater of both rescales is TFLite's choice by sign where alpha is less than 1, else the lesser: tried on all.
-    every = np.arange(-(1 << 15), 1 << 15)
-    wanted = values_of(every)
-    rescaled = scaled(every, identity), scaled(every, slope)
-    if np.array_equal(np.maximum(*rescaled), wanted):
-        kind = tosa.MaximumOp
-    elif np.array_equal(np.minimum(*rescaled), wanted):
-        kind = tosa.MinimumOp
-    else:
-        raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {alpha}")
+    choice = leaky_relu_choice(op)
+    if choice is None:
+        raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {op.alpha.value.data}")
     source = build.storage(op.input)
     kept, leaked = (
         source if real == 1 else build.rescale(source, output.storage_type, scale_of(real) if real else (0, 31))
-        for real in (identity, slope)
+        for real in factors
     )
-    return [build.insert(kind(kept, leaked, storage_type(op.output)))]
+    return [build.insert(choice(kept, leaked, storage_type(op.output)))]
 
 
 def is_16_bit(op: tfl.UnaryOp) -> bool:

@@ -193,7 +193,8 @@ def _ranges(op: tfl.StridedSliceOp, shape: tuple[int, ...]) -> list[range]:
             raise CannotConvert(f"a slice with step {step}")
         size = shape[len(ranges)]
         if bit(op.shrink_axis_mask.value.data, i):
-            index = first + size if first < 0 else first
+            # A bound that the file leaves open is the first element here too.
+            index = 0 if bit(op.begin_mask.value.data, i) else first + size if first < 0 else first
             ranges.append(range(index, index + 1))
             continue
         stop = first + last if op.offset else last

@@ -337,6 +337,12 @@ INT8: dict[str, tuple[Build, str]] = {
         lambda n: n.quantize(x := n.input(MAPS), x.scales()[0], x.zeros()[0] + 128, "uint8"),
         "to uint8, only the zero point moves",
     ),
+    "strided_slice_shrink_open": (
+        lambda n: strided_slice(
+            n, n.input((1, 9, 10, 12)), [0, 4, 0, 0], [1, 5, 10, 12], [1, 1, 1, 1], begin_mask=2, shrink_axis_mask=2
+        ),
+        "drops an axis whose begin is open: the first row",
+    ),
 }
 # Which of the int8 models above exist with uint8 and int16 feature maps too.
 ALSO_UINT8 = """
