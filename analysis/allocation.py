@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 ALIGNMENT = 16
@@ -120,6 +121,11 @@ def _place(
 
 def allocate(ranges: Sequence[LiveRange], tries: int = TRIES) -> Allocation:
     """Addresses for all ranges; `height` is the end of the highest. Tries so many orders to reach the bound."""
+    return _allocate(tuple(ranges), tries)
+
+
+@lru_cache(maxsize=2)  # one pass asks whether all fit, another where they lie
+def _allocate(ranges: tuple[LiveRange, ...], tries: int) -> Allocation:
     if not ranges:
         return Allocation((), 0, 0)
     bound = lower_bound(ranges)

@@ -5,7 +5,9 @@ Whose time a transfer takes when it is issued early: what `npu-cmd-hoist-dma` ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+
+from npuc.analysis.levels import Levels
 
 SHORTEST = 1024
 """Bytes of the shortest piece that a longer transfer is cut into."""
@@ -15,35 +17,36 @@ GRANULE = 128
 
 
 def early_pieces(
-    windows: Iterable[tuple[int, int]], size: int, cycles: Callable[[int], int], whole: bool = False
+    idle: Levels, first: int, stop: int, size: int, cycles: Callable[[int], int], whole: bool = False
 ) -> tuple[dict[int, int], int]:
     """
     How much of a transfer of `size` bytes is issued behind which launch (bytes by the number of the launch), and the
     cycles by which it is late when the last of these launches is done.
 
-    `windows` are launches behind which it may be issued, the latest first, each with its cycles in which nothing else
-    is read from the memory of the constants; `cycles` is what so many bytes take. A transfer that needs the time of
-    several launches is cut in pieces, one behind each, unless it must stay `whole`: a machine that can have but one
-    transfer outstanding would hold up everything behind a long one. What finds no time is issued behind the latest
-    launch, so that it runs beside that as far as it can. Without windows nothing is issued early.
+    It may be issued behind launches `first` up to before `stop`, the latest are taken first; `idle` are each launch's
+    cycles in which nothing else is read from the memory of the constants, `cycles` is what so many bytes take. A
+    transfer that needs the time of several launches is cut in pieces, one behind each, unless it must stay `whole`: a
+    machine that can have but one transfer outstanding would hold up everything behind a long one. What finds no time is
+    issued behind the latest launch, so that it runs beside that as far as it can. Without launches nothing is issued
+    early.
     """
+    if stop <= first:
+        return {}, cycles(size)
     least = size if whole else min(size, max(SHORTEST, -(-size // MOST_PIECES)))
     found: dict[int, int] = {}
-    latest: tuple[int, int] | None = None
-    for number, idle in windows:
-        latest = latest or (number, idle)
-        piece = _fitting(size, idle, cycles)
-        if not piece or piece < min(least, size):
-            continue
-        found[number] = piece
-        size -= piece
-        if not size:
-            return found, 0
-    if latest is None:
-        return {}, cycles(size)
-    number, idle = latest
-    found[number] = found.get(number, 0) + size
-    return found, max(0, cycles(found[number]) - idle)
+    number = stop
+    while size:
+        shortest = min(size, -(-min(least, size) // GRANULE) * GRANULE)
+        number = idle.last_above(cycles(shortest) - 1, number)
+        if number < first:
+            break
+        found[number] = _fitting(size, idle[number], cycles)
+        size -= found[number]
+    if not size:
+        return found, 0
+    latest = stop - 1
+    found[latest] = found.get(latest, 0) + size
+    return found, max(0, cycles(found[latest]) - idle[latest])
 
 
 def _fitting(most: int, idle: int, cycles: Callable[[int], int]) -> int:

@@ -128,12 +128,12 @@ def reshaped_strides(
 
 
 class _Link(NamedTuple):
-    """What says where a value lies: in `host` (None: in memory of its own), as operand `index` of `by`."""
+    """What says where a value lies: in `host` (None: in memory of its own), as operand `number` of `by`."""
 
     value: SSAValue
     host: SSAValue | None = None
     by: Operation | None = None
-    index: int = 0
+    number: int = 0
 
 
 class Storage:
@@ -297,7 +297,7 @@ class Storage:
 
     def _put(self, link: _Link) -> None:
         """Place a value whose host is placed; with a result all its reshapes."""
-        value, host, by, index = link
+        value, host, by, number = link
         if host is None:
             self._places[value] = Placement(value, 0, natural_strides(tensor_type(value)))
         elif isinstance(by, SliceOp):
@@ -305,12 +305,12 @@ class Storage:
         elif isinstance(by, ReshapeOp):
             self._places[value] = _reshape(self._places[host], host, value)
         elif isinstance(by, ConcatOp):
-            self._places[value] = self._concat(by, index)
+            self._places[value] = self._concat(by, number)
         else:
             self._places[value] = self._places[host]
         base = base_of(value)
-        fresh = host is None or isinstance(by, ElementwiseOp)
-        self._origins[value] = origin = base if fresh else self._origins[host]
+        origin = base if host is None or isinstance(by, ElementwiseOp) else self._origins[host]
+        self._origins[value] = origin
         if not makes_bytes(base):
             return
         # From where the place is known back to the result itself, then forward to the other reshapes.

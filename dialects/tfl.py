@@ -27,7 +27,7 @@ What the level refuses: any hardware, any layout. The rationale is in docs/diale
 
 import math
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import (
@@ -807,7 +807,11 @@ def tensor_infos(op: Operation) -> tuple[DictionaryAttr | None, ...]:
 def tensor_info(value: SSAValue) -> DictionaryAttr | None:
     """What type and location do not say of one value: a result, or an argument of a function."""
     if isinstance(value, OpResult):
-        return tensor_infos(value.op)[value.index]
+        infos = value.op.attributes.get(TENSORS)
+        if not isinstance(infos, ArrayAttr) or len(infos) != len(value.op.results):
+            return None
+        info = infos.data[value.index]
+        return info if isinstance(info, DictionaryAttr) and info.data else None
     if isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
         if function.arg_attrs is not None:
             info = function.arg_attrs.data[value.index].data.get(TENSOR)
@@ -822,24 +826,32 @@ def arena_offset(value: SSAValue) -> int | None:
     return offset.value.data if isinstance(offset, IntegerAttr) else None
 
 
-def set_arena_offset(value: SSAValue, offset: int | None) -> None:
-    """Write down where a tensor lies in the arena; None for a place that is not decided."""
-    info = tensor_info(value)
-    data = {key: attr for key, attr in (info.data if info is not None else {}).items() if key != OFFSET}
-    if offset is not None:
-        data[OFFSET] = IntegerAttr(offset, i64)
-    elif info is None or OFFSET not in info.data:
-        return
-    if isinstance(value, OpResult):
-        infos = [one if one is not None else DictionaryAttr({}) for one in tensor_infos(value.op)]
-        infos[value.index] = DictionaryAttr(data)
-        value.op.attributes[TENSORS] = ArrayAttr(infos)
-    elif isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
-        arguments: list[dict[str, Attribute]] = [{} for _ in value.block.args]
-        if function.arg_attrs is not None:
-            arguments = [dict(attributes.data) for attributes in function.arg_attrs]
-        arguments[value.index][TENSOR] = DictionaryAttr(data)
-        function.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
+def set_arena_offsets(offsets: Mapping[SSAValue, int | None]) -> None:
+    """Write down where tensors lie in the arena; None for a place that is not decided."""
+    changed: dict[Operation, dict[int, DictionaryAttr]] = {}
+    for value, offset in offsets.items():
+        info = tensor_info(value)
+        data = {key: attr for key, attr in (info.data if info is not None else {}).items() if key != OFFSET}
+        if offset is not None:
+            data[OFFSET] = IntegerAttr(offset, i64)
+        elif info is None or OFFSET not in info.data:
+            continue
+        if isinstance(value, OpResult):
+            changed.setdefault(value.op, {})[value.index] = DictionaryAttr(data)
+        elif isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
+            changed.setdefault(function, {})[value.index] = DictionaryAttr(data)
+    # All tensors of one operation at once: there may be thousands.
+    for owner, found in changed.items():
+        if isinstance(owner, FuncOp):
+            arguments: list[dict[str, Attribute]] = [{} for _ in owner.body.block.args]
+            if owner.arg_attrs is not None:
+                arguments = [dict(attributes.data) for attributes in owner.arg_attrs]
+            for index, info in found.items():
+                arguments[index][TENSOR] = info
+            owner.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
+        else:
+            infos = [one if one is not None else DictionaryAttr({}) for one in tensor_infos(owner)]
+            owner.attributes[TENSORS] = ArrayAttr([found.get(index, one) for index, one in enumerate(infos)])
 
 
 def tensor_location(value: SSAValue) -> LocationAttr:

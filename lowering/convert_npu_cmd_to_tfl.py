@@ -15,6 +15,7 @@ docs/artefacts.md describes the file.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -47,7 +48,7 @@ from npuc.dialects.tfl import (
     PseudoConstOp,
     PseudoTensorOp,
     arena_offset,
-    set_arena_offset,
+    set_arena_offsets,
     tensor_name,
 )
 from npuc.hardware.alignment import ALIGNMENT
@@ -74,8 +75,7 @@ class ConvertNpuCmdToTflPass(ModulePass):
         if not invokes and not programs:
             return
         found = emit(op)
-        for value, offset in _edge_offsets(invokes, found).items():
-            set_arena_offset(value, offset)
+        set_arena_offsets(_edge_offsets(invokes, found))
         if not any(isinstance(inner, MemoryOp) for program in programs.values() for inner in program.body.block.ops):
             # What a decoded program writes where is not known; its file's plan stays as it is.
             found = found._replace(arena_size=_check_plan(op, found.arena_size, programs))
@@ -91,7 +91,7 @@ class ConvertNpuCmdToTflPass(ModulePass):
         _note_versions(op)
 
 
-def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> dict[SSAValue, int]:
+def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, int]:
     """Where the values that regions read and write lie in the arena."""
     offsets: dict[SSAValue, int] = {}
     first: dict[SSAValue, str] = {}
@@ -202,7 +202,7 @@ def _memories(block: Block, before: Operation, found: Parts) -> list[SSAValue]:
 def _memory(size: int) -> PseudoTensorOp:
     """A memory without contents that starts where the arena does."""
     tensor = PseudoTensorOp(TensorType(UI8, [size]))
-    set_arena_offset(tensor.output, 0)
+    set_arena_offsets({tensor.output: 0})
     return tensor
 
 

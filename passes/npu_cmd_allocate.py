@@ -34,7 +34,7 @@ from npuc.analysis.live_ranges import Item, live_ranges
 from npuc.analysis.machine import LimitError, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
-from npuc.dialects.tfl import set_arena_offset
+from npuc.dialects.tfl import set_arena_offsets
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,13 @@ class NpuCmdAllocatePass(ModulePass):
         for item, address in zip(items, found.addresses, strict=True):
             for op in item.ops:
                 op.address = IntsAttr((address,))
-            if item.value is not None:
-                set_arena_offset(item.value, address)
+        hosted = zip(items, found.addresses, strict=True)
+        set_arena_offsets({item.value: address for item, address in hosted if item.value is not None})
         module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
         module.attributes[f"npu.{space}_bound"] = IntegerAttr(found.bound, i64)
 
 
 def _forget_offsets(function: FuncOp) -> None:
     """Drop the offsets of the source file's plan, which could not know what the regions need."""
-    for value in (*function.body.block.args, *(result for op in function.walk() for result in op.results)):
-        set_arena_offset(value, None)
+    values = (*function.body.block.args, *(result for op in function.walk() for result in op.results))
+    set_arena_offsets(dict.fromkeys(values))

@@ -22,6 +22,7 @@ Without this pass a transfer runs beside kernels of its own operator only.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT
+from npuc.analysis.levels import Levels
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import limit_of, machine_of, setup_of
 from npuc.analysis.prefetch import early_pieces
@@ -65,19 +67,12 @@ class _Job:
 class _Room:
     """Bytes alive at each time, and the most that may be."""
 
-    used: list[int]
+    used: Levels
     limit: int
 
     def reach(self, size: int, start: int, end: int) -> int:
         """The earliest time from `start` on since which so many more bytes find room up to before `end`."""
-        time = end
-        while time > start and self.used[time - 1] + size <= self.limit:
-            time -= 1
-        return time
-
-    def take(self, size: int, start: int, end: int) -> None:
-        for time in range(start, end):
-            self.used[time] += size
+        return max(start, 1 + self.used.last_above(self.limit - size, end))
 
 
 @dataclass(frozen=True)
@@ -97,11 +92,13 @@ class NpuCmdHoistDmaPass(ModulePass):
         spaces: tuple[Space, ...] = ("arena", "fast")
         usage = {space: ranges.usage(space) for space in spaces}
         peaks = {space: max(usage[space]) for space in spaces}
+        used = {space: Levels(usage[space]) for space in spaces}
+        tables = _Room(_table_usage(programs, ranges.times), TABLE_BYTES)
         for program in programs:
-            rooms: dict[Space, _Room] = {}
+            rooms: dict[Space, _Room] = {"shram": tables}
             for space in spaces:
                 limit = limit_of(program, space)
-                rooms[space] = _Room(usage[space], peaks[space] if limit is None else limit)
+                rooms[space] = _Room(used[space], peaks[space] if limit is None else limit)
             _Hoist(program, machine, setup, rooms, ranges.times).run()
 
 
@@ -115,6 +112,15 @@ def _free_inputs(program: ProgramOp) -> None:
                 free = FreeOp(op.result)
                 free.location = op.location
                 program.body.block.insert_op_after(free, max(users, key=order.__getitem__))
+
+
+def _table_usage(programs: list[ProgramOp], times: dict[Operation, int]) -> Levels:
+    """Bytes of the table area of SHRAM that are taken at each time."""
+    used = Levels([0] * (1 + max(times.values(), default=0)))
+    for op in (op for program in programs for op in program.body.block.ops):
+        if isinstance(op, AllocOp) and op.buffer.space == "shram":
+            used.add(times[op], max(times[use.operation] for use in op.result.uses) + 1, op.buffer.size)
+    return used
 
 
 @dataclass
@@ -135,7 +141,6 @@ class _Hoist:
         if not any(job.alloc for job in jobs):
             return
         costs = [launch_cost(op, self.machine, self.setup) for op in self.launches]
-        self._add_tables(ops)
         self._share_out(jobs, [idle_cycles(cost, self.setup.constants) for cost in costs])
 
     def _jobs(self, ops: list[Operation]) -> list[_Job]:
@@ -166,51 +171,41 @@ class _Hoist:
                 jobs.append(job)
         return sorted(jobs, key=lambda job: job.deadline)
 
-    def _add_tables(self, ops: list[Operation]) -> None:
-        """The table area of SHRAM as a room of its own."""
-        used = [0] * (1 + max(self.times.values()))
-        for op in ops:
-            if isinstance(op, AllocOp) and op.buffer.space == "shram":
-                end = max(self.times[use.operation] for use in op.result.uses)
-                for time in range(self.times[op], end + 1):
-                    used[time] += op.buffer.size
-        self.rooms["shram"] = _Room(used, TABLE_BYTES)
-
     def _earliest(self, job: _Job) -> int:
         """The fewest launches behind which a job that can be moved finds room; one more than now if it finds none."""
         first = self.program.body.block.first_op
         assert first is not None
         assert job.alloc is not None
         since = self.rooms[job.space].reach(job.size, self.times[first], self.times[job.alloc])
-        after = job.after + 1
-        while after > 1 and self.times[self.launches[after - 2]] + 1 >= since:
-            after -= 1
-        return after
+        return 1 + bisect_left(self.launches, since - 1, 0, job.after, key=self.times.__getitem__)
 
     def _share_out(self, jobs: list[_Job], left: list[int]) -> None:
         """Give transfers the time that kernels leave on the port; those that stay take theirs first."""
         for job in jobs:
             need = job.cycles if job.alloc is None else 0
-            for window in range(max(0, job.after - 1), min(job.deadline, len(left))):
+            window = max(0, job.after - 1)
+            while need and window < min(job.deadline, len(left)):
                 spent = min(need, left[window])
                 left[window] -= spent
                 need -= spent
+                window += 1
+        idle = Levels(left)
         for job in jobs:
             if job.alloc is not None:
-                pieces = self._pieces(job, left)
+                pieces = self._pieces(job, idle)
                 if pieces:
                     self._move(job, pieces)
 
-    def _pieces(self, job: _Job, left: list[int]) -> dict[int, int]:
+    def _pieces(self, job: _Job, idle: Levels) -> dict[int, int]:
         """Launches behind which parts of a transfer are issued, and their bytes; takes the cycles that they need."""
-        windows = ((number, left[number]) for number in range(job.after - 1, self._earliest(job) - 2, -1))
 
         def cycles(size: int) -> int:
             return transfer_cycles(job.op, self.setup, size)
 
-        found, _ = early_pieces(windows, job.op.size.data[0], cycles, whole=job.space == "shram")
+        whole = job.space == "shram"
+        found, _ = early_pieces(idle, self._earliest(job) - 1, job.after, job.op.size.data[0], cycles, whole)
         for number, size in found.items():
-            left[number] = max(0, left[number] - cycles(size))
+            idle.add(number, number + 1, -min(cycles(size), idle[number]))
         return found
 
     def _move(self, job: _Job, pieces: dict[int, int]) -> None:
@@ -219,7 +214,7 @@ class _Hoist:
         assert alloc is not None
         windows = sorted(pieces)
         start = self.times[self.launches[windows[0]]] + 1
-        self.rooms[job.space].take(job.size, start, self.times[alloc])
+        self.rooms[job.space].used.add(start, self.times[alloc], job.size)
         alloc.detach()
         offsets = [o.data[0] if o is not None else 0 for o in (op.source_offset, op.destination_offset)]
         done = 0

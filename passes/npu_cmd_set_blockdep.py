@@ -37,10 +37,10 @@ class NpuCmdSetBlockdepPass(ModulePass):
             launches = [one for one in program.body.block.ops if isinstance(one, LaunchOp)]
             for index, launch in enumerate(launches):
                 if launch.blockdep is None:
-                    launch.blockdep = IntsAttr((self._depth(launches[:index], launch, machine),))
+                    launch.blockdep = IntsAttr((self._depth(launches[max(0, index - 3) : index], launch, machine),))
 
     def _depth(self, earlier: list[LaunchOp], op: LaunchOp, machine: Accelerator) -> int:
-        """BLOCKDEP of `op` after the launches `earlier`."""
+        """BLOCKDEP of `op` after the launches `earlier`, as many as can still be unfinished."""
         if not earlier:
             return 0
         touched = accesses(op, machine)
@@ -51,7 +51,7 @@ class NpuCmdSetBlockdepPass(ModulePass):
             return 0
         # Blocks of kernels before the predecessor are still unfinished only if it has too few of its own.
         blocks = job_count(previous)
-        for before in reversed(earlier[-3:-1]):
+        for before in reversed(earlier[:-1]):
             if blocks >= MOST:
                 break
             if overlap(_written(before, machine), [*reads, *own]):

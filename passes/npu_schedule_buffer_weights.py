@@ -23,7 +23,7 @@ place: slower, and just as right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 
@@ -35,6 +35,7 @@ from xdsl.passes import ModulePass
 
 from npuc.analysis.cascades import Network, scheduled_functions
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
+from npuc.analysis.levels import Levels
 from npuc.analysis.machine import (
     limit_of,
     machine_of,
@@ -90,14 +91,6 @@ class NpuScheduleBufferWeightsPass(ModulePass):
             )
 
 
-@dataclass
-class _Window:
-    """One launch: its cycles in which the port of the constants is idle, and the bytes that are free meanwhile."""
-
-    idle: int
-    room: int
-
-
 @dataclass(frozen=True)
 class _Choice:
     """A way to bring weights: where the stream is cut, how many buffers (0: in place), and what that costs."""
@@ -134,8 +127,10 @@ class _Planner:
     area: Area
     sizes: dict[ConvKernelOp, int]
     """Bytes of each whole stream."""
-    windows: list[_Window] = field(default_factory=list[_Window])
-    """The launches so far, in order."""
+    idle: Levels = field(default_factory=Levels)
+    """For each launch so far, in order, its cycles in which the port of the constants is idle."""
+    excess: Levels = field(default_factory=Levels)
+    """For each of them the bytes that are needed meanwhile, less the limit: below 0 where some are free."""
     table: SSAValue | None = None
     """The lookup table that was brought last."""
     launches: dict[tuple[ConvKernelOp, int], _Launch] = field(default_factory=dict[tuple[ConvKernelOp, int], _Launch])
@@ -155,9 +150,9 @@ class _Planner:
                 self._take(op, self._best(op, room), room)
             else:
                 rows = nhwc(op.result)[0]
-                self.windows.append(_Window(self._idle(self._plain(op, rows)), room))
+                self._add_launch(self._idle(self._plain(op, rows)), room)
             if self.machine.reserved_end_banks:
-                self._bring_table(op, len(self.windows) - 1)
+                self._bring_table(op, len(self.idle) - 1)
 
     # -- time
 
@@ -205,14 +200,18 @@ class _Planner:
         How much of a transfer to a buffer of so many bytes is issued behind which of the launches so far, and the
         cycles by which it is late when they are done.
         """
+        stop = len(self.idle)
+        full = self.excess.last_above(-buffer, stop)
+        return early_pieces(self.idle, full + 1, stop, size, self._transfer)
 
-        def windows() -> Iterator[tuple[int, int]]:
-            for number in range(len(self.windows) - 1, -1, -1):
-                if self.windows[number].room < buffer:
-                    return
-                yield number, self.windows[number].idle
+    def _add_launch(self, idle: int, room: int) -> None:
+        """The next launch: its idle cycles, and the bytes that are free meanwhile."""
+        self.idle.append(idle)
+        self.excess.append(-room)
 
-        return early_pieces(windows(), size, self._transfer)
+    def _spend(self, number: int, cycles: int) -> None:
+        """Take idle cycles of a launch, all if it has no more."""
+        self.idle.add(number, number + 1, -min(cycles, self.idle[number]))
 
     def _bring_table(self, op: KernelOp | CopyOp, stop: int | None = None) -> None:
         """Account for the transfer of a kernel's table to SHRAM, behind launches before number `stop` (all)."""
@@ -225,14 +224,13 @@ class _Planner:
         def cycles(size: int) -> int:
             return dma_cycles(self.setup.constants, None, size)
 
-        before = self.windows[:stop]
+        stop = len(self.idle) if stop is None else stop
         if self.machine.reserved_end_banks:
-            windows = ((number, before[number].idle) for number in range(len(before) - 1, -1, -1))
-            for number, piece in early_pieces(windows, size, cycles, whole=True)[0].items():
-                before[number].idle = max(0, before[number].idle - cycles(piece))
-        elif before:
+            for number, piece in early_pieces(self.idle, 0, stop, size, cycles, whole=True)[0].items():
+                self._spend(number, cycles(piece))
+        elif stop:
             # Other kernels overwrite tables here, so that each is brought right before its kernel.
-            before[-1].idle = max(0, before[-1].idle - cycles(size))
+            self._spend(stop - 1, cycles(size))
 
     # -- choices
 
@@ -326,15 +324,16 @@ class _Planner:
             if len(choice.cuts) > 2:
                 op.slices = IntsAttr(choice.cuts)
             self._fetch_before(choice.first, choice.sizes[0])
-        self.windows += [_Window(idle, room - alive) for idle, alive in choice.windows]
+        for idle, alive in choice.windows:
+            self._add_launch(idle, room - alive)
 
     def _fetch_before(self, size: int, buffer: int) -> None:
         """Spend the time of the launches so far on a transfer, and their room on its buffer."""
         pieces, _ = self._early(size, buffer)
         for number, piece in pieces.items():
-            self.windows[number].idle = max(0, self.windows[number].idle - self._transfer(piece))
-        for window in self.windows[min(pieces, default=len(self.windows)) :]:
-            window.room -= buffer
+            self._spend(number, self._transfer(piece))
+        if pieces:
+            self.excess.add(min(pieces), len(self.excess), buffer)
 
     # -- cascades
 
@@ -364,7 +363,7 @@ class _Planner:
             key = launch.stage, launch.stop - launch.start
             if key not in costs:
                 costs[key] = self._idle(self._plain(kernels[launch.stage], key[1]))
-            self.windows.append(_Window(costs[key], room))
+            self._add_launch(costs[key], room)
 
 
 def _pick(choices: Sequence[_Choice]) -> _Choice:

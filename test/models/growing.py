@@ -92,11 +92,10 @@ def concat(count: int) -> Model:
 def split(count: int) -> Model:
     """One input in many parts, each changed, and all together again."""
     n = Network(0)
-    x = _input(n, (1, 8, 8, count * 4 // 3))
-    parts = n.split(x, x.shape[3] // 4, 3) if count > 5 else [x]
+    parts = n.split(_input(n, (1, 8, 8, 4 * max(1, count // 2))), max(1, count // 2), 3)
     changed = [n.unary("ABS", part, SCALE, 3) for part in parts]
-    doubled = [n.binary("MUL", part, part, SCALE, 3) for part in changed]
-    return n.model(n.concat(doubled, 3))
+    squares = [n.binary("MUL", part, part, SCALE, 3) for part in changed]
+    return n.model(n.concat(squares, 3))
 
 
 def slices(count: int) -> Model:
