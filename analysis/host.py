@@ -137,30 +137,30 @@ class _Walk:
         self.first: dict[FuncOp, int] = {}
         """When a function runs first."""
         self.members: dict[FuncOp, list[Operation | HostValue]] = {}
-        """What lives in a function, and in those that it runs."""
+        """What lives in a function."""
+        self.called: dict[FuncOp, list[FuncOp]] = {}
+        """The functions that it runs."""
 
     def run(self, entry: FuncOp) -> None:
         """A function that nothing names, and all that it runs."""
         # By hand, since functions may be nested deeper than Python's stack.
         todo: list[tuple[str, FuncOp | Operation]] = [("enter", entry)]
-        open_: list[FuncOp] = []
+        open_: dict[FuncOp, None] = {}
         while todo:
             event, one = todo.pop()
             if isinstance(one, FuncOp):
                 if event == "leave":
-                    open_.pop()
-                    if open_:
-                        self.members[open_[-1]] += self.members[one]
+                    open_.popitem()
                 elif one in self.first:
                     if one not in open_:
                         self._again(one)
                 else:
-                    open_.append(one)
+                    open_[one] = None
                     self._enter(one)
                     todo.append(("leave", one))
                     todo += [("begin", op) for op in reversed(list(one.body.block.ops))]
             elif event == "begin":
-                called = self._begin(one, open_[-1])
+                called = self._begin(one, next(reversed(open_)))
                 todo.append(("end", one))
                 todo += [("enter", function) for function in reversed(called)]
             else:
@@ -169,13 +169,19 @@ class _Walk:
 
     def _enter(self, function: FuncOp) -> None:
         self.first[function] = self.now
-        self.members[function] = []
+        self.members[function], self.called[function] = [], []
         for argument in function.body.block.args:
             self._born(argument, self.now, function)
 
     def _again(self, function: FuncOp) -> None:
         """A function runs that has run before: what lives in it is needed until the end of this operation."""
-        for member in self.members[function]:
+        all_ = dict.fromkeys([function])
+        todo = [function]
+        while todo:
+            more = [one for one in self.called[todo.pop()] if one not in all_]
+            all_ |= dict.fromkeys(more)
+            todo += more
+        for member in (member for one in all_ for member in self.members[one]):
             if isinstance(member, HostValue):
                 member.end = self.now
             else:
@@ -192,7 +198,9 @@ class _Walk:
         if isinstance(op, InvokeOp):
             self.now += self.length(op) - 1
             return []
-        return [self.functions[name] for name in _named(op) if name in self.functions]
+        called = [self.functions[name] for name in _named(op) if name in self.functions]
+        self.called[function] += called
+        return called
 
     def _end(self, op: Operation) -> None:
         self.found.spans[op] = Span(self.found.spans[op].start, self.now)

@@ -34,8 +34,8 @@ class Report:
     One rule broken by a stream that could still be executed.
 
     `kind` is one of hazard, uninitialised, shram, alignment, overflow, inferred (a rule that is not proven decided the
-    result); `words` are the words of the operations involved, the last of them the one that breaks the rule,
-    `operator` the TFLite operator's index.
+    result), plan (the file lays one tensor over another); `words` are the words of the operations involved, the last of
+    them the one that breaks the rule, `operator` the TFLite operator's index.
     """
 
     kind: str

@@ -15,6 +15,7 @@ from npuc.simulator.execute import Executor, Trace
 from npuc.simulator.inputs import random_inputs
 from npuc.simulator.litert import Host
 from npuc.simulator.memory import ExecutionError, Memory, Region, Report
+from npuc.simulator.plan import Plan, changed, kept
 from npuc.simulator.stream import Op, Program, parse_payload
 from npuc.simulator.tflite import (
     ETHOS_U_OPTIONS,
@@ -105,6 +106,7 @@ class Session:
 
     def __init__(self, model: CompiledModel):
         self.model = model
+        self.plan = Plan(model)
         self.programs: dict[int, Program] = {}
         self.state: dict[int, NDArray] = {}
         for tensor in model.tensors:
@@ -185,7 +187,8 @@ class _Run:
         return size
 
     def in_arena(self, tensor: Tensor) -> bool:
-        return tensor.offset is not None and tensor.data is None
+        # Handles and what else NumPy has no type for pass from one CPU operator to the next as they are.
+        return tensor.offset is not None and tensor.data is None and tensor.dtype.kind != "V"
 
     def store(self, tensor: Tensor, value: NDArray) -> None:
         if not self.in_arena(tensor):
@@ -241,6 +244,7 @@ class _Run:
             return
         name = f"CPU operator {operator.index}"
         feeds = {i: self.fetch(self.model.tensors[i], name, operator.index) for i in host.plan.pieces[number].feeds}
+        self.reports += self.session.plan.collisions(operator)
         for index, value in host.run([number], feeds).items():
             self.store(self.model.tensors[index], value)
 
@@ -248,7 +252,10 @@ class _Run:
         program = self.session.programs[operator.index]
         regions = self._regions(operator, program)
         executor = self.session.executor(program.product, regions, operator.index, self.trace, self.reports)
+        across = self.session.plan.across(operator)
+        before = kept(across, self.arena.data)
         executor.run(program)
+        self.reports += changed(operator, across, before, self.arena.data)
         self.ops += program.ops
 
     def _regions(self, operator: Operator, program: Program) -> dict[int, Region]:

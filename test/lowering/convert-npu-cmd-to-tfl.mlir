@@ -46,7 +46,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">, npu.arena_size = 5
 // CHECK-NEXT:   [[a:%.*]] = tfl.custom [[cmd]], [[ro]], [[arena]], [[arena]], %x
 // CHECK-SAME:     {custom_code = "ethos-u", custom_option = #tfl.const_bytes<"0x010401">, tfl.tensors = [{arena_offset = 64 : i64}]}
 // CHECK-SAME:     loc("a")
-// A tensor that only the CPU touches has no place of its own.
+// A tensor that only the CPU touches has the place that it was given, if any.
 // CHECK-NEXT:   tfl.abs [[a]] : {{.*}} loc("b")
 // CHECK-NEXT:   [[c:%.*]] = tfl.builtin {{.*}}arena_offset = 128
 // CHECK:        tfl.custom {{%.*}}, [[ro]], [[arena]], [[arena]], [[a]], [[c]]
