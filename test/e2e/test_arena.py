@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from tflm_planner import arena_of, check_plan, tensors_of
 
+from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
@@ -40,3 +41,47 @@ def test_the_rule_holds_for_files_of_others(shared_models) -> None:
         data = path.read_bytes()
         scratch = next(one for one in tensors_of(data)[0] if one.name.endswith("_scratch"))
         assert arena_of(data) == scratch.bytes
+
+
+DTCM = """
+[System_Config.Two_Memories]
+core_clock=400e6
+axi0_port=Sram
+axi1_port=Dram
+Sram_read_latency=16
+Sram_write_latency=16
+Dram_clock_scale=0.25
+Dram_read_latency=200
+Dram_write_latency=200
+
+[Memory_Mode.Dtcm_Cache]
+const_mem_area=Axi1
+arena_mem_area=Axi1
+cache_mem_area=Axi0
+arena_cache_size=65536
+"""
+
+
+@pytest.mark.parametrize(("name", "stages"), [("tour", True), ("op_add", False)])
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-512"])
+def test_a_fast_memory_is_as_large_as_what_is_in_it(
+    models, tmp_path, name: str, stages: bool, accelerator: str
+) -> None:
+    """Input 3 is then never the arena: the driver refuses what is larger than its own fast memory."""
+    ini = tmp_path / "dtcm.ini"
+    ini.write_text(DTCM)
+    target = Target(accelerator, str(ini), "Two_Memories", "Dtcm_Cache")
+    compiled = compile_tflite(models[name].path.read_bytes(), target, name=name)
+    assert compiled.summary.fast is not None
+    assert (compiled.summary.fast > 0) == stages
+    session = Session(load(compiled.data))
+    (operator,) = session.model.npu_operators
+    scratch, fast = (session.model.tensors[index] for index in operator.inputs[2:4])
+    assert (scratch.bytes, scratch.offset) == (compiled.summary.arena, 0)
+    assert (fast.index != scratch.index, fast.bytes, fast.offset) == (True, compiled.summary.fast, 0)
+    check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast)
+    inputs, expected = next(iter(models[name].golden()))
+    result = session.run(dict(enumerate(inputs)))
+    assert result.reports == []
+    for index, reference in zip(session.model.outputs, expected, strict=True):
+        assert (result.outputs[session.model.tensors[index].name].reshape(-1) == reference.reshape(-1)).all()
