@@ -57,14 +57,10 @@ def save(path: Path, golden: Golden) -> None:
 
 
 def interpreter(model: bytes) -> Any:
-    """A LiteRT interpreter, ready to invoke: of the reference kernels, or of the default ones where these lack some."""
+    """A LiteRT interpreter of the reference kernels, ready to invoke."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    try:
-        made = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-    except ValueError:
-        default = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        made = Interpreter(model_content=model, experimental_op_resolver_type=default)
+    made = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     made.allocate_tensors()
     return made
 

@@ -1,0 +1,291 @@
+"""The runtimes of the host: pieces, kernels that are lacking, state from run to run, operators left out, crashes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from network import Network
+from tiny_writer import Tensor
+
+from npuc.simulator import Session, load
+from npuc.simulator.compare import Comparer
+from npuc.simulator.inputs import random_inputs
+from npuc.simulator.isolation import Crash, HostError, Isolated, SourceError
+from npuc.simulator.litert import Host, Kernels, Reference
+from npuc.simulator.tflite import FileError, read_model
+from npuc.tools import npu_run
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
+
+pytest.importorskip("ai_edge_litert")
+
+
+def comparer(data: bytes) -> Comparer:
+    return Comparer(load(compile_tflite(data, Target("ethos-u55-128")).data), data)
+
+
+# -- a process of its own
+
+
+class Fragile:
+    """What runs in the process."""
+
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+    def refuse(self) -> None:
+        raise HostError("not this")
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_calls_are_answered_from_another_process():
+    isolated = Isolated(Fragile, "adding")
+    assert isolated.call("add", 2, 3) == 5
+    with pytest.raises(HostError, match="not this"):
+        isolated.call("refuse")
+    assert isolated.call("add", 4, 3) == 7
+
+
+def test_a_process_that_dies_is_one_line_and_so_is_every_call_after_it():
+    isolated = Isolated(Fragile, "adding")
+    for _ in range(2):
+        with pytest.raises(Crash) as error:
+            isolated.call("die")
+        assert str(error.value) == "adding took its process down: SIGSEGV"
+
+
+def test_what_cannot_be_made_is_said():
+    def refuse() -> None:
+        raise HostError("not at all")
+
+    with pytest.raises(HostError, match="not at all"):
+        Isolated(refuse, "making")
+
+
+@pytest.mark.parametrize(
+    ("runs_npu", "told"), [(True, "o.tflite: running the source model"), (False, "c.tflite: a CPU")]
+)
+def test_a_crash_of_litert_is_one_line_that_names_the_model(
+    models,
+    runs_npu: bool,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    data = models["stateful"].path.read_bytes()
+    (tmp_path / "o.tflite").write_bytes(data)
+    (tmp_path / "c.tflite").write_bytes(compile_tflite(data, Target("ethos-u55-128")).data)
+    monkeypatch.setattr("npuc.simulator.litert._Pieces.run", die)
+    reference = ["--reference", str(tmp_path / "o.tflite")] if runs_npu else []
+    assert npu_run.main([str(tmp_path / "c.tflite"), *reference]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"npu-run: error: {tmp_path / told}")
+    assert captured.err.endswith("took its process down: SIGSEGV\n")
+    assert captured.err.count("\n") == 1
+
+
+# -- which kernels
+
+
+def test_only_operators_that_the_reference_kernels_lack_run_in_the_default_ones(models):
+    reference = Reference(models["newer_versions"].path.read_bytes())
+    host = Host(reference.model, range(5), together=True)
+    assert [(piece.operators, piece.kernels) for piece in host.plan.pieces] == [
+        ((0,), Kernels.REFERENCE),
+        ((1,), Kernels.DEFAULT),
+        ((2,), Kernels.REFERENCE),
+        ((3,), Kernels.DEFAULT),
+        ((4,), Kernels.REFERENCE),
+    ]
+    assert [note.split(":")[0] for note in reference.notes] == [
+        "operator 1 (DEPTH_TO_SPACE) runs in LiteRT's default kernels",
+        "operator 3 (TILE) runs in LiteRT's default kernels",
+    ]
+    for inputs, outputs in models["newer_versions"].golden():
+        found = reference.run(dict(enumerate(inputs)))
+        for index, output in zip(reference.model.outputs, outputs, strict=True):
+            np.testing.assert_array_equal(found[index], output)
+
+
+def test_a_model_in_pieces_gives_what_it_gives_whole(models):
+    for name in ("residual", "if_with_subgraphs", "several_inputs", "negative_axes"):
+        model = read_model(models[name].path.read_bytes())
+        host = Host(model, range(len(model.operators)))
+        assert len(host.plan.pieces) == len(model.operators)
+        for inputs, outputs in list(models[name].golden())[:2]:
+            values = {index: inputs[position] for position, index in enumerate(model.inputs)}
+            found = host.run(range(len(model.operators)), values)
+            for index, output in zip(model.outputs, outputs, strict=True):
+                np.testing.assert_array_equal(found[index], output)
+
+
+# -- state
+
+
+def invoked(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """LiteRT's outputs of the whole model, invoked with one input after the other."""
+    from golden import interpreter
+
+    litert = interpreter(data)
+    outputs: list[np.ndarray] = []
+    for value in inputs:
+        litert.set_tensor(litert.get_input_details()[0]["index"], value)
+        litert.invoke()
+        outputs.append(litert.get_tensor(litert.get_output_details()[0]["index"]).copy())
+    return outputs
+
+
+@pytest.mark.parametrize("name", ["streaming", "stateful"])
+def test_state_goes_on_from_run_to_run_as_in_litert(models, name: str):
+    data = models[name].path.read_bytes()
+    beside = comparer(data)
+    assert beside.keeps_state
+    inputs = [random_inputs(beside.original, 0, invocation)[0] for invocation in range(4)]
+    expected = invoked(data, inputs)
+    (output,) = beside.original.outputs
+    alone = []
+    for _ in range(2):
+        for invocation, value in enumerate(inputs):
+            found = beside.run({0: value}, invocation=invocation)
+            assert found.exact
+            assert found.reports == []
+            (ours,) = found.result.outputs.values()
+            np.testing.assert_array_equal(ours, expected[invocation])
+            np.testing.assert_array_equal(
+                beside.reference.run({0: value}, carry=False)[output], invoked(data, [value])[0]
+            )
+            alone.append((ours != invoked(data, [value])[0]).any())
+            # That run has changed the reference's state; bring it back.
+            for again in range(invocation + 1):
+                beside.reference.run({0: inputs[again]}, carry=again > 0)
+    assert any(alone)
+
+
+def test_the_tool_invokes_what_keeps_state_several_times(models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data = models["streaming"].path.read_bytes()
+    (tmp_path / "o.tflite").write_bytes(data)
+    (tmp_path / "c.tflite").write_bytes(compile_tflite(data, Target("ethos-u55-128")).data)
+    arguments = [str(tmp_path / "c.tflite"), "--reference", str(tmp_path / "o.tflite"), "--runs", "1"]
+    assert npu_run.main(arguments) == 0
+    note = "note: not compared, because they only name a resource: 'ring'"
+    assert capsys.readouterr().out.splitlines() == [note, *(f"seed 0, invocation {i}: exact" for i in range(3))]
+    assert npu_run.main([*arguments, "--invocations", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == [note, "seed 0: exact"]
+    assert npu_run.main([*arguments, "--invocations", "0"]) == 1
+    assert capsys.readouterr().err == "npu-run: error: --invocations 0: at least one is needed\n"
+
+
+def test_state_that_is_lost_shows_from_the_second_invocation_on(models):
+    beside = comparer(models["streaming"].path.read_bytes())
+    host = beside.session.host
+    assert host is not None
+    assigns = [op.index for op in beside.session.model.operators if op.kind == "144"]
+    for index in assigns:
+        del host.piece_of[index]
+    found = [beside.run(seed=0, invocation=invocation).exact for invocation in range(3)]
+    assert found == [True, False, False]
+
+
+# -- operators left out
+
+
+def test_what_depends_on_a_custom_operator_is_not_compared(models):
+    beside = comparer(models["custom_beside"].path.read_bytes())
+    assert beside.notes == [
+        "operator 1 (SecretSauce) is left out: no runtime here has a kernel for it",
+        "compared with 3 of the 6 tensors that the reference makes",
+    ]
+    found = beside.run(seed=0, trace=True)
+    assert found.exact
+    assert found.reports == []
+    recognised = [step.equals for step in found.steps if step.equals]
+    assert [line.split(" of ")[-1] for line in recognised] == [f"operator {i} (CONV_2D)" for i in (0, 2, 4)]
+
+
+def test_a_fault_beside_a_custom_operator_is_found(models):
+    from dataclasses import replace
+    from types import MappingProxyType
+
+    beside = comparer(models["custom_beside"].path.read_bytes())
+    wrong = []
+    for index, program in list(beside.session.programs.items()):
+        for at, op in enumerate(program.ops):
+            if op.name != "CONV":
+                continue
+            state = MappingProxyType({**op.state, "OFM_ZERO_POINT": op.state["OFM_ZERO_POINT"] + 1 & 0xFFFF})
+            ops = (*program.ops[:at], replace(op, state=state), *program.ops[at + 1 :])
+            beside.session.programs[index] = replace(program, ops=ops)
+            wrong.append(not beside.run(seed=0).exact)
+        beside.session.programs[index] = program
+    # The one behind it nobody can tell.
+    assert sorted(wrong) == [False, True, True, True]
+
+
+def test_where_nothing_can_be_compared_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    n = Network(1)
+    x = n.input((1, 6, 6, 4))
+    n.add_op("CUSTOM", [x], [y := n.like(x, "secret", x.shape)], custom="SecretSauce")
+    data = n.model(n.conv(y, 8)).to_bytes()
+    with pytest.raises(FileError, match="nothing can be compared: operator 0"):
+        comparer(data)
+    (tmp_path / "o.tflite").write_bytes(data)
+    (tmp_path / "c.tflite").write_bytes(compile_tflite(data, Target("ethos-u55-128")).data)
+    assert npu_run.main([str(tmp_path / "c.tflite"), "--reference", str(tmp_path / "o.tflite")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+
+
+def test_the_state_that_an_operator_left_out_would_change_is_not_compared():
+    """ASSIGN_VARIABLE of a custom operator's result: what is read a run later is unknown."""
+    n = Network(2)
+    x = n.input((1, 4, 4, 8))
+    ring = Tensor("ring", (), "resource")
+    n.add_op("VAR_HANDLE", [], [ring], shared_name="ring")
+    n.add_op("READ_VARIABLE", [ring], [kept := n.like(x, "kept", x.shape)])
+    n.add_op("CUSTOM", [x], [y := n.like(x, "secret", x.shape)], custom="SecretSauce")
+    from tiny_writer import Op
+
+    n.ops.append(Op("ASSIGN_VARIABLE", [ring, y], []))
+    model = read_model(n.model(n.binary("ADD", x, kept), n.conv(x, 4)).to_bytes())
+    plan = Host(model, range(len(model.operators)), together=True).plan
+    assert set(plan.left_out) == {2}
+    assert plan.dependent == {0, 1, 3, 4}
+
+
+def test_a_source_model_that_litert_refuses_is_named(models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    data = models["op_add"].path.read_bytes()
+    (tmp_path / "c.tflite").write_bytes(compile_tflite(data, Target("ethos-u55-128")).data)
+    bad = Network(3)
+    x = bad.input((1, 8, 8, 8))
+    axes = bad.ints("axes", [7])
+    bad.add_op("MEAN", [x, axes], [bad.like(x, "mean", (1, 8, 8))])
+    source = bad.model(bad.ops[-1].outputs[0]).to_bytes()
+    with pytest.raises(SourceError, match="LiteRT"):
+        Reference(source).run({0: np.zeros((1, 8, 8, 8), np.int8)})
+    (tmp_path / "o.tflite").write_bytes(source)
+    assert npu_run.main([str(tmp_path / "c.tflite"), "--reference", str(tmp_path / "o.tflite")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("npu-run: error: ")
+    assert error.count("\n") == 1
+
+
+def test_the_npu_reads_zero_points_for_what_is_left_out(models):
+    session = Session(
+        load(compile_tflite(models["custom_in_the_middle"].path.read_bytes(), Target("ethos-u55-128")).data)
+    )
+    result = session.run()
+    assert result.reports == []
+    assert len({values.tobytes() for values in (session.run(seed=seed).outputs.popitem()[1] for seed in range(3))}) == 1
