@@ -4,11 +4,12 @@ Seeds faults into good command streams and asks whether the simulator catches ea
     python bench/witness_faults.py COMPILED.tflite ORIGINAL.tflite [--count 100] [--seed 0]
 
 A fault is caught if the stream is refused, something is reported, or `npu-run --reference` would call it wrong: an
-output differs, or an intermediate tensor. Every operation's result is compared with the good run's, over the inputs that
-it draws by default and constructed ones; one that changes and is not caught counts as missed, but for steps inside an operator (softmax),
-which the source model does not have: they are listed as caught only beside the good stream. What no run shows must be
-harmless in every order that the machine may take (witness_order.py) and for a reason: the outputs are proven to be the
-same functions of the input, or, where that is not so, no result of any operation changed ("tested", and not proven).
+output differs, or an intermediate tensor. Every operation's result is compared with the good run's, over the inputs
+that `npu-run` draws by default and constructed ones; one that changes and is not caught counts as missed, but for steps
+inside an operator (softmax), which the source model does not have: they are listed as caught only beside the good
+stream. What no run shows must be harmless in every order that the machine may take (witness_order.py) and for a reason:
+the outputs are proven to be the same functions of the input, or, where that is not so, no result of any operation
+changed ("tested", and not proven).
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def faults(ops: list[Op], rng: random.Random) -> Iterator[Fault]:
 
 
 def inputs_of(model: CompiledModel, seed: int) -> list[dict[int, NDArray]]:
-    """What `npu-run` draws, and more by which little stays hidden: constant, slopes, extremes beside each other, small."""
+    """What `npu-run` draws, and more by which little stays hidden: constant, a slope, extremes side by side, small."""
     found = [random_inputs(model, seed + i) for i in range(default_runs(model))]
     rng = np.random.default_rng(seed)
 

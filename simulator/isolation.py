@@ -35,7 +35,8 @@ def _serve(make: Callable[[], Any], calls: Connection) -> None:
     """The process: makes the object, then answers until the other end is closed."""
     # Ctrl-C reaches the whole group, and the parent's handlers are not ours.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     # What a runtime logs, or says while it dies, would stand beside our one line.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     served: Any = None

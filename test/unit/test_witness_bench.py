@@ -85,8 +85,11 @@ def test_inputs_differ_from_each_other(models):
     from witness_faults import inputs_of
 
     from npuc.simulator import load
+    from npuc.simulator.inputs import KINDS
 
     found = inputs_of(load(models["digits_cnn"].path.read_bytes()), 0)
-    assert len({value[0].tobytes() for value in found}) == len(found) == 12
+    # What npu-run draws is among them, and of that one is constant as the bench has them all.
+    assert len({value[0].tobytes() for value in found}) == len(found) - 1
+    assert len(found) > len(KINDS)
     assert {int(value[0].min()) for value in found} >= {-128, 127}
     assert all(value[0].dtype == np.int8 for value in found)
