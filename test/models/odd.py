@@ -59,13 +59,13 @@ def between_steps() -> Iterator[Entry]:
     """Ordinary scales of 16 bits, where 31 bits of a multiplier tell wrong results from right ones only far out."""
     for seed, per_channel in enumerate((False, True)):
         n = Network(30 + seed, "int16")
-        x = n.input((40, 24))
+        x = n.input((16, 24))
         y = n.fully_connected(x, 6, "RELU" if per_channel else "NONE", per_channel)
         weights = n.ops[-1].inputs[1]
         assert weights is not None
         assert weights.data is not None
         set_columns(weights.data, 0)
-        samples = inputs_at_steps(n.ops[-1], n.rng, 12)
+        samples = inputs_at_steps(n.ops[-1], n.rng, 10)
         name = "fully_connected_steps_per_channel" if per_channel else "fully_connected_steps"
         about = "FULLY_CONNECTED int16: sums at the places where the result steps"
         yield Entry(name, n.model(y).to_bytes(), about, samples=samples)

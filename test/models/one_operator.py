@@ -1,7 +1,7 @@
 """
 Models of one operator drawn at random, and what must hold of each: legality and lowering agree, and both with LiteRT.
 
-    @examples(60, nightly=3000)
+    @examples(60)
     @given(st.data())
     def test_add(data):
         model = Model(Subgraph([x], [y], [Op("ADD", [x, x], [y])]))
@@ -15,14 +15,14 @@ suite draws the same few examples each time; with NPUC_NIGHTLY=1 in the environm
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import golden
 import numpy as np
+import property_tests
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from tiny_writer import Model, Subgraph, Tensor
@@ -35,7 +35,6 @@ from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
-NIGHTLY = os.environ.get("NPUC_NIGHTLY") == "1"
 HAS_LITERT = importlib.util.find_spec("ai_edge_litert") is not None
 RANGES = {
     "int8": (-128, 127),
@@ -48,16 +47,9 @@ REFUSAL = re.compile(r"operator \S+ is not supported|\S[^\n]*: (tensor '[^\n]*' 
 """A refusal: the rule that is broken, then the tensor (or operator) that breaks it."""
 
 
-def examples(normally: int, nightly: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Settings of a hypothesis test: how many examples it draws."""
-    return settings(
-        derandomize=not NIGHTLY,
-        max_examples=nightly if NIGHTLY else normally,
-        deadline=None,
-        suppress_health_check=tuple(HealthCheck),
-        print_blob=True,
-        phases=(Phase.generate,),  # The models are small as they are, and shrinking takes minutes.
-    )
+def examples(count: int) -> settings:
+    """`property_tests.examples` of such models: small as they are, and shrinking them takes minutes."""
+    return property_tests.examples(count, suppress_health_check=tuple(HealthCheck), phases=(Phase.generate,))
 
 
 # Drawing

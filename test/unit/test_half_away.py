@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_operator import examples
+from property_tests import examples
 
 from npuc.lowering.half_away import Range, in_steps, natural, one_step, rounded, several_steps
 
@@ -49,7 +49,7 @@ def test_nearest_multiplier_where_it_serves() -> None:
     assert one_step(0.01, Range(-SUMS, SUMS, *INT8)) == (round(0.01 * 2**37), 37)
 
 
-@examples(40, nightly=4000)
+@examples(40)
 @given(st.floats(2.0**-20, 8.0), st.integers(0, 100), st.integers(0, 1 << 30))
 def test_one_step(scale: float, zero_point: int, seed: int) -> None:
     limits = (-128 - zero_point, 127 - zero_point)
@@ -61,7 +61,7 @@ def test_one_step(scale: float, zero_point: int, seed: int) -> None:
     assert np.array_equal(clipped(natural(sums, *found), limits), clipped(rounded(sums, scale), limits))
 
 
-@examples(20, nightly=4000)
+@examples(20)
 @given(st.floats(-13.9, 3.0), st.integers(0, 1 << 30))
 def test_several_steps(log: float, seed: int) -> None:
     """16-bit results of any sums, those next to a step above all; 31 bits alone do not decide most of them."""

@@ -378,7 +378,7 @@ def test_every_operator_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(("name", "drawer"), DRAWERS.values(), ids=[name for name, _ in DRAWERS.values()])
-@examples(12, nightly=3000)
+@examples(12)
 @given(data=st.data())
 def test_legality_lowering_and_litert_agree(name: str, drawer: Callable[[Draw, str], Model], data: Any) -> None:
     check(drawer(data.draw, name), target=data.draw(targets()))
