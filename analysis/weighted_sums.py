@@ -23,9 +23,10 @@ where the weights, the bias, the input's range and the scales allow them, althou
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from npuc.lowering.half_away import Range, Steps, one_step, several_steps
 
 WeightedOp = tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnectedOp | tfl.TransposeConvOp
 Integers = NDArray[np.int64]
+Result = TypeVar("Result")
 
 MACHINE_BITS = {8: 32, 16: 40}
 """The machine's accumulators, by the width of the input."""
@@ -115,15 +117,25 @@ def _rounded_once(op: tfl.FullyConnectedOp, sums: _Sums, scales: NDArray[np.floa
     ranges: list[tuple[float, Range]] = []
     for least, greatest in sums.whole():
         ranges = _ranges(scales, least, greatest, low, high)
-        single = [one_step(scale, over) for scale, over in ranges]
-        if None not in single:
+        single = _all(one_step(scale, over) for scale, over in ranges)
+        if single is not None:
             pairs = np.array(single, np.int64)
             return Scaling(pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int8))
-    steps = [several_steps(scale, over) for scale, over in ranges]
-    if None in steps:
+    steps = _all(several_steps(scale, over) for scale, over in ranges)
+    if steps is None:
         raise CannotScale("scales must be such that 31-bit multipliers can round as TFLite's doubles do", op.output)
     nothing = np.zeros(len(steps))
-    return Scaling(nothing.astype(np.int32), nothing.astype(np.int8), steps=tuple(s for s in steps if s is not None))
+    return Scaling(nothing.astype(np.int32), nothing.astype(np.int8), steps=tuple(steps))
+
+
+def _all(results: Iterable[Result | None]) -> list[Result] | None:
+    """A list of all, or None as soon as one is None."""
+    kept: list[Result] = []
+    for result in results:
+        if result is None:
+            return None
+        kept.append(result)
+    return kept
 
 
 def _ranges(

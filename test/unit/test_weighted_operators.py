@@ -88,7 +88,7 @@ def draw_model(draw: Any, operator: str, dtype: str) -> Model:
         stride = [draw(st.sampled_from((1, 1, 2, 3, 4))) for _ in "hw"]
         kernel = [draw(st.integers(1, 4)) for _ in "hw"]
         if operator == "TRANSPOSE_CONV":
-            stride = draw(st.sampled_from(([1, 1], [2, 2], [2, 2], [1, 2])))
+            stride = draw(st.sampled_from(([2, 2], [1, 1], [2, 2], [1, 1], [1, 2])))
             grown = [n * s + (max(k - s, 0) if padding == "VALID" else 0)
                      for n, s, k in zip((height, width), stride, kernel, strict=True)]  # fmt: skip
             shape = (1, *grown, channels)
@@ -137,8 +137,6 @@ def test_operator(operator: str, dtype: str) -> None:
             inputs = inputs_at_steps(model.subgraphs.ops[0], np.random.default_rng(seed), 8)
         outcome = check(model, inputs)
         outcomes["taken" if outcome.reason is None else "refused"] += 1
-        outcomes[f"  {outcome.reason and outcome.reason.split(': tensor')[0]}"] += 1
 
     run()
-    print(operator, dtype, dict(outcomes))
     assert outcomes["taken"] >= 6
