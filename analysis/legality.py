@@ -25,8 +25,6 @@ from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
 
 MAX_DIMENSION = 65535
-MAX_FACTOR = 2.0**29 * (1 - 2.0**-32)
-"""Where QuantizeMultiplier still rounds to a multiplier of that size."""
 MAX_PADDING = 127
 """Rows above, or columns to the left; the registers for below and right hold one more bit."""
 MAX_WEIGHT_SUM = 127 * 65536
@@ -60,9 +58,9 @@ def cpu_reason(op: Operation) -> str | None:
     return None
 
 
-def supported_operators() -> set[type[Operation]]:
-    """The operations of which the NPU takes some."""
-    return set(_RULES)
+def supported_operators() -> set[str]:
+    """The operators that the NPU takes in some form, by their names in the TFLite schema."""
+    return {type_.name.removeprefix("tfl.").upper() for type_ in _RULES}
 
 
 def operator_name(op: Operation) -> str:
@@ -179,11 +177,6 @@ def _same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAVal
             f"{operator_name(op)} must have operands of its result's quantisation",
             value,
         )
-
-
-def _require_factor(factor: float, result: SSAValue) -> None:
-    """The factor from an operator's sums to its result: 31 bits and a shift hold less than 2^29."""
-    _require(factor < MAX_FACTOR, "the result's scale must be above 2^-29 of its operands'", result)
 
 
 def _values(value: SSAValue) -> tuple[int, int]:
