@@ -220,8 +220,7 @@ def _check_activation(op: tfl.TflOp) -> None:
     allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
     if chosen is not None and getattr(chosen, "data", "") not in allowed:
         _refuse(f"the fused activation must be one of {', '.join(allowed)}", op.results[0])
-    if getattr(chosen, "data", "") in LIMITS:
-        _check_limits(op.results[0], LIMITS[chosen.data])
+    _check_limits(op.results[0], LIMITS.get(getattr(chosen, "data", ""), 0.0))
 
 
 def _check_limits(result: SSAValue, limit: float) -> None:
@@ -583,7 +582,7 @@ def _check_split(op: tfl.SplitOp) -> None:
     _require(op.num_splits.value.data == parts >= 1, "SPLIT must have as many results as it says", op.input)
     axis = _axis(axes[0], len(shape), op.input)
     _require(shape[axis] % parts == 0, f"the axis must divide into {parts} equal parts", op.input)
-    if len(shape) == 4 and axis < 2:
+    if len(shape) == 4 and shape[0] > 1 and axis < 2:
         size = math.prod(shape[axis + 1 :])
         _require(size <= MAX_DIMENSION, f"there must be at most {MAX_DIMENSION} elements behind the axis", op.input)
     for output in op.outputs:
