@@ -14,9 +14,10 @@ docs/artefacts.md describes the file.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
@@ -135,29 +136,28 @@ def _check_plan(module: ModuleOp, arena_size: int, programs: dict[str, ProgramOp
             raise PassFailedException(f"{_tensor_name(value)} ends at byte {end}, {ARENA_SIZE} is {arena_size}")
         arena_size = max(arena_size, end)
     starts: dict[int, list[SSAValue]] = {}
-    for value in placed:
-        starts.setdefault(host.values[value].start, []).append(value)
+    for value, (at, end) in placed.items():
+        if at < end:
+            starts.setdefault(host.values[value].start, []).append(value)
     invokes = {span.start: op for op, span in host.spans.items() if isinstance(op, InvokeOp)}
-    alive: list[SSAValue] = []
+    alive = _Alive()
     for time in sorted({*starts, *invokes}):
-        alive = [value for value in alive if host.values[value].end >= time]
-        born = starts.get(time, [])
         invoke = invokes.get(time)
         # What a region reads for the last time may lie where it writes: its program keeps the order.
-        across = [value for value in alive if invoke is None or host.values[value].end > time]
+        alive.drop(time if invoke is None else time + 1)
         if invoke is not None:
             name = invoke.callee.string_value()
-            written = _written(programs[name])
-            for value in across:
-                if _meets(placed[value], written):
+            for start, end in _written(programs[name]):
+                value = alive.meeting(start, end)
+                if value is not None:
                     raise OperationError(invoke, f"@{name} writes over {_tensor_name(value)}, which is needed after it")
-        for index, value in enumerate(born):
-            for other in (*across, *born[:index]):
-                if max(placed[value][0], placed[other][0]) < min(placed[value][1], placed[other][1]):
-                    raise PassFailedException(
-                        f"{_tensor_name(other)} and {_tensor_name(value)} are needed at one time and share bytes"
-                    )
-        alive += born
+        for value in starts.get(time, []):
+            other = alive.meeting(*placed[value])
+            if other is not None:
+                raise PassFailedException(
+                    f"{_tensor_name(other)} and {_tensor_name(value)} are needed at one time and share bytes"
+                )
+            alive.add(value, *placed[value], host.values[value].end)
     return -(-arena_size // ALIGNMENT) * ALIGNMENT
 
 
@@ -173,10 +173,37 @@ def _written(program: ProgramOp) -> list[tuple[int, int]]:
     return found
 
 
-def _meets(place: tuple[int, int], written: list[tuple[int, int]]) -> bool:
-    """Whether bytes from and to share any with pieces that are in order and apart."""
-    following = bisect_left(written, place[1], key=lambda piece: piece[0])
-    return place[0] < place[1] and following > 0 and written[following - 1][1] > place[0]
+class _Alive:
+    """Values of the host that are needed at one time, by where they lie; no two share bytes."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        """In order."""
+        self._values: dict[int, tuple[SSAValue, int]] = {}
+        """By where they start: each value, and where it ends."""
+        self._needed: list[tuple[int, int]] = []
+        """A heap of the times until which they are needed, and where they start."""
+
+    def add(self, value: SSAValue, start: int, end: int, until: int) -> None:
+        """One more, at bytes `start` to `end`, which meets none of the others."""
+        insort(self._starts, start)
+        self._values[start] = value, end
+        heappush(self._needed, (until, start))
+
+    def drop(self, time: int) -> None:
+        """Forget what is needed only before a time."""
+        while self._needed and self._needed[0][0] < time:
+            _, start = heappop(self._needed)
+            del self._values[start]
+            del self._starts[bisect_left(self._starts, start)]
+
+    def meeting(self, start: int, end: int) -> SSAValue | None:
+        """One that shares bytes `start` to `end`, if there is any."""
+        number = bisect_left(self._starts, end)
+        if not number:
+            return None
+        value, stop = self._values[self._starts[number - 1]]
+        return value if stop > start else None
 
 
 def _tensor_name(value: SSAValue) -> str:
