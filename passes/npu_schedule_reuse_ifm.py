@@ -4,7 +4,9 @@ Write the OFM of an elementwise kernel over an operand that nothing reads later.
 Assumes that formats and cascades are as they are to stay. An elementwise kernel reads each element before it writes the
 element in the same place, so its OFM may lie where an operand lies: then only one of the two is in memory. Decides
 `in_place` where an operand has the size and layout of the OFM, fills storage of its own that the region itself has
-written, and is read by nothing afterwards, neither directly nor through a view; of two such operands the first. An OFM
+written, and is read by nothing afterwards, neither directly nor through a view; of two such operands the first. What
+the kernel itself reads under another mapping (a row of the same feature map for all rows, a reshape of it) is read
+afterwards too: by its later blocks. `Storage` answers whether that is so, for the planner of cascades as well. An OFM
 that is placed already (in a concat), and kernels inside a cascade, stay as they are. Without this pass both are in
 memory at the same time: more SRAM, and just as right.
 """

@@ -19,7 +19,7 @@ from growing import KINDS
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
-SIZE = 24
+SIZE = 16
 SHARE = 0.004
 """Of all calls at the largest size: functions with fewer are not looked at, for they grow in steps."""
 MOST = 2.6
