@@ -500,8 +500,14 @@ class Comparer:
         made = {i for operator in self.original.operators for i in operator.outputs if i >= 0}
         handles = [tensor for tensor in tensors if tensor.is_handle]
         known = self.reference.known & made
-        notes = [f"{note}" for note in self.reference.notes]
-        notes += [f"of the compiled file, {note}" for note in self.session.notes if note not in notes]
+        compiled = self.session.model
+        told = {tensors[i].name for n in self.reference.notes for i in self.original.operators[n].outputs}
+        notes = list(self.reference.notes.values())
+        notes += [
+            f"of the compiled file, {note}"
+            for n, note in self.session.notes.items()
+            if not told.issuperset(compiled.tensors[i].name for i in compiled.operators[n].outputs)
+        ]
         if handles:
             names = ", ".join(repr(tensor.name) for tensor in handles[:_NAMED])
             more = f" and {len(handles) - _NAMED} more" if len(handles) > _NAMED else ""
@@ -509,7 +515,7 @@ class Comparer:
         if self.reference.left_out:
             comparable = made - {tensor.index for tensor in handles}
             if not any(tensors[i].name not in self.on_cpu for i in known):
-                raise FileError(f"nothing can be compared: {self.reference.notes[0]}")
+                raise FileError(f"nothing can be compared: {notes[0]}")
             notes.append(f"compared with {len(known)} of the {len(comparable)} tensors that the reference makes")
         return notes
 

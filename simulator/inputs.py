@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from npuc.simulator.tflite import CompiledModel, Tensor
 
 _TRANSPOSE_CONV = "67"
-# Elements that a model's operators make, above which a run takes so long that few are made by default.
-_LARGE = 1 << 20
+# Bytes of all tensors, above which a run takes so long that few are made by default.
+_LARGE = 1 << 21
 _FEW_RUNS = 3
 
 
@@ -94,9 +94,7 @@ KINDS: dict[str, _Draw] = {
 
 def default_runs(model: CompiledModel) -> int:
     """How many seeds are tried when nobody says: every kind once, or few where the model is large."""
-    made = {i for operator in model.operators for i in operator.outputs if i >= 0}
-    elements = sum(abs(int(np.prod(model.tensors[i].shape, dtype=np.int64))) for i in made)
-    return len(KINDS) if elements < _LARGE else _FEW_RUNS
+    return len(KINDS) if sum(abs(tensor.bytes) for tensor in model.tensors) < _LARGE else _FEW_RUNS
 
 
 def _values(tensor: Tensor, seed: int, rng: np.random.Generator) -> NDArray:

@@ -7,6 +7,7 @@ answered one after the other; arguments and answers are pickled.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -38,6 +39,7 @@ def _serve(make: Callable[[], Any], calls: Connection) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     # What a runtime logs, or says while it dies, would stand beside our one line.
+    faulthandler.disable()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     served: Any = None
     while True:

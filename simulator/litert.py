@@ -538,16 +538,14 @@ class Host:
         needed = {i for number in numbers for i in self.plan.pieces[number].feeds}
         return self._process.call("run", numbers, {i: value for i, value in values.items() if i in needed})
 
-    def notes(self) -> list[str]:
-        """What runs elsewhere than in reference kernels, or not at all: a line each."""
-        lines = [f"{self._named[index]} is left out: {why}" for index, why in self.plan.left_out.items()]
+    def notes(self) -> dict[int, str]:
+        """The operators that run elsewhere than in LiteRT's reference kernels, or not at all: a line for each."""
+        lines = {index: f"{self._named[index]} is left out: {why}" for index, why in self.plan.left_out.items()}
         for piece in self.plan.pieces:
             if piece.kernels is not Kernels.REFERENCE:
-                lines += [
-                    f"{self._named[index]} runs in {piece.kernels.value}: LiteRT's reference kernels lack it"
-                    for index in piece.operators
-                ]
-        return lines
+                why = f"runs in {piece.kernels.value}, because LiteRT's reference kernels lack it"
+                lines.update({index: f"{self._named[index]} {why}" for index in piece.operators})
+        return dict(sorted(lines.items()))
 
 
 class Reference:

@@ -35,10 +35,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("compiled", type=Path, help="TFLite file with ethos-u operators")
     parser.add_argument("--reference", type=Path, help="the TFLite file it was compiled from")
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--seed", type=int, default=0, help="first seed of the inputs (default 0)")
+    chosen.add_argument(
+        "--seed", type=int, default=0, help="first seed of the inputs, which chooses their kind, too (default 0)"
+    )
     chosen.add_argument("--input", type=Path, help=".npz with all inputs, by tensor name or position ('0', '1' ...)")
     parser.add_argument(
-        "--runs", type=int, help="number of seeds, each from fresh state (default: what two seconds or so allow)"
+        "--runs",
+        type=int,
+        help="number of seeds, each from fresh state (default: one for every kind of input, or 3 for a large model)",
     )
     parser.add_argument(
         "--invocations",
@@ -164,7 +168,7 @@ def _by_itself(arguments: argparse.Namespace, compiled: CompiledModel) -> tuple[
     inputs, seeds, invocations = _plan(arguments, default_runs(compiled), session.keeps_state)
     if inputs is not None:
         inputs = given_inputs(compiled, inputs, complete=True)
-    for note in session.notes:
+    for note in session.notes.values():
         print(f"note: {note}")
     clean = True
     result: RunResult | None = None

@@ -109,7 +109,7 @@ def test_only_operators_that_the_reference_kernels_lack_run_in_the_default_ones(
         ((3,), Kernels.DEFAULT),
         ((4,), Kernels.REFERENCE),
     ]
-    assert [note.split(":")[0] for note in reference.notes] == [
+    assert [note.split(",")[0] for note in reference.notes.values()] == [
         "operator 1 (DEPTH_TO_SPACE) runs in LiteRT's default kernels",
         "operator 3 (TILE) runs in LiteRT's default kernels",
     ]
