@@ -31,7 +31,7 @@ class Plan:
         self.tensors = {
             t.index: t
             for t in model.tensors
-            if t.offset is not None and t.data is None and t.bytes and t.index not in memories
+            if t.offset is not None and t.data is None and t.bytes and t.dtype.kind != "V" and t.index not in memories
         }
         end = len(model.operators)
         first = dict.fromkeys(self.tensors, -1)
