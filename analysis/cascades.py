@@ -279,6 +279,8 @@ class _Time(NamedTuple):
 
     in_place: int
     buffered: int
+    least: int
+    """With its weights where they are, and its fill hidden behind its neighbours."""
 
 
 class _Shape(NamedTuple):
@@ -526,7 +528,9 @@ class Planner:
             if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
                 fixed += dma_cycles(self.setup.constants, None, size)
             self._times[key] = _Time(
-                launch_cycles(self.setup, cost.cycles, fixed), launch_cycles(self.setup, self._buffered(cost), fixed)
+                launch_cycles(self.setup, cost.cycles, fixed),
+                launch_cycles(self.setup, self._buffered(cost), fixed),
+                cost.cycles,
             )
         return self._times[key]
 
@@ -577,7 +581,8 @@ class Planner:
     def least_peak_within(self, slowdown: float) -> int:
         """
         The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all,
-        all weights read in place: what buffers gain is no reason to give a schedule more memory.
+        all weights read in place: what buffers gain is no reason to give a schedule more memory. So that the promise
+        holds for the commands that come of it, every launch of the one fills its pipeline anew, and none of the other.
 
         If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
         do not.
@@ -585,7 +590,7 @@ class Planner:
         sizes = sorted({segment.memory for segments in self.segments for segment in segments})
         least, plain = self.least_peak(), self.network.plain_peak
         sizes = [size for size in sizes if size >= least]
-        most = slowdown * sum(map(self.cycles, self.quickest(sizes[-1], buffers=False)))
+        most = slowdown * sum(map(self._least_cycles, self.quickest(sizes[-1], buffers=False)))
         low, high = 0, len(sizes) - 1
         while low < high:
             middle = (low + high) // 2
@@ -599,6 +604,18 @@ class Planner:
             if self._more_command_bytes(cut) <= plain - limit:
                 return limit
         return max(plain, sizes[low])
+
+    def _least_cycles(self, segment: Segment) -> int:
+        """Cycles of a segment, all weights read in place, if every fill is hidden."""
+        start, stop, rows, _ = segment
+        if rows:
+            walk = self._walks[stop, rows]
+            return sum(n * time.least for item in range(start, stop + 1) for n, time in self._times_of(walk, item))
+        op = self.network.items[start].op
+        if isinstance(op, KernelOp):
+            height = nhwc(op.result)[0]
+            return self._launch(start, height, height).least
+        return self._whole(start, 0)
 
     def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
         """Bytes of commands that a cut adds to those of items that run as they stand."""
