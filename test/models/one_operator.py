@@ -42,6 +42,8 @@ RANGES = {
     "int16": (-(1 << 15), (1 << 15) - 1),
     "int32": (-(1 << 31), (1 << 31) - 1),
 }
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators with weights: one test draws these, another all others that the NPU takes."""
 TARGET = Target("ethos-u55-128")
 REFUSAL = re.compile(r"operator \S+ is not supported|\S[^\n]*: (tensor '[^\n]*' \([\dx?]*\)|[A-Z0-9_]+)")
 """A refusal: the rule that is broken, then the tensor (or operator) that breaks it."""

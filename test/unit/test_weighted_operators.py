@@ -13,12 +13,11 @@ import pytest
 from at_steps import inputs_at_steps, set_columns
 from hypothesis import given
 from hypothesis import strategies as st
-from one_operator import arrays, check, examples, near, scales, zero_points
+from one_operator import WEIGHTED, arrays, check, examples, near, scales, zero_points
 from tiny_writer import Model, Op, Subgraph, Tensor
 
-OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 DTYPES = ("int8", "uint8", "int16")
-WAYS = [(o, d) for o in OPERATORS for d in DTYPES]
+WAYS = [(o, d) for o in WEIGHTED for d in DTYPES]
 PADDINGS = ("SAME", "VALID")
 ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
