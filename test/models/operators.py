@@ -11,6 +11,7 @@ from tiny_writer import Tensor
 Build = Callable[[Network], Tensor | list[Tensor]]
 MAPS = (1, 5, 6, 9)
 DEEP = (1, 3, 5, 19)
+SMALL = (1, 3, 3, 9)
 
 
 def models() -> Iterator[Entry]:
@@ -96,9 +97,9 @@ def _same_scales(n: Network, op: str, **kw: object) -> Tensor:
 
 
 def _powers_of_two(
-    n: Network, op: str, a: int, b: int, shape: tuple[int, ...] = DEEP, nearly: float = 1.0, **options: bool
+    n: Network, op: str, a: int, b: int, shape: tuple[int, ...] = SMALL, nearly: float = 1.0, **options: bool
 ) -> Tensor:
-    x, y = n.input(DEEP, 2.0**a), n.input(shape, 2.0**b * nearly)
+    x, y = n.input(SMALL, 2.0**a), n.input(shape, 2.0**b * nearly)
     return n.binary(op, x, y, 2.0 ** max(a, b), activation="RELU6", **options)
 
 
@@ -339,7 +340,7 @@ INT8: dict[str, tuple[Build, str]] = {
     ),
     "strided_slice_shrink_open": (
         lambda n: strided_slice(
-            n, n.input((1, 9, 10, 12)), [0, 4, 0, 0], [1, 5, 10, 12], [1, 1, 1, 1], begin_mask=2, shrink_axis_mask=2
+            n, n.input(SMALL), [0, 2, 0, 0], [1, 3, 3, 9], [1, 1, 1, 1], begin_mask=2, shrink_axis_mask=2
         ),
         "drops an axis whose begin is open: the first row",
     ),
@@ -374,7 +375,7 @@ INT16: dict[str, tuple[Build, str]] = {name: INT8[name] for name in ALSO_INT16} 
         "scales 2^-11 and 2^-8: the first is shifted",
     ),
     "sub_powers_of_two_broadcast": (
-        lambda n: _powers_of_two(n, "SUB", -8, -10, (1, 1, 1, 19)),
+        lambda n: _powers_of_two(n, "SUB", -8, -10, SMALL[3:]),
         "scales of 2^-8 and 2^-10, broadcast",
     ),
     "add_nearly_powers_of_two": (
