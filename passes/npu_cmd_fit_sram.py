@@ -62,13 +62,16 @@ def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space) -> bool:
     limits = [
         (span, limit) for p in programs if (limit := limit_of(p, space)) is not None and (span := _span(p, found))
     ]
+    if not limits:
+        return False
+    least = min(limit for _, limit in limits)
     items = [item for item in found.items if item.space == space]
     ranges = [LiveRange(item.start, item.end, item.size) for item in items]
 
     def missed(these: list[LiveRange], tries: int = ALLOCATE_TRIES) -> int:
         """By how many bytes the worst program misses its limit."""
         addresses = allocate(these, tries).addresses
-        tops = [(r, at + r.rounded) for r, at in zip(these, addresses, strict=True)]
+        tops = [(r, top) for r, at in zip(these, addresses, strict=True) if (top := at + r.rounded) > least]
         return max((top - limit for span, limit in limits for r, top in tops if r.meets(span)), default=0)
 
     worst = missed(ranges)
