@@ -296,35 +296,35 @@ class Storage:
         return _Link(value, cascade.outputs[index], user, index)
 
     def _put(self, link: _Link) -> None:
-        """Place a value whose host is placed; with a result all its reshapes."""
+        """Place a value whose host is placed; with a result all its reshapes, or none of them."""
         value, host, by, number = link
         if host is None:
-            self._places[value] = Placement(value, 0, natural_strides(tensor_type(value)))
+            place = Placement(value, 0, natural_strides(tensor_type(value)))
         elif isinstance(by, SliceOp):
-            self._places[value] = self._slice(by)
+            place = self._slice(by)
         elif isinstance(by, ReshapeOp):
-            self._places[value] = _reshape(self._places[host], host, value)
+            place = _reshape(self._places[host], host, value)
         elif isinstance(by, ConcatOp):
-            self._places[value] = self._concat(by, number)
+            place = self._concat(by, number)
         else:
-            self._places[value] = self._places[host]
+            place = self._places[host]
         base = base_of(value)
         origin = base if host is None or isinstance(by, ElementwiseOp) else self._origins[host]
-        self._origins[value] = origin
-        if not makes_bytes(base):
-            return
-        # From where the place is known back to the result itself, then forward to the other reshapes.
-        start = value
-        while isinstance(start.owner, ReshapeOp):
-            source = start.owner.source
-            self._places[source] = _reshape(self._places[start], start, source)
-            start = source
-        for member in reshapes_of(base):
-            if member not in self._places:
-                assert isinstance(member.owner, ReshapeOp)
-                source = member.owner.source
-                self._places[member] = _reshape(self._places[source], source, member)
-            self._origins[member] = origin
+        places = {value: place}
+        if makes_bytes(base):
+            # From where the place is known back to the result itself, then forward to the other reshapes.
+            start = value
+            while isinstance(start.owner, ReshapeOp):
+                source = start.owner.source
+                places[source] = _reshape(places[start], start, source)
+                start = source
+            for member in reshapes_of(base):
+                if member not in places:
+                    assert isinstance(member.owner, ReshapeOp)
+                    source = member.owner.source
+                    places[member] = _reshape(places[source], source, member)
+        self._places |= places
+        self._origins |= dict.fromkeys(places, origin)
 
     def _slice(self, op: SliceOp) -> Placement:
         source = self._places[op.source]

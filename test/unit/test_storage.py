@@ -306,3 +306,22 @@ def test_what_moves_is_found_anew_with_all_that_lies_in_it() -> None:
     assert all(storage.root(value) is at["a"] for value in inside)
     assert storage.place(at["s"]).offset == 64
     assert storage.members(at["a"]) == [at["a"], *inside]
+
+
+def test_what_cannot_be_placed_is_as_if_it_had_not_been_tried() -> None:
+    """A result and two reshapes, of which one is joined where the bytes of the other cannot be seen any more."""
+    func = function("""
+      func.func @npu_0(%x: tensor<1x160x1x1xi8>, %y: tensor<1x1x80x2xi8>) {
+        %a = npu_schedule.copy %x : tensor<1x160x1x1xi8> -> tensor<1x160x1x1xi8>
+        %b = npu_schedule.reshape %a : tensor<1x160x1x1xi8> -> tensor<1x80x2xi8>
+        %c = npu_schedule.reshape %b : tensor<1x80x2xi8> -> tensor<1x1x80x2xi8>
+        %d = npu_schedule.copy %y : tensor<1x1x80x2xi8> -> tensor<1x1x80x2xi8>
+        %j = npu_schedule.concat %c, %d {axis = #npu.ints<3>}
+             : (tensor<1x1x80x2xi8>, tensor<1x1x80x2xi8>) -> tensor<1x1x80x4xi8>
+        func.return
+      }""")
+    storage, at = Storage(func), named(func)
+    for _ in range(2):
+        with pytest.raises(OperationError, match="cannot be seen as tensor<1x160x1x1xi8>"):
+            storage.place(at["b"])
+        storage.moved(at["a"])
