@@ -39,7 +39,7 @@ def load_profile() -> None:
         deadline=None,
         database=None,
         print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     settings.load_profile("npuc")
     # Hypothesis mixes numbers that it reads in the loaded modules into what it draws, so that a selection of tests, or

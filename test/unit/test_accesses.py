@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.analysis.accesses import box_spans, map_spans
-from npuc.dialects.npu import Element
+from npuc.dialects.npu import Element, IntsAttr
 from npuc.dialects.npu_cmd import AllocOp, FeatureMap, Tiles
-from npuc.dialects.npu import IntsAttr
 
 
 @st.composite
@@ -21,7 +21,7 @@ def maps(draw: st.DrawFn) -> FeatureMap:
     return FeatureMap(height, width, depth, element, fm.layout, 0, 64, fm.stride_y, fm.stride_x, fm.stride_c, tiles)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(maps())
 def test_spans_of_a_map_are_the_hulls_of_its_tiles(fm: FeatureMap) -> None:
     alloc = AllocOp(1 << 20, "arena")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from property_tests import seeds
 from random_network import random_network
 from tiny_writer import Model, Op, Subgraph, Tensor
 from xdsl.context import Context
@@ -162,7 +163,7 @@ def test_networks_with_tfl_operators(models: dict[str, TestModel], name: str) ->
 
 
 def test_random_networks() -> None:
-    compared = sum(compare(random_network(seed, dtype), (0,)) for seed in range(12) for dtype in ("int8",))
+    compared = sum(compare(random_network(seed), (0,)) for seed in seeds(12))
     assert compared > 10000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from property_tests import seeds
 from random_network import random_network
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -48,7 +49,7 @@ def test_values_stay(models: dict[str, TestModel]) -> None:
 
 def test_random_networks() -> None:
     folded = 0
-    for seed in range(60):
+    for seed in seeds(60):
         module = import_tflite(random_network(seed))
         ConvertTflToTosaPass().apply(Context(), module)
         function = next(op for op in module.ops if isinstance(op, FuncOp))
