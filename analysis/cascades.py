@@ -623,7 +623,9 @@ class Planner:
         for start, stop, rows, _ in cut:
             if rows:
                 walk = self._walks[stop, rows]
-                counts = (sum(counts.values()) for counts in walk.launches[start - walk.lowest : stop - walk.lowest + 1])
+                counts = (
+                    sum(counts.values()) for counts in walk.launches[start - walk.lowest : stop - walk.lowest + 1]
+                )
                 launches += sum(counts) - (stop - start + 1)
         return launches * LAUNCH_WORDS * WORD_BYTES
 

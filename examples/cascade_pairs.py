@@ -24,6 +24,8 @@ class CascadePairsPass(ModulePass):
                 continue
             height, rows = nhwc(reader.ifm)[0], nhwc(reader.result)[0]
             first, last = min(height, self.rows * reader.sliding.stride_y), min(rows, self.rows)
-            held = unroll([Stage(height, first), Stage(rows, last, (Input(0, Reach.of(reader.sliding, height)),))]).alive
+            held = unroll(
+                [Stage(height, first), Stage(rows, last, (Input(0, Reach.of(reader.sliding, height)),))]
+            ).alive
             producer.cascade = reader.cascade = IntsAttr((number,))
             producer.stripe, reader.stripe, producer.rolling = (IntsAttr((n,)) for n in (first, last, held[0]))

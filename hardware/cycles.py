@@ -507,7 +507,7 @@ def _score(model: _Model, block: Block) -> _Score:
 
 
 def _least_compute(model: _Model, depth: int, down: int, across: int) -> float:
-    """What `_compute` does not fall short of with blocks of so many channels, so many or more of them down and across."""
+    """What `_compute` does not fall short of in blocks of so many channels, at least `down` times `across` of them."""
     kernel, unit, cores = model.kernel, model.acc.ofm_ublock, model.acc.cores
     ofm = kernel.ofm
     stored = _stored_depth(ofm.depth, kernel.ofm_format) if kernel.kind == "elementwise" else ofm.depth
@@ -596,7 +596,7 @@ class _Search:
                 block = Block(height, width, depth)
                 score = _score(self.model, block)
                 if self.best is None or (*score, block[::-1]) < (*self.best[:2], self.best[2][::-1]):
-                    self.best = (*score, block)
+                    self.best = (score.total, score.moved, block)
 
 
 @lru_cache(maxsize=4096)

@@ -29,7 +29,7 @@ ACCUMULATION_BITS = 12
 
 
 def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
-    """Replace a softmax by its kernels; rows are all dimensions but the last, and stand in any shape but for the maximum."""
+    """Replace a softmax by its kernels; rows are all dimensions but the last, laid in a square but for the maximum."""
     source, target = quantized(op.input), quantized(op.output)
     shape = shape_of(op.input)
     rows, classes = prod(shape[:-1]), shape[-1]

@@ -13,17 +13,20 @@ from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.utils.exceptions import PassFailedException, VerifyException
 
-from npuc.analysis.cascades import Network, Planner
+from npuc.analysis.cascades import Network, Planner, scheduled_functions
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, MISSED_ATTR, IntsAttr
+from npuc.dialects.npu_cmd import LaunchOp
 from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, nhwc
 from npuc.hardware.accelerators import ACCELERATORS
+from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import COMMANDS, SCHEDULE, Target, pipeline
+from npuc.tools.pipeline import LOWERING as TO_SCHEDULE
 
 PLAN = (
     "npu-schedule-plan-cascades",
@@ -314,6 +317,49 @@ def test_b11_a_single_kernel_has_no_cascade() -> None:
     module = parse(head + "    func.return %a : tensor<1x24x12x32xi8>\n" + rest[rest.index("  }\n") :])
     planner = planner_of(module)
     assert planner.least_peak() == planner.network.plain_peak
+
+
+PLAIN = frozenset(one for one in SCHEDULE if "cascades" in one or "weight" in one)
+"""What is left out for a schedule of kernels that run as they stand, all weights read in place."""
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u55-256", "ethos-u65-512"])
+@pytest.mark.parametrize("name", ["tour", "residual_net", "op_softmax_rows", "unet"])
+def test_b12_size_keeps_its_promise_by_the_commands(models, name: str, accelerator: str) -> None:
+    data = models[name].path.read_bytes()
+    plain_passes = pipeline(Target(accelerator), PLAIN)
+    plain = profile(compile_tflite(data, Target(accelerator), passes=plain_passes).data)
+    target = Target(accelerator, strategy="size")
+    small = profile(compile_tflite(data, target, passes=pipeline(target)).data)
+    assert small.cycles <= 1.25 * plain.cycles
+
+
+SOFTMAX = """builtin.module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @main(%x: tensor<ROWSxCLASSESx!quant.uniform<i8:f32, 0.1:5>>)
+      -> tensor<ROWSxCLASSESx!quant.uniform<i8:f32, 0.00390625:-128>> {
+    %y = tfl.softmax %x : (tensor<ROWSxCLASSESx!quant.uniform<i8:f32, 0.1:5>>)
+      -> tensor<ROWSxCLASSESx!quant.uniform<i8:f32, 0.00390625:-128>>
+    func.return %y : tensor<ROWSxCLASSESx!quant.uniform<i8:f32, 0.00390625:-128>>
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(1917, 3), (1931, 3), (4096, 2), (960, 5)])
+def test_b13_commands_do_not_outgrow_the_memory_that_they_save(rows: int, classes: int) -> None:
+    """Also where a prime number of rows leaves one column; and a tall cascade is counted, not run."""
+    text = SOFTMAX.replace("ROWS", str(rows)).replace("CLASSES", str(classes))
+    module = driver.parse_text(driver.make_context(), text.encode(), "test")
+    apply(module, [*TO_SCHEDULE, *SCHEDULE[: SCHEDULE.index("npu-schedule-limit-sram")]])
+    (region,) = scheduled_functions(module)
+    plain = Network(region).plain_peak
+    NpuScheduleLimitSramPass("size").apply(None, module)  # pyright: ignore
+    limit = region.attributes[LIMIT_ATTR]
+    assert isinstance(limit, IntegerAttr)
+    kernels = sum(isinstance(op, KernelOp) for op in module.walk())
+    apply(module, [*PLAN, *LOWERING])
+    launches = sum(isinstance(op, LaunchOp) for op in module.walk())
+    assert (launches - kernels) * LAUNCH_WORDS * WORD_BYTES <= max(0, plain - limit.value.data)
 
 
 def test_a_kernel_that_takes_over_its_operand_needs_no_more() -> None:

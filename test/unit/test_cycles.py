@@ -1,12 +1,13 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from property_tests import examples
 
 from npuc.hardware.accelerators import ACCELERATORS, Block, accelerator
 from npuc.hardware.cycles import (
+    NEARLY,
     PORT_WEIGHT,
     Places,
     best_block,
@@ -208,7 +209,8 @@ def kernels(draw: st.DrawFn) -> Kernel:
     }
     common["ofm_bits"] = common["ifm_bits"]
     if kind == "elementwise":
-        return Kernel(kind, ofm, ofm, operation="mul", ifm2=ofm, **common)
+        second = Dims(*(draw(st.sampled_from([1, size])) for size in ofm))
+        return Kernel(kind, ofm, ofm, operation="mul", ifm2=second, **common)
     size, stride = draw(st.integers(1, 5)), draw(st.integers(1, 2))
     ifm_depth = draw(st.integers(1, 150)) if kind == "conv" else depth
     ifm = Dims((height - 1) * stride + size, (width - 1) * stride + size, ifm_depth)
@@ -218,8 +220,20 @@ def kernels(draw: st.DrawFn) -> Kernel:
 
 @examples(60)
 @given(kernels(), st.sampled_from(list(ACCELERATORS)), st.sampled_from(["constants", "cache"]))
+@example(
+    # Strides leave gaps between blocks that nobody reads: narrow ones move less.
+    Kernel("depthwise", Dims(29, 9, 33), Dims(15, 5, 33), (1, 1), (2, 2), ifm_format="nhcwb16"),
+    "ethos-u55-256",
+    "constants",
+)
+@example(
+    # The last block is out sooner if it is smaller.
+    Kernel("conv", Dims(4, 9, 3), Dims(4, 9, 19)),
+    "ethos-u55-32",
+    "constants",
+)
 def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights: str) -> None:
-    """Pruning loses next to nothing against trying each legal block."""
+    """Bounds lose next to nothing against trying each legal block."""
     acc = accelerator(name)
     setup = memory_setup(acc)
     places = Places(weights="cache" if weights == "cache" else "constants")
@@ -231,7 +245,8 @@ def test_best_block_is_nearly_the_best_of_all(kernel: Kernel, name: str, weights
     legal = list(legal_blocks(acc, kernel))
     chosen = best_block(acc, setup, kernel, places)
     assert chosen in legal
-    assert score(chosen) <= 1.02 * min(map(score, legal)) + 2
+    # Estimates are rounded up to whole cycles, ports to whole ones too.
+    assert score(chosen) <= min(map(score, legal)) / (1 - NEARLY) + 2
 
 
 @examples(60)
