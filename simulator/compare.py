@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from npuc.simulator.flow import Flow
 from npuc.simulator.inputs import random_inputs
+from npuc.simulator.isolation import SourceError
 from npuc.simulator.litert import Reference, operator_names
 from npuc.simulator.memory import Access, Report
 from npuc.simulator.runner import Inputs, RunResult, Session, given_inputs
@@ -464,8 +465,8 @@ class Comparer:
     """
     A compiled file and its source model, both ready to run on the same inputs.
 
-    `notes` says what is compared otherwise than in LiteRT's reference kernels, or not at all. Raises SourceError for a
-    source model that cannot be run, and FileError where nothing can be compared.
+    `notes` says what is compared otherwise than with LiteRT's reference kernels, or not at all. Raises SourceError for
+    a source model that cannot be run, or not so far that anything can be compared.
     """
 
     def __init__(self, compiled: CompiledModel, original: bytes):
@@ -495,27 +496,29 @@ class Comparer:
         """Whether a run can depend on the one before it."""
         return self.reference.keeps_state or self.session.keeps_state
 
+    def _made(self, operator: int) -> tuple[int, ...]:
+        return self.original.operators[operator].outputs
+
     def _notes(self) -> list[str]:
         tensors = self.original.tensors
         made = {i for operator in self.original.operators for i in operator.outputs if i >= 0}
         handles = [tensor for tensor in tensors if tensor.is_handle]
         known = self.reference.known & made
+        told = {tensors[i].name for note in self.reference.notes for n in note.operators for i in self._made(n)}
+        notes = [str(note) for note in self.reference.notes]
         compiled = self.session.model
-        told = {tensors[i].name for n in self.reference.notes for i in self.original.operators[n].outputs}
-        notes = list(self.reference.notes.values())
-        notes += [
-            f"of the compiled file, {note}"
-            for n, note in self.session.notes.items()
-            if not told.issuperset(compiled.tensors[i].name for i in compiled.operators[n].outputs)
-        ]
+        for note in self.session.notes:
+            names = {compiled.tensors[i].name for n in note.operators for i in compiled.operators[n].outputs}
+            if not told >= names:
+                notes.append(f"of the compiled file {note}")
         if handles:
-            names = ", ".join(repr(tensor.name) for tensor in handles[:_NAMED])
+            some = ", ".join(repr(tensor.name) for tensor in handles[:_NAMED])
             more = f" and {len(handles) - _NAMED} more" if len(handles) > _NAMED else ""
-            notes.append(f"not compared, because they only name a resource: {names}{more}")
+            notes.append(f"not compared, because they only name a resource: {some}{more}")
         if self.reference.left_out:
             comparable = made - {tensor.index for tensor in handles}
             if not any(tensors[i].name not in self.on_cpu for i in known):
-                raise FileError(f"nothing can be compared: {notes[0]}")
+                raise SourceError(f"nothing can be compared: {notes[0]}")
             notes.append(f"compared with {len(known)} of the {len(comparable)} tensors that the reference makes")
         return notes
 

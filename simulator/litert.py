@@ -69,6 +69,18 @@ class Plan:
     remembers: bool = False
 
 
+@dataclass(frozen=True)
+class Note:
+    """What is done with some operators, by index, that is not as usual; `names` lists them."""
+
+    what: str
+    operators: tuple[int, ...]
+    names: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.names}"
+
+
 def _modules() -> tuple[Any, Any]:
     try:
         from ai_edge_litert import interpreter, schema_py_generated
@@ -80,6 +92,7 @@ def _modules() -> tuple[Any, Any]:
 _SVDF = "27"
 _SVDF_STATE = 4
 _CUSTOM_KIND = str(CUSTOM)
+_NO_KERNEL = "no runtime here has a kernel"
 _LARGEST_TFLM_ARENA = 1 << 28
 
 
@@ -328,7 +341,7 @@ class _Pieces:
                 if importlib.util.find_spec("tflite_micro"):
                     chosen[index] = Kernels.TFLM
                 else:
-                    self._plan.left_out[index] = "LiteRT cannot run an SVDF with an 8-bit state, and there is no TFLM"
+                    self._plan.left_out[index] = "LiteRT has no SVDF with an 8-bit state, and TFLM is absent"
             elif custom and (refusal := self._refusal(index)):
                 self._plan.left_out[index] = refusal
             elif not lacks[Kernels.REFERENCE]:
@@ -336,7 +349,7 @@ class _Pieces:
             elif not lacks[Kernels.DEFAULT]:
                 chosen[index] = Kernels.DEFAULT
             else:
-                self._plan.left_out[index] = "no runtime here has a kernel for it"
+                self._plan.left_out[index] = _NO_KERNEL
         # Resources are shared within an interpreter only.
         if any(chosen.get(index) is Kernels.DEFAULT for index in self._stateful):
             chosen.update({index: Kernels.DEFAULT for index in self._stateful if index in chosen})
@@ -354,7 +367,7 @@ class _Pieces:
             _LiteRt(self._pack({0: piece}, Kernels.REFERENCE), Kernels.REFERENCE).prepare()
         except HostError as error:
             unknown = "custom op" in str(error).lower()
-            return "no runtime here has a kernel for it" if unknown else str(error)
+            return _NO_KERNEL if unknown else str(error)
         return ""
 
     def _leave_out(self, operators: Sequence[int]) -> None:
@@ -538,14 +551,18 @@ class Host:
         needed = {i for number in numbers for i in self.plan.pieces[number].feeds}
         return self._process.call("run", numbers, {i: value for i, value in values.items() if i in needed})
 
-    def notes(self) -> dict[int, str]:
-        """The operators that run elsewhere than in LiteRT's reference kernels, or not at all: a line for each."""
-        lines = {index: f"{self._named[index]} is left out: {why}" for index, why in self.plan.left_out.items()}
+    def notes(self) -> list[Note]:
+        """What is left out, and what runs elsewhere than in LiteRT's reference kernels."""
+        found: dict[str, list[int]] = {}
+        for index, why in self.plan.left_out.items():
+            found.setdefault(f"left out, because {why}", []).append(index)
         for piece in self.plan.pieces:
             if piece.kernels is not Kernels.REFERENCE:
-                why = f"runs in {piece.kernels.value}, because LiteRT's reference kernels lack it"
-                lines.update({index: f"{self._named[index]} {why}" for index in piece.operators})
-        return dict(sorted(lines.items()))
+                what = f"run in {piece.kernels.value}, because LiteRT's reference kernels lack them"
+                found.setdefault(what, []).extend(piece.operators)
+        return [
+            Note(what, tuple(indices), ", ".join(self._named[i] for i in indices)) for what, indices in found.items()
+        ]
 
 
 class Reference:

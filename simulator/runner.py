@@ -96,8 +96,8 @@ class Session:
     A compiled file ready to run: its streams decoded, its CPU operators built.
 
     CPU operators that no runtime here can run are left out, with those of the CPU that read what they would make; in
-    the place of their results the NPU reads zero points. `notes` says by operator which those are, and which run in
-    other than LiteRT's reference kernels.
+    the place of their results the NPU reads zero points. `notes` says which those are, and which run in other than
+    LiteRT's reference kernels.
 
     `executor` runs each stream; bench/witness_faults.py puts one in its place that reorders what may be reordered.
     """
@@ -117,7 +117,7 @@ class Session:
                 self.programs[operator.index] = self._program(operator)
         on_cpu = [operator.index for operator in model.operators if not operator.is_npu]
         self.host = Host(model, on_cpu, what="a CPU operator") if on_cpu else None
-        self.notes = self.host.notes() if self.host else {}
+        self.notes = self.host.notes() if self.host else []
 
     def _program(self, operator: Operator) -> Program:
         if operator.options != ETHOS_U_OPTIONS:

@@ -168,7 +168,7 @@ def _by_itself(arguments: argparse.Namespace, compiled: CompiledModel) -> tuple[
     inputs, seeds, invocations = _plan(arguments, default_runs(compiled), session.keeps_state)
     if inputs is not None:
         inputs = given_inputs(compiled, inputs, complete=True)
-    for note in session.notes.values():
+    for note in session.notes:
         print(f"note: {note}")
     clean = True
     result: RunResult | None = None
