@@ -60,7 +60,7 @@ def limited(data: bytes, target: Target, count: int) -> Iterator[Target]:
     smallest = pipeline(replace(target, strategy="size")).replace('"size"', '"size" slowdown=1000000.0')
     low, high = (compile_tflite(data, target, passes=text).summary for text in (smallest, pipeline(target)))
     if target.memory_mode == "Dedicated_Sram":
-        ends = 0, high.fast
+        ends = 0, high.fast or 0
     else:
         ends = low.arena, max(low.arena, high.arena)
     for step in range(count):
@@ -74,7 +74,7 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
     except UserError as error:
         return f"not compiled: {error}"
     found = compiled.summary
-    for size, limit in ((found.arena, found.arena_limit), (found.fast, target.limit)):
+    for size, limit in ((found.arena, found.arena_limit), (found.fast or 0, target.limit)):
         if limit is not None and size > limit:
             return f"the limit is missed: {size} bytes, the limit is {limit}"
     try:

@@ -4,9 +4,10 @@ SRAM and cycles of schedules, ours beside vela's two cores, by one judge over th
     python bench/schedule.py --vela VELA [--models DIR] [--match TEXT] [--accelerators A,B] [--optimise Size]
     python bench/schedule.py --each-pass [the same]
 
-Every file is decoded and run through npuc.analysis.timeline, so no compiler's own estimate counts. SRAM is the highest
-address that any command touches. Ratios are ours over the better of vela's two. With --each-pass our own schedules
-stand beside those that come out when a pass, or passes that belong together, are left out: what each is good for.
+Every file is decoded and run through npuc.analysis.timeline, so no compiler's own estimate counts. SRAM is what the
+file asks a runtime for: its scratch tensor, values of the host included. Ratios are ours over the better of vela's two.
+With --each-pass our own schedules stand beside those that come out when a pass, or passes that belong together, are
+left out: what each is good for.
 """
 
 from __future__ import annotations
