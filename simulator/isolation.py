@@ -32,8 +32,9 @@ class Crash(HostError):
     """The process ended without an answer: one line that names the signal."""
 
 
-def _serve(make: Callable[[], Any], calls: Connection) -> None:
-    """The process: makes the object, then answers until the other end is closed."""
+def _serve(make: Callable[[], Any], calls: Connection, other_end: Connection) -> None:
+    """The process: makes the object, then answers until the other end is closed, as it is when the parent dies."""
+    other_end.close()
     # Ctrl-C reaches the whole group, and the parent's handlers are not ours.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -78,7 +79,7 @@ class Isolated:
         self._what = what
         context = multiprocessing.get_context("fork")
         self._calls, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(make, theirs), daemon=True)
+        self._process = context.Process(target=_serve, args=(make, theirs, self._calls), daemon=True)
         self._process.start()
         theirs.close()
         self._finalizer = weakref.finalize(self, _end, self._process, self._calls)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,6 +61,21 @@ def test_a_process_that_dies_is_one_line_and_so_is_every_call_after_it():
         with pytest.raises(Crash) as error:
             isolated.call("die")
         assert str(error.value) == "adding took its process down: SIGSEGV"
+
+
+def test_the_process_ends_with_its_parent():
+    """However that ends; two of them, because the second holds the first one's pipe as well."""
+    program = (
+        "import os, signal\n"
+        "from npuc.simulator.isolation import Isolated\n"
+        "kept = [Isolated(dict, 'keeping') for _ in range(2)]\n"
+        "print(*(one.call('get', 0, None) or one._process.pid for one in kept), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # It waits for the end of the output, which the processes would hold open.
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ended.stdout.split()) == 2
 
 
 def test_what_cannot_be_made_is_said():
