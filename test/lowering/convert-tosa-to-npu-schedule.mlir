@@ -100,3 +100,27 @@ func.func @averages(%x: tensor<1x4x4x8xi8>) -> (tensor<1x2x2x8xi8>, tensor<1x4x4
   %z = tosa.avg_pool2d %x, %zp, %zp {acc_type = i32, kernel = array<i64: 3, 3>, pad = array<i64: 1, 1, 1, 1>, stride = array<i64: 1, 1>} : (tensor<1x4x4x8xi8>, tensor<1xi8>, tensor<1xi8>) -> tensor<1x4x4x8xi8>
   func.return %y, %z : tensor<1x2x2x8xi8>, tensor<1x4x4x8xi8>
 }
+
+// TFLite's 16-bit addition of power-of-two scales shifts the second operand to the right by 1. Doubled first, it is exact
+// after the first of the two roundings, and the second has its ties away from zero.
+// CHECK-LABEL: func.func @shifted_sum
+// CHECK-NEXT: %[[TWO:.*]] = npu_schedule.constant dense<2> : tensor<1x1x1x1xi16>
+// CHECK-NEXT: %[[B:.*]] = npu_schedule.elementwise mul %b, %[[TWO]] {{.*}} scale <1073741824, shift 32, double_round>
+// CHECK-NEXT: npu_schedule.elementwise add %a, %[[B]] {{.*}} operand_scales <both 1 1> scale <1, shift 0, natural>
+// CHECK-NEXT: func.return
+func.func @shifted_sum(%a: tensor<1x2x2x4xi16>, %b: tensor<1x2x2x4xi16>) -> tensor<1x2x2x4xi16> {
+  %m = "tosa.const"() <{values = dense<1073741824> : tensor<1xi32>}> : () -> tensor<1xi32>
+  %s15 = "tosa.const"() <{values = dense<15> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %s30 = "tosa.const"() <{values = dense<30> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %s45 = "tosa.const"() <{values = dense<45> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %s46 = "tosa.const"() <{values = dense<46> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %z16 = "tosa.const"() <{values = dense<0> : tensor<1xi16>}> : () -> tensor<1xi16>
+  %z32 = "tosa.const"() <{values = dense<0> : tensor<1xi32>}> : () -> tensor<1xi32>
+  %a1 = tosa.rescale %a, %m, %s15, %z16, %z32 {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = SINGLE_ROUND, scale32 = true} : (tensor<1x2x2x4xi16>, tensor<1xi32>, tensor<1xi8>, tensor<1xi16>, tensor<1xi32>) -> tensor<1x2x2x4xi32>
+  %a2 = tosa.rescale %a1, %m, %s45, %z32, %z32 {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = DOUBLE_ROUND, scale32 = true} : (tensor<1x2x2x4xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi32>) -> tensor<1x2x2x4xi32>
+  %b1 = tosa.rescale %b, %m, %s15, %z16, %z32 {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = SINGLE_ROUND, scale32 = true} : (tensor<1x2x2x4xi16>, tensor<1xi32>, tensor<1xi8>, tensor<1xi16>, tensor<1xi32>) -> tensor<1x2x2x4xi32>
+  %b2 = tosa.rescale %b1, %m, %s46, %z32, %z32 {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = DOUBLE_ROUND, scale32 = true} : (tensor<1x2x2x4xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi32>) -> tensor<1x2x2x4xi32>
+  %c = tosa.add %a2, %b2 : (tensor<1x2x2x4xi32>, tensor<1x2x2x4xi32>) -> tensor<1x2x2x4xi32>
+  %y = tosa.rescale %c, %m, %s30, %z32, %z16 {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = DOUBLE_ROUND, scale32 = true} : (tensor<1x2x2x4xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi16>) -> tensor<1x2x2x4xi16>
+  func.return %y : tensor<1x2x2x4xi16>
+}
