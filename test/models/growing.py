@@ -142,32 +142,40 @@ def branches(count: int) -> Model:
 
 
 def lstm(count: int) -> Model:
-    """An LSTM as Keras unrolls it: for each time step the gates, the state and the output, operator by operator."""
+    """
+    An LSTM as Keras unrolls it: for each time step the gates, the state and the output, operator by operator, with the
+    same weights in each; what the first step would make of a state of zeros is folded away.
+    """
     n = Network(0)
     steps = max(1, count // 15)
     x = _input(n, (1, steps, 8))
-    hidden = n.constant((1, STATE), 1 / 128, 0)
-    cell = n.constant((1, STATE), SCALE, 0)
-    weights: list[tuple[Tensor | None, Tensor | None]] = []
+    weights: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+
+    def dense(name: str, operand: Tensor) -> Tensor:
+        if name in weights:
+            gate = n.tensor("dense", (1, 4 * STATE), SCALE, 0)
+            return n.add_op("FULLY_CONNECTED", [operand, *weights[name]], [gate])
+        gate = n.fully_connected(operand, 4 * STATE)
+        gate.scale, gate.zero = SCALE, 0
+        _, *weights[name] = n.ops[-1].inputs  # type: ignore[assignment]
+        return gate
+
+    hidden: Tensor | None = None
+    cell: Tensor | None = None
     for step in range(steps):
         now = strided_slice(n, x, [0, step, 0], [1, step + 1, 8], [1, 1, 1], shrink_axis_mask=2)
-        sums = []
-        for number, operand in enumerate((now, hidden)):
-            if step:
-                gate = n.tensor("dense", (1, 4 * STATE), SCALE, 0)
-                n.add_op("FULLY_CONNECTED", [operand, *weights[number]], [gate])
-            else:  # the same weights in each step
-                gate = n.fully_connected(operand, 4 * STATE)
-                gate.scale, gate.zero = SCALE, 0
-                weights.append((n.ops[-1].inputs[1], n.ops[-1].inputs[2]))
-            sums.append(gate)
-        gates = n.split(_add(n, *sums), 4, 1)
-        taken, kept, shown = (n.unary("LOGISTIC", gates[index], 1 / 256, -128) for index in (0, 1, 3))
-        new = n.unary("TANH", gates[2], 1 / 128, 0)
-        kept = n.binary("MUL", kept, cell, SCALE, 0)
-        taken = n.binary("MUL", taken, new, 1 / 128, 0)
-        cell = n.binary("ADD", kept, taken, SCALE, 0)
+        total = dense("input", now)
+        if hidden is not None:
+            total = n.binary("ADD", total, dense("state", hidden), SCALE, 0)
+        gates = n.split(total, 4, 1)
+        taken, shown = (n.unary("LOGISTIC", gates[index], 1 / 256, -128) for index in (0, 3))
+        state = n.binary("MUL", taken, n.unary("TANH", gates[2], 1 / 128, 0), SCALE, 0)
+        if cell is not None:
+            kept = n.binary("MUL", n.unary("LOGISTIC", gates[1], 1 / 256, -128), cell, SCALE, 0)
+            state = n.binary("ADD", kept, state, SCALE, 0)
+        cell = state
         hidden = n.binary("MUL", shown, n.unary("TANH", cell, 1 / 128, 0), 1 / 128, 0)
+    assert hidden is not None
     return n.model(hidden)
 
 
