@@ -20,7 +20,7 @@ from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.pipeline import Target
 
-NETWORKS = 40
+NETWORKS = 30
 
 
 def test_random_networks(capsys) -> None:

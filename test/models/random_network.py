@@ -83,9 +83,15 @@ class _Wild(Network):
     ) -> Tensor:
         """As LiteRT asks, 16-bit scales that are powers of two give the greater one, or do not broadcast."""
         scales = a.scales()[0], b.scales()[0]
-        if self.dtype == "int16" and op in ("ADD", "SUB") and all(math.frexp(s)[0] == 0.5 for s in scales):
+        if self.dtype == "int16" and op in ("ADD", "SUB") and all(map(_is_power, scales)):
             scale = max(scales) * (1 if tuple(a.shape) == tuple(b.shape) else 1.3)
         return super().binary(op, a, b, scale, zero, **options)
+
+
+def _is_power(scale: float) -> bool:
+    """Whether LiteRT takes a scale for a power of two."""
+    exponent = math.log2(scale)
+    return abs(exponent - round(exponent)) < 0.002
 
 
 def _shape(n: Network) -> tuple[int, int, int, int]:

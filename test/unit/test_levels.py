@@ -1,13 +1,14 @@
 """Numbers along time, against a plain list."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from property_tests import examples
 
 from npuc.analysis.levels import Levels
 from npuc.analysis.prefetch import GRANULE, MOST_PIECES, SHORTEST, early_pieces
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_levels_are_those_of_a_list(data: st.DataObject) -> None:
     number = st.integers(-9, 9)
@@ -32,7 +33,7 @@ def test_levels_are_those_of_a_list(data: st.DataObject) -> None:
     assert [levels[index] for index in range(len(levels))] == wanted
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     idle=st.lists(st.integers(0, 900), max_size=12),
     first=st.integers(0, 12),
