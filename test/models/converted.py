@@ -307,6 +307,5 @@ def accuracy(model: bytes, pictures: np.ndarray, labels: np.ndarray) -> float:
     """The share of pictures whose largest output is the label's."""
     import golden
 
-    litert = golden.interpreter(model)
-    guesses = [int(np.argmax(golden.run(litert, case)[0])) for case in quantise(model, pictures)]
+    guesses = [int(np.argmax(golden.run(model, case)[0])) for case in quantise(model, pictures)]
     return float(np.mean(np.array(guesses) == labels))

@@ -65,7 +65,7 @@ def between_steps() -> Iterator[Entry]:
         assert weights is not None
         assert weights.data is not None
         set_columns(weights.data, 0)
-        samples = inputs_at_steps(n.ops[-1], n.rng, 10)
+        samples = inputs_at_steps(n.ops[-1], n.rng, 4)
         name = "fully_connected_steps_per_channel" if per_channel else "fully_connected_steps"
         about = "FULLY_CONNECTED int16: sums at the places where the result steps"
         yield Entry(name, n.model(y).to_bytes(), about, samples=samples)

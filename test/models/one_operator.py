@@ -120,14 +120,13 @@ def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), target: Tar
         return Outcome(reason, 0)
     assert not compiled.summary.cpu_operators, f"{compiled.summary.cpu_reasons}\n{text}"
     session = Session(load(compiled.data))
-    litert = golden.interpreter(data) if HAS_LITERT else None
     compared = 0
     for case in [*usual_inputs(subgraph.inputs), *inputs]:
         result = session.run(dict(enumerate(case)))
         assert result.reports == [], f"{result.reports}\n{text}"
-        if litert is None:
+        if not HAS_LITERT:
             continue
-        for tensor, expected in zip(subgraph.outputs, golden.run(litert, case), strict=True):
+        for tensor, expected in zip(subgraph.outputs, golden.run(data, case), strict=True):
             value = result.outputs[tensor.name].reshape(expected.shape)
             assert np.array_equal(value, expected), f"{difference(value, expected)}\n{text}"
             compared += expected.size
