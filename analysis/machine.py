@@ -17,7 +17,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
-from npuc.dialects.npu_schedule import ConstantOp, CopyOp, KernelOp, SliceOp, nhwc
+from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, nhwc
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
@@ -97,7 +97,8 @@ def places_of(op: KernelOp | CopyOp) -> Places:
     if isinstance(op, CopyOp):
         return Places(_area(op.ifm), "arena", "arena", "constants")
     inputs: list[Area] = [_area(value) for value in op.feature_maps]
-    return Places(inputs[0], inputs[-1], "arena", "constants")
+    apart = isinstance(op, ConvKernelOp) and op.scales_apart is not None
+    return Places(inputs[0], inputs[-1], "arena", "constants", "constants" if apart else None)
 
 
 def stripe_kernel(op: KernelOp, rows: int) -> Kernel:

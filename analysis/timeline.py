@@ -259,7 +259,8 @@ def _area(op: LaunchOp, name: str) -> Area:
 
 
 def _places(op: LaunchOp) -> Places:
-    return Places(_area(op, "ifm"), _area(op, "ifm2"), _area(op, "ofm"), _area(op, "weights"))
+    weights, scales = _area(op, "weights"), _area(op, "scales")
+    return Places(_area(op, "ifm"), _area(op, "ifm2"), _area(op, "ofm"), weights, None if scales == weights else scales)
 
 
 def launch_cost(op: LaunchOp, machine: Accelerator, setup: MemorySetup) -> KernelCost:
@@ -286,7 +287,8 @@ def _kernel(
     read: Counter[str] = Counter()
     read[places.ifm] += cost.ifm_read
     read[places.ifm2] += cost.ifm2_read
-    read[places.weights] += cost.weights_read + cost.scales_read
+    read[places.weights] += cost.weights_read
+    read[places.scales or places.weights] += cost.scales_read
     return cost, {area: size for area, size in read.items() if size}, {places.ofm: cost.ofm_written}
 
 

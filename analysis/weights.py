@@ -1,14 +1,15 @@
 """
 What the weights of a kernel take in memory: the one oracle of planners and lowering.
 
-A depth slice is one run of bytes: for each core its scale entries, then its weights, each padded to 16. The OFM block
-of the kernel decides the order of the weights, and so their size. Sizes are remembered by the content of the weights
-(`npuc.hardware.weights`), so asking again costs next to nothing.
+A depth slice is one run of bytes: for each core its scale entries, then its weights, each padded to 16. Where
+`scales_apart` stands on the kernel the scales are a run of their own, so that kernels with equal weights can share
+these. The OFM block of the kernel decides the order of the weights, and so their size. Sizes are remembered by the
+content of the weights (`npuc.hardware.weights`), so asking again costs next to nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.locations import concerning
-from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, element_of, nhwc
+from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, DepthwiseConv2DOp, KernelOp, ScalesOp, element_of, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.shram import largest_block
 
@@ -75,6 +76,27 @@ def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrde
     )
 
 
+def weights_key(op: ConvKernelOp, block: Block, machine: Accelerator) -> Hashable:
+    """Equal for kernels whose weights, cut alike, are encoded to the same bytes: content, zero point and order."""
+    return _content(op.weights), op.weight_zero_point, order_of(op, block, machine)
+
+
+def weights_key_but_for_depth(op: ConvKernelOp, block: Block, machine: Accelerator) -> Hashable:
+    """Equal for kernels that would have equal weights, encoded, if their blocks were equally deep."""
+    return weights_key(op, block._replace(depth=machine.ofm_ublock.depth * machine.cores), machine)
+
+
+def scales_key(op: ConvKernelOp) -> Hashable:
+    """Equal for kernels with equal scales."""
+    return _content(op.scales)
+
+
+def _content(constant: SSAValue) -> Hashable:
+    """What makes constants equal: their properties; what is none is only equal to itself."""
+    owner = constant.owner
+    return tuple(owner.properties.items()) if isinstance(owner, ConstantOp | ScalesOp) else constant
+
+
 def scale_bytes(channels: int, machine: Accelerator) -> int:
     """Bytes of the scale entries of so many channels, over all cores."""
     each = (-(-(channels - core) // machine.cores) * SCALE_ENTRY for core in range(machine.cores))
@@ -82,7 +104,10 @@ def scale_bytes(channels: int, machine: Accelerator) -> int:
 
 
 def slice_sizes(kernels: Sequence[tuple[ConvKernelOp, Sequence[int]]], machine: Accelerator) -> list[list[int]]:
-    """Bytes of every slice of every kernel, given the depths at which each is cut: weights and scales of all cores."""
+    """
+    Bytes of every slice of every kernel, given the depths at which each is cut: weights of all cores, and scales where
+    these are not apart.
+    """
     from npuc.hardware.weights import Request, encoded_sizes
 
     requests: list[Request] = []
@@ -90,9 +115,11 @@ def slice_sizes(kernels: Sequence[tuple[ConvKernelOp, Sequence[int]]], machine: 
         volume, order = volume_of(op), order_of(op, block_of(op, machine), machine)
         requests += [(volume[start:end], order) for start, end in pairwise(cuts)]
     sizes = iter(encoded_sizes(requests))
-    return [
-        [sum(next(sizes)) + scale_bytes(end - start, machine) for start, end in pairwise(cuts)] for _, cuts in kernels
-    ]
+    found: list[list[int]] = []
+    for op, cuts in kernels:
+        along = op.scales_apart is None
+        found.append([sum(next(sizes)) + along * scale_bytes(end - start, machine) for start, end in pairwise(cuts)])
+    return found
 
 
 def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:

@@ -12,9 +12,10 @@ run stripe by stripe. A kernel takes scaling, clamp, function and table of its O
 
 Decisions are optional properties that passes fill in and respect where they stand already: `block`,
 `cascade` (the number of the cascade that the kernel is to become part of), `stripe` (OFM rows per launch, at most, in a
-cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `slices` (OFM depths at which
-the weights are cut), `buffers` (how many SRAM buffers the slices pass through: one memory, with a part for each) and
-`in_place` (which operand's memory the result takes over). Where each buffer is to be memory of its own they are values,
+cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `scales_apart` (weights and
+scales are constants of their own, and the scales are read in place), `slices` (OFM depths at which the weights are
+cut), `buffers` (how many SRAM buffers the slices pass through: one memory, with a part for each) and `in_place` (which
+operand's memory the result takes over). Where each buffer is to be memory of its own they are values,
 and the kernel names them:
 
     %b0, %b1 = npu_schedule.weight_buffers : !npu.buffer<1008, arena>, !npu.buffer<768, arena>
@@ -267,6 +268,7 @@ _DECISIONS = (
     Clause("rolling", attribute="rolling", payload=IntsAttr),
 )
 _WEIGHT_DECISIONS = (
+    Clause("scales_apart", attribute="scales_apart"),
     Clause("slices", attribute="slices", payload=IntsAttr),
     Clause("buffers", attribute="buffers", payload=IntsAttr),
     Clause("through", operand="through"),
@@ -398,6 +400,7 @@ class ConvKernelOp(KernelOp):
     through = var_operand_def(BufferType)
     window = prop_def(WindowAttr)
     weight_zero_point = opt_prop_def(IntsAttr)
+    scales_apart = opt_prop_def(UnitAttr)
     slices = opt_prop_def(IntsAttr)
     buffers = opt_prop_def(IntsAttr)
     irdl_options = (AttrSizedOperandSegments(as_property=True),)

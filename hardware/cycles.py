@@ -74,7 +74,9 @@ class Places(NamedTuple):
     ifm2: Area = "cache"
     ofm: Area = "cache"
     weights: Area = "constants"
-    """Weights and scales."""
+    """Weights, and scales where these are not apart."""
+    scales: Area | None = None
+    """Scales that are apart from the weights."""
 
 
 class KernelCost(NamedTuple):
@@ -237,6 +239,7 @@ class _Model:
     ifm2: _Transfer
     ofm: _Transfer
     weights: _Transfer
+    scales: _Transfer
     weight_bytes: int
     """Of the whole stream, read once."""
     scale_bytes: int
@@ -252,7 +255,8 @@ def _model(acc: Accelerator, setup: MemorySetup, kernel: Kernel, places: Places,
     scaled = kernel.kind in ("conv", "depthwise")
     top, bottom, left, right = kernel.pad
     nearest = int(kernel.upscale == "nearest")
-    ifm, ifm2, ofm, weights = (setup.memory(area) for area in places)
+    ifm, ifm2, ofm, weights = (setup.memory(area) for area in places[:4])
+    scales = weights if places.scales is None else setup.memory(places.scales)
     return _Model(
         acc,
         kernel,
@@ -262,7 +266,7 @@ def _model(acc: Accelerator, setup: MemorySetup, kernel: Kernel, places: Places,
         area_step,
         _output_rate(acc, kernel),
         ifm.read_latency + ofm.write_latency,
-        SCALE_BYTES * weights.read_latency / SCALE_BURST if scaled else 0.0,
+        SCALE_BYTES * scales.read_latency / SCALE_BURST if scaled else 0.0,
         _axis(kernel.kernel[0], kernel.dilation[0], kernel.stride[0], top + bottom, nearest),
         _axis(kernel.kernel[1], kernel.dilation[1], kernel.stride[1], left + right, nearest),
         1 if kernel.upscale == "none" else 2,
@@ -271,6 +275,7 @@ def _model(acc: Accelerator, setup: MemorySetup, kernel: Kernel, places: Places,
         _transfer(ifm2),
         _transfer(ofm),
         _transfer(weights),
+        _transfer(scales),
         weight_bytes,
         SCALE_BYTES * kernel.ofm.depth if scaled else 0,
     )
@@ -381,8 +386,8 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
         ports[model.ifm2.port] += model.ifm2.cycles(ifm2_bytes, run)
 
     weight_bytes = model.weight_bytes * down * across
-    if weight_bytes or model.scale_bytes:
-        ports[model.weights.port] += (weight_bytes + model.scale_bytes) * model.weights.per_byte
+    ports[model.weights.port] += weight_bytes * model.weights.per_byte
+    ports[model.scales.port] += model.scale_bytes * model.scales.per_byte
 
     ofm_bytes = ofm.height * ofm.width * _stored_depth(ofm.depth, kernel.ofm_format) * ofm_element
     run = _run(block.depth, block.width, ofm, kernel.ofm_format, ofm_element)

@@ -29,12 +29,14 @@ class ConvertNpuScheduleToNpuCmdPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         from npuc.dialects.npu_schedule import NPU_SCHEDULE
         from npuc.lowering.npu_schedule_to_npu_cmd.region import RegionLowering
+        from npuc.lowering.npu_schedule_to_npu_cmd.weights import Streams
 
         kinds = tuple(NPU_SCHEDULE.operations)
         functions = [
             f for f in op.ops if isinstance(f, FuncOp) and any(isinstance(inner, kinds) for inner in f.body.walk())
         ]
+        streams: Streams = {}
         for function in functions:
-            program = RegionLowering(function, machine_of(function), weight_space_of(function)).run()
+            program = RegionLowering(function, machine_of(function), weight_space_of(function), streams).run()
             program.location = function.location
             Rewriter.replace_op(function, program, [])

@@ -12,6 +12,9 @@ each beside the kernel of the slice before, the first beside the kernels before 
 and room. The quickest wins, of those within a hundredth of it the one that takes the least memory; so never one slower
 than weights in place, by this estimate.
 
+Kernels with equal weights are cut alike, as the first of them in the order of the module, so that one copy of the
+streams serves them all.
+
 What buffers take is the sum of what each of them takes: with all that is alive beside the kernel it stays within the
 limit. So at the peak of a schedule there are no buffers, and below it they fill the room up to the limit.
 In a cascade, whose kernels run again for every stripe, only a buffer for the whole stream is worth anything: it is
@@ -23,7 +26,7 @@ place: slower, and just as right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 
@@ -48,7 +51,7 @@ from npuc.analysis.prefetch import early_pieces
 from npuc.analysis.residency import NOTHING, best_within, extended
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.analysis.timeline import AREAS
-from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes
+from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes, weights_key
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
@@ -80,11 +83,12 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         if memory.bytes_per_cycle <= setup.constants.bytes_per_cycle:
             return
         held = held_by_host(op)
+        cuts: dict[Hashable, tuple[int, ...]] = {}
         for function in functions:
             kernels = [k for k in function.walk() if isinstance(k, ConvKernelOp)]
             whole = slice_sizes([(k, (0, nhwc(k.result)[2])) for k in kernels], machine)
             sizes = {k: size for k, (size,) in zip(kernels, whole, strict=True)}
-            planner = _Planner(machine, setup, area, sizes)
+            planner = _Planner(machine, setup, area, sizes, cuts)
             limit = limit_of(function, space)
             planner.plan(
                 function, held.get(function.sym_name.data, NOTHING_HELD), UNLIMITED if limit is None else limit
@@ -127,6 +131,8 @@ class _Planner:
     area: Area
     sizes: dict[ConvKernelOp, int]
     """Bytes of each whole stream."""
+    cuts: dict[Hashable, tuple[int, ...]]
+    """How weights that other kernels may have as well have been cut."""
     idle: Levels = field(default_factory=Levels)
     """For each launch so far, in order, its cycles in which the port of the constants is idle."""
     excess: Levels = field(default_factory=Levels)
@@ -179,7 +185,7 @@ class _Planner:
         return self.launches[key]
 
     def _cost(self, launch: _Launch, depth: int, size: int, area: Area) -> KernelCost:
-        """One launch of `depth` channels whose streams, `size` bytes with scales, lie in `area`."""
+        """One launch of `depth` channels whose streams, `size` bytes with scales unless apart, lie in `area`."""
         key = (depth, size, area)
         if key not in launch.costs:
             kernel = launch.kernel
@@ -187,7 +193,8 @@ class _Planner:
                 kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
                 if kernel.kind == "depthwise":
                     kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
-            weights = max(0, size - scale_bytes(depth, self.machine))
+            scales = scale_bytes(depth, self.machine) if launch.places.scales is None else 0
+            weights = max(0, size - scales)
             places = launch.places._replace(weights=area)
             launch.costs[key] = kernel_cost(self.machine, self.setup, kernel, launch.block, places, weights)
         return launch.costs[key]
@@ -231,6 +238,9 @@ class _Planner:
         elif stop:
             # Other kernels overwrite tables here, so that each is brought right before its kernel.
             self._spend(stop - 1, cycles(size))
+
+    def _key(self, op: ConvKernelOp) -> Hashable:
+        return weights_key(op, block_of(op, self.machine), self.machine)
 
     # -- choices
 
@@ -278,8 +288,8 @@ class _Planner:
         if op.buffers is not None:
             cuts = cuts_of(op)
             return self._through(op, cuts, self._exact(op, cuts), op.buffers.data[0])
-        if op.slices is not None:
-            cuts = op.slices.data
+        cuts = op.slices.data if op.slices is not None else self.cuts.get(self._key(op))
+        if cuts is not None:
             sizes = self._exact(op, cuts)
             found = [self._in_place(op, cuts, sizes), *(self._through(op, cuts, sizes, n) for n in (1, 2))]
             return _pick([c for c in found if not c.buffers or c.memory <= room])
@@ -319,10 +329,11 @@ class _Planner:
 
     def _take(self, op: ConvKernelOp, choice: _Choice, room: int) -> None:
         """Write a choice on its kernel, and account for its transfers and memory."""
+        self.cuts.setdefault(self._key(op), choice.cuts)
+        if len(choice.cuts) > 2:
+            op.slices = IntsAttr(choice.cuts)
         if choice.buffers:
             op.buffers = IntsAttr((choice.buffers,))
-            if len(choice.cuts) > 2:
-                op.slices = IntsAttr(choice.cuts)
             self._fetch_before(choice.first, choice.sizes[0])
         for idle, alive in choice.windows:
             self._add_launch(idle, room - alive)

@@ -4,11 +4,15 @@ Choose the OFM block of every kernel and copy: the one in which it takes the few
 Assumes a target on the module, and formats, stripes and slices as they are to stay: the cost of a block depends on all
 three. Decides `block` where there is none; one that stands in the IR is respected. A kernel that runs in stripes or
 depth slices is judged by the launches that it will become, as long as what suits them is legal for the whole as well.
+Kernels with equal weights get blocks of one depth where that costs little for what it saves: the depth decides the
+order of the weights, and weights in one order are stored once.
+
 Without this pass every kernel gets the largest legal block: slower, and just as right.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -17,13 +21,17 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import machine_of, places_of, setup_of, stripe_kernel
+from npuc.analysis.weights import block_of, weights_key_but_for_depth
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import best_block
+from npuc.hardware.cycles import best_block, kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
+
+CYCLES_A_BYTE = 1 / 16
+"""What kernels may take longer for each byte of weights that need not be stored again; it would be read in about 1."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,14 @@ class NpuScheduleSelectBlocksPass(ModulePass):
                 kernel.block = BlockAttr(_best(kernel, machine, setup))
             except ValueError as error:
                 raise OperationError(kernel, str(error)) from error
+        sharing: dict[Hashable, list[ConvKernelOp]] = {}
+        for kernel in kernels:
+            if isinstance(kernel, ConvKernelOp):
+                key = weights_key_but_for_depth(kernel, block_of(kernel, machine), machine)
+                sharing.setdefault(key, []).append(kernel)
+        for equal in sharing.values():
+            if len({block_of(kernel, machine).depth for kernel in equal}) > 1:
+                _align(equal, machine, setup)
 
 
 def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Block:
@@ -52,6 +68,29 @@ def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Bl
     if launch != whole and explain(machine, whole, block) is not None:
         return best_block(machine, setup, whole, places_of(op))
     return block
+
+
+def _align(kernels: Sequence[ConvKernelOp], machine: Accelerator, setup: MemorySetup) -> None:
+    """Give kernels with equal weights blocks of one depth where that costs little: one copy serves them all."""
+    blocks = [block_of(op, machine) for op in kernels]
+
+    def cycles(chosen: Sequence[Block]) -> int:
+        return sum(
+            kernel_cost(machine, setup, _launch(op, op.launch()), block, places_of(op)).cycles
+            for op, block in zip(kernels, chosen, strict=True)
+        )
+
+    choices: list[list[Block]] = []
+    for depth in sorted({block.depth for block in blocks}):
+        choice = [block._replace(depth=depth) for block in blocks]
+        launches = ((op.launch(), _launch(op, op.launch())) for op in kernels)
+        if not any(explain(machine, one, b) for both, b in zip(launches, choice, strict=True) for one in both):
+            choices.append(choice)
+    best = min(choices, key=cycles, default=blocks)
+    saved = raw_weight_bytes(kernels[0].launch()) * (len({block.depth for block in blocks}) - 1)
+    if cycles(best) <= cycles(blocks) + saved * CYCLES_A_BYTE:
+        for op, block in zip(kernels, best, strict=True):
+            op.block = BlockAttr(block)
 
 
 def _launch(op: KernelOp, whole: Kernel) -> Kernel:

@@ -24,9 +24,9 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.machine import machine_of, weight_space_of
-from npuc.analysis.weights import block_of, buffer_sizes, cuts_of, order_of, slice_sizes
+from npuc.analysis.weights import block_of, buffer_sizes, cuts_of, scales_key, slice_sizes, weights_key
 from npuc.dialects.npu import IntsAttr, Space
-from npuc.dialects.npu_schedule import CascadeOp, ConstantOp, ConvKernelOp, CopyOp, KernelOp, ScalesOp, WeightBuffersOp
+from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, WeightBuffersOp
 from npuc.hardware.accelerators import Accelerator
 
 
@@ -89,16 +89,10 @@ def _equal_weights(one: ConvKernelOp, other: ConvKernelOp, machine: Accelerator)
     """Whether two kernels with undivided weights bring the same bytes to their buffer."""
     return (
         len(cuts_of(one)) == len(cuts_of(other)) == 2
-        and one.weight_zero_point == other.weight_zero_point
-        and order_of(one, block_of(one, machine), machine) == order_of(other, block_of(other, machine), machine)
-        and _content(one.weights) == _content(other.weights)
-        and _content(one.scales) == _content(other.scales)
+        and weights_key(one, block_of(one, machine), machine) == weights_key(other, block_of(other, machine), machine)
+        and one.scales_apart == other.scales_apart
+        and (one.scales_apart is not None or scales_key(one) == scales_key(other))
     )
-
-
-def _content(constant: SSAValue) -> object:
-    """What makes constants equal: their bytes."""
-    return constant.owner.properties if isinstance(constant.owner, ConstantOp | ScalesOp) else constant
 
 
 def _outermost(op: Operation) -> Operation:

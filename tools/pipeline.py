@@ -26,6 +26,7 @@ SCHEDULE = (
     "npu-schedule-form-cascades",
     "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",
+    "npu-schedule-share-weights",
     "npu-schedule-buffer-weights",
     "npu-schedule-split-weight-buffers",
 )

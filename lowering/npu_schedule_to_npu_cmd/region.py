@@ -53,7 +53,7 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout
 from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
 from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
-from npuc.lowering.npu_schedule_to_npu_cmd.weights import WeightSlice, encode_weights
+from npuc.lowering.npu_schedule_to_npu_cmd.weights import Streams, WeightSlice, encode_weights
 
 UNSCALED = Scale("natural", 1, 0)
 """What stands in the scale registers of a kernel that does not scale."""
@@ -74,10 +74,11 @@ def average_scale(elements: int) -> Scale:
 class RegionLowering:
     """The state of lowering one function."""
 
-    def __init__(self, function: FuncOp, machine: Accelerator, weight_space: Space):
+    def __init__(self, function: FuncOp, machine: Accelerator, weight_space: Space, streams: Streams):
         self.function = function
         self.machine = machine
         self.weight_space: Space = weight_space
+        self.streams = streams
         self.builder = ProgramBuilder()
         self.storage = Storage(function)
         self.maps = FeatureMaps(self.storage)
@@ -105,7 +106,7 @@ class RegionLowering:
             with concerning(op):
                 self.blocks[op] = self._block(op.launch(), op.block)
         self.slices = encode_weights(
-            [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine
+            [(op, self.blocks[op]) for op in kernels if isinstance(op, ConvKernelOp)], self.machine, self.streams
         )
         for op in block.ops:
             with concerning(op):
@@ -256,10 +257,11 @@ class RegionLowering:
         if isinstance(op, ConvKernelOp):
             assert part is not None
             streams, at = self._weights_at(op, index)
-            operands |= {"weights": [streams], "scales": [streams]}
+            scales, scales_at = (streams, at) if part.scales is None else (self.builder.constant(part.scales), 0)
+            operands |= {"weights": [streams], "scales": [scales]}
             properties |= {
                 "weight_ranges": IntsAttr(shifted(part.weight_ranges, at)),
-                "scale_ranges": IntsAttr(shifted(part.scale_ranges, at)),
+                "scale_ranges": IntsAttr(shifted(part.scale_ranges, scales_at)),
                 "window": WindowAttr(replace(window, top=top, left=left, bottom=bottom, right=right)),
             }
             if op.part_kernel:

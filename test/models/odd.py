@@ -460,6 +460,23 @@ def shared_weights(n: Network) -> list[Tensor]:
     return outputs
 
 
+def weights_of_many_scales(n: Network) -> Tensor:
+    """One weight tensor of several convolutions whose scales differ, two of them behind a CPU operator."""
+    x = n.conv(n.input((1, 5, 5, 48)), 48, activation="RELU")
+    first = n.ops[0]
+    _, weights, bias = first.inputs
+    assert weights is not None
+    assert bias is not None
+    for number in range(4):
+        if number == 2:
+            x = _gather(n, x, [4, 3, 2, 1, 0], 1)
+        scales = [x.scales()[0] * scale for scale in weights.scales()]
+        y = n.tensor("again", x.shape, x.scales()[0] * (1 + 0.1 * number), -128)
+        n.add_op("CONV_2D", [x, weights, replace(bias, name=f"bias_{number}", scale=scales)], [y], **first.options)
+        x = y
+    return x
+
+
 def tall_chain(n: Network) -> Tensor:
     """Tall thin maps through convolutions and pools: made for stripes."""
     x = n.input((1, 64, 8, 4))
@@ -641,7 +658,7 @@ GRAPHS: list[Build] = [
     reshape_between, reshape_forms, negative_axes, pad_then_conv, shared_weights, tall_chain, deep_weights, many_tables,
     ranks, rank_5, batch_2, stride_4, fully_connected_ranks, computed_weights, constant_operator, dead_operator,
     no_operators, two_islands, cpu_in_a_diamond, cpu_side_branch, float_in_the_middle, float_model, integer_operators,
-    stateful, tour,
+    stateful, tour, weights_of_many_scales,
 ]  # fmt: skip
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {
@@ -655,6 +672,7 @@ ON_CPU: dict[Build, list[int]] = {
     constant_operator: [0],
     dead_operator: [1],
     two_islands: [2],
+    weights_of_many_scales: [3],
     cpu_in_a_diamond: [1],
     cpu_side_branch: [1, 3],
     float_in_the_middle: [1, 2, 3],
