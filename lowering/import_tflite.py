@@ -14,7 +14,8 @@ kept in `tfl.*` attributes (see the docstring of npuc.dialects.tfl), each left o
   `quantized_dimension`, `min`, `max`, `custom` where they are not what its type would be written as.
 
 Not kept, because no runtime can tell: the order and sharing of buffers, operator codes and tensors, buffers that
-nothing uses, an options table of another operator's kind, and quantisation tables that say nothing.
+nothing uses, whether data lies behind the flatbuffer, whether a constant is sparse (it is made dense, and DENSIFY of it
+is the constant), an options table of another operator's kind, and quantisation tables that say nothing.
 """
 
 import math
@@ -76,6 +77,7 @@ from npuc.dialects.tfl import (
     PseudoTensorOp,
     TflOp,
 )
+from npuc.lowering.sparsity import dense
 from npuc.lowering.tflite_schema import (
     OPERATORS,
     Field,
@@ -126,9 +128,9 @@ def import_tflite(data: bytes) -> ModuleOp:
     The module of a TFLite file's bytes.
 
     Raises TFLiteError, with a text of one line, for a file that is damaged, newer than the schema known here, or
-    that uses sparse tensors, blockwise quantisation or data outside the flatbuffer.
+    that uses blockwise quantisation or data in other files.
     """
-    return _Importer(read_model(data)).module()
+    return _Importer(read_model(data), data).module()
 
 
 def to_attribute(field: Field, value: Any, symbols: list[str]) -> Attribute:
@@ -241,8 +243,9 @@ def name_location(name: str, subgraph: int | None = None, operator: int | None =
 
 
 class _Importer:
-    def __init__(self, model: Table):
+    def __init__(self, model: Table, data: bytes):
         self.model = model
+        self.data = data
         self.subgraphs: list[Table] = model["subgraphs"] or []
         self.buffers: list[Table] = model["buffers"] or []
         self.codes: list[tuple[str, str | None, int]] = [self.operator_code(c) for c in model["operator_codes"] or []]
@@ -295,8 +298,14 @@ class _Importer:
             raise TFLiteError(f"buffer {index} does not exist, there are {len(self.buffers)}")
         buffer = self.buffers[index]
         if buffer["offset"] > 1:
-            raise TFLiteError(f"buffer {index} lies outside the flatbuffer, which is not supported")
+            return self.outside(buffer["offset"], buffer["size"], f"buffer {index}")
         return buffer["data"]
+
+    def outside(self, offset: int, size: int, what: str) -> bytes:
+        """Bytes of the file behind the flatbuffer, which is where large models keep theirs."""
+        if offset + size > len(self.data):
+            raise TFLiteError(f"{what} ends at byte {offset + size} of a file of {len(self.data)}")
+        return self.data[offset : offset + size]
 
     def metadata(self, entry: Table) -> DictionaryAttr:
         name, data = entry["name"] or "", self.buffer(entry["buffer"]) or b""
@@ -352,6 +361,8 @@ class _SubgraphImporter:
         self.values: dict[int, SSAValue] = {}
         self.types: list[TensorType[Attribute]] = []
         self.produced: set[int] = set()
+        self.made_dense: set[int] = set()
+        """Sparse constants of which a dense one has been made."""
         self.block = Block()
 
     def function(self) -> FuncOp:
@@ -369,7 +380,7 @@ class _SubgraphImporter:
         outputs = [self.value(tensor, "an output of the subgraph") for tensor in self.subgraph["outputs"] or ()]
         kept = {i for operator in self.operators for i in operator["intermediates"] or ()}
         for tensor in range(len(self.tensors)):
-            if tensor not in self.values and tensor not in kept:
+            if tensor not in self.values and tensor not in kept | self.made_dense:
                 self.value(tensor, "a tensor")
         self.block.add_op(ReturnOp(*outputs))
         function = FuncOp(
@@ -431,8 +442,6 @@ class _SubgraphImporter:
 
     def type(self, index: int) -> TensorType[Attribute]:
         tensor = self.tensors[index]
-        if tensor["sparsity"] is not None:
-            raise TFLiteError(f"{self.describe(index)} is sparse, which is not supported")
         if tensor["external_buffer"]:
             raise TFLiteError(f"{self.describe(index)} has its data in another file, which is not supported")
         shape: Sequence[int] = tensor["shape"] or ()
@@ -478,7 +487,7 @@ class _SubgraphImporter:
         if index in self.produced:
             raise TFLiteError(f"{what} is {self.describe(index)}, which only a later operator makes")
         tensor, type_ = self.tensors[index], self.types[index]
-        data = self.model.buffer(tensor["buffer"])
+        data = self.buffer(index)
         is_empty = 0 in type_.get_shape()
         if data or (data is not None and is_empty):
             if tensor["is_variable"]:
@@ -492,6 +501,21 @@ class _SubgraphImporter:
         self.block.add_op(op)
         self.values[index] = op.results[0]
         return op.results[0]
+
+    def buffer(self, index: int) -> bytes | None:
+        """The data of a tensor, dense also where the file has it sparse."""
+        tensor = self.tensors[index]
+        data = self.model.buffer(tensor["buffer"])
+        if tensor["sparsity"] is None or not data:
+            return data
+        stored = storage_tensor(self.types[index])
+        element = stored.element_type if isinstance(stored, TensorType) else None
+        if tensor["type"] in _KEPT_AS_BYTES or not isinstance(element, CompileTimeFixedBitwidthType):
+            raise TFLiteError(f"{self.describe(index)} is sparse, which is not supported of {tensor['type']}")
+        try:
+            return dense(data, tensor["sparsity"], tensor["shape"] or (), element.compile_time_size)
+        except TFLiteError as error:
+            raise TFLiteError(f"{self.describe(index)}: {error}") from None
 
     def constant(self, index: int, data: bytes, type_: TensorType[Attribute]) -> Operation:
         stored = storage_tensor(type_)
@@ -514,6 +538,9 @@ class _SubgraphImporter:
             raise TFLiteError(f"operator {number} has code {code}, but the model has {len(self.model.codes)}")
         builtin, custom_code, version = self.model.codes[code]
         what = f"operator {number} ({custom_code or builtin})"
+        if builtin == "DENSIFY":
+            self.add_dense(operator, what)
+            return
         operands, absent = self.operands(operator["inputs"] or (), what, builtin)
         outputs: Sequence[int] = operator["outputs"] or ()
         types = [NoneType() if tensor == -1 else self.types[tensor] for tensor in outputs]
@@ -536,6 +563,23 @@ class _SubgraphImporter:
             raise TFLiteError(f"{what} is malformed: {error}") from None
         self.block.add_op(op)
         self.values |= {tensor: result for tensor, result in zip(outputs, op.results, strict=True) if tensor != -1}
+
+    def add_dense(self, operator: Table, what: str) -> None:
+        """DENSIFY of a constant is that constant, which has been made dense; no runtime takes it of another operand."""
+        inputs, outputs = operator["inputs"] or (), operator["outputs"] or ()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise TFLiteError(f"{what} has {len(inputs)} inputs and {len(outputs)} outputs")
+        self.check(inputs[0], f"an input of {what}")
+        data = self.buffer(inputs[0])
+        if not data or inputs[0] in self.produced or self.tensors[inputs[0]]["sparsity"] is None:
+            raise TFLiteError(f"an input of {what} is {self.describe(inputs[0])}, which is no sparse constant")
+        op = self.constant(outputs[0], data, self.types[outputs[0]])
+        op.location = name_location(self.tensors[outputs[0]]["name"] or "")
+        if info := self.info(outputs[0]):
+            op.attributes[TENSORS] = ArrayAttr([DictionaryAttr(info)])
+        self.block.add_op(op)
+        self.values[outputs[0]] = op.results[0]
+        self.made_dense.add(inputs[0])
 
     def operands(self, inputs: Sequence[int], what: str, builtin: str) -> tuple[list[SSAValue], int]:
         """The operands, and how many absent ones are left out at the end, where a class of ours has them optional."""
@@ -561,11 +605,9 @@ class _SubgraphImporter:
         operands: Sequence[SSAValue],
         types: Sequence[Attribute],
     ) -> TflOp:
-        if operator["large_custom_options_offset"] > 1:
-            raise TFLiteError("its options lie outside the flatbuffer, which is not supported")
         options: tuple[str, Table] | None = operator["builtin_options"] or operator["builtin_options_2"]
         if builtin == "CUSTOM":
-            return CustomOp(custom_code or "", operands, types, operator["custom_options"])
+            return CustomOp(custom_code or "", operands, types, self.custom_options(operator))
         own_table = options_tables().get(builtin)
         op_class = _CLASSES.get(f"tfl.{builtin.lower()}")
         if op_class is None:
@@ -582,9 +624,13 @@ class _SubgraphImporter:
             properties = dict(table_attribute(own_table, values, self.model.symbols).data)
         return op_class.create(operands=operands, result_types=types, properties=properties)
 
+    def custom_options(self, operator: Table) -> bytes | None:
+        offset, size = operator["large_custom_options_offset"], operator["large_custom_options_size"]
+        return self.model.outside(offset, size, "its options") if offset > 1 else operator["custom_options"]
+
     def add_details(self, op: TflOp, operator: Table, what: str) -> None:
-        if not isinstance(op, CustomOp) and operator["custom_options"]:
-            op.attributes["tfl.custom_options"] = ConstBytesAttr(operator["custom_options"])
+        if not isinstance(op, CustomOp) and (custom_options := self.custom_options(operator)):
+            op.attributes["tfl.custom_options"] = ConstBytesAttr(custom_options)
         if any(operator["mutating_variable_inputs"] or ()):
             field = Field("mutating_variable_inputs", "bool", True, None)
             flags = to_attribute(field, operator["mutating_variable_inputs"], [])

@@ -65,6 +65,7 @@ _ENUMS: dict[str, tuple[str, Sequence[str]]] = {
     "Activation": ("byte", "NONE RELU RELU_N1_TO_1 RELU6 TANH SIGN_BIT".split()),
     "CombinerType": ("byte", "SUM MEAN SQRTN".split()),
     "CustomOptionsFormat": ("byte", ["FLEXBUFFERS"]),
+    "DimensionType": ("byte", "DENSE SPARSE_CSR".split()),
     "LSHProjectionType": ("byte", "UNKNOWN SPARSE DENSE".split()),
     "LSTMKernelType": ("byte", "FULL BASIC".split()),
     "MirrorPadMode": ("byte", "REFLECT SYMMETRIC".split()),
@@ -91,7 +92,12 @@ _MODEL_TABLES = """
 CustomQuantization custom:[ubyte]
 QuantizationParameters min:[float] max:[float] scale:[float] zero_point:[long] details_type:ubyte
     details:QuantizationDetails quantized_dimension:int
-SparsityParameters traversal_order:[int] block_map:[int]
+Int32Vector values:[int]
+Uint16Vector values:[ushort]
+Uint8Vector values:[ubyte]
+DimensionMetadata format:DimensionType dense_size:int array_segments_type:ubyte array_segments:SparseIndexVector
+    array_indices_type:ubyte array_indices:SparseIndexVector
+SparsityParameters traversal_order:[int] block_map:[int] dim_metadata:[DimensionMetadata]
 VariantSubType shape:[int] type:TensorType has_rank:bool
 Tensor shape:[int] type:TensorType buffer:uint name:string quantization:QuantizationParameters is_variable:bool
     sparsity:SparsityParameters shape_signature:[int] has_rank:bool variant_tensors:[VariantSubType]
@@ -306,6 +312,7 @@ _SCALARS = {
     "bool": "?",
     "byte": "b",
     "ubyte": "B",
+    "ushort": "H",
     "int": "i",
     "uint": "I",
     "long": "q",
@@ -372,6 +379,7 @@ def unions() -> dict[str, tuple[str, ...]]:
         "BuiltinOptions": ("NONE", *names(_OPTIONS)),
         "BuiltinOptions2": ("NONE", *names(_OPTIONS_2)),
         "QuantizationDetails": ("NONE", "CustomQuantization", "BlockwiseQuantization", "MultiAxisQuantization"),
+        "SparseIndexVector": ("NONE", "Int32Vector", "Uint16Vector", "Uint8Vector"),
     }
 
 
@@ -525,11 +533,21 @@ class _Reader:
 
 
 def write_model(model: Table) -> bytes:
-    """The TFLite file of a `Model` table; the data of every buffer starts at a multiple of 16 bytes."""
+    """
+    The TFLite file of a `Model` table; the data of every buffer starts at a multiple of 16 bytes.
+
+    Raises TFLiteError for a model that is too large.
+    """
     from flatbuffers import Builder
+    from flatbuffers.builder import BuilderSizeError
 
     builder = Builder(1024)
-    builder.Finish(_write_table(builder, "Model", model), file_identifier=IDENTIFIER)
+    try:
+        builder.Finish(_write_table(builder, "Model", model), file_identifier=IDENTIFIER)
+    except BuilderSizeError:
+        raise TFLiteError(
+            "the model would be larger than 2 GiB, which a TFLite file cannot hold in one piece"
+        ) from None
     return bytes(builder.Output())
 
 

@@ -27,7 +27,10 @@ CONVERTED = ("converted",)
 
 
 def operator_names(model: bytes) -> list[str]:
-    """The operators of the main subgraph in execution order; custom ones as CUSTOM:code."""
+    """
+    The operators of the main subgraph in execution order; custom ones as CUSTOM:code. DENSIFY of a constant is not one
+    of them, but a way to store it.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
@@ -37,6 +40,8 @@ def operator_names(model: bytes) -> list[str]:
         code = root.OperatorCodes(root.Subgraphs(0).Operators(position).OpcodeIndex())
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         custom = code.CustomCode()
+        if names[builtin] == "DENSIFY":
+            continue
         found.append(names[builtin] if custom is None else f"CUSTOM:{custom.decode()}")
     return found
 

@@ -10,7 +10,7 @@ from at_steps import inputs_at_steps, set_columns
 from entry import Entry
 from network import Network
 from operators import logistic
-from tiny_writer import Model, Op, Subgraph, Tensor, constant
+from tiny_writer import Model, Op, Sparse, Subgraph, Tensor, constant
 
 MAPS = (1, 8, 8, 8)
 
@@ -268,6 +268,9 @@ def described() -> Iterator[Entry]:
     about = "metadata (also empty), a signature and a description"
     yield Entry("metadata", build(metadata=metadata, signatures=True, description="two convolutions ✓"), about)
     yield Entry("strange_names", build(names=True), "tensor names that are empty, equal, quoted, or not ASCII")
+    yield Entry(
+        "behind_the_flatbuffer", build(outside=True, metadata=metadata), "data of buffers behind the flatbuffer"
+    )
     yield Entry("open_batch", build(signature=[0]), "the shape signature leaves the batch open")
     yield Entry("open_height", build(signature=[1]), "the shape signature leaves the height open", cpu=[0, 1])
 
@@ -462,7 +465,7 @@ def shared_weights(n: Network) -> list[Tensor]:
 
 def weights_of_many_scales(n: Network) -> Tensor:
     """One weight tensor of several convolutions whose scales differ, two of them behind a CPU operator."""
-    x = n.conv(n.input((1, 5, 5, 48)), 48, activation="RELU")
+    x = n.conv(n.input((1, 5, 5, 32)), 32, activation="RELU")
     first = n.ops[0]
     _, weights, bias = first.inputs
     assert weights is not None
@@ -475,6 +478,37 @@ def weights_of_many_scales(n: Network) -> Tensor:
         n.add_op("CONV_2D", [x, weights, replace(bias, name=f"bias_{number}", scale=scales)], [y], **first.options)
         x = y
     return x
+
+
+def sparse_weights(n: Network) -> Tensor:
+    """Pruned weights: sparse in blocks and made dense by DENSIFY, and sparse in an operator that reads them so."""
+    y = n.conv(n.input((1, 4, 4, 8)), 16, activation="RELU")
+    _prune(n, 0, Sparse((0, 1, 2, 3, 4, 5), (1, 3), {0: 4, 3: 4}, "uint16"))
+    n.ops.insert(0, _densify(n.ops[0]))
+    y = n.fully_connected(n.reshape(y, (1, 256)), 6)
+    _prune(n, -1, Sparse((0, 1, 2), (1,), {1: 16}))
+    return y
+
+
+def _prune(n: Network, number: int, sparse: Sparse) -> None:
+    """Sets four fifths of the blocks of an operator's weights to zero, and stores the others."""
+    weights = n.ops[number].inputs[1]
+    assert weights is not None
+    assert weights.data is not None
+    rng, data = np.random.default_rng(5), weights.data.copy()
+    steps = [sparse.blocks.get(axis, 1) for axis in range(data.ndim)]
+    kept = rng.random([size // step for size, step in zip(data.shape, steps, strict=True)]) < 0.2
+    for axis, step in enumerate(steps):
+        kept = kept.repeat(step, axis)
+    weights.data, weights.sparse = data * kept, sparse
+
+
+def _densify(op: Op) -> Op:
+    """DENSIFY of the weights of an operator, which then reads its result."""
+    sparse = op.inputs[1]
+    assert sparse is not None
+    op.inputs[1] = replace(sparse, name="dense", data=None, sparse=None)
+    return Op("DENSIFY", [sparse], [op.inputs[1]])
 
 
 def tall_chain(n: Network) -> Tensor:
@@ -658,7 +692,7 @@ GRAPHS: list[Build] = [
     reshape_between, reshape_forms, negative_axes, pad_then_conv, shared_weights, tall_chain, deep_weights, many_tables,
     ranks, rank_5, batch_2, stride_4, fully_connected_ranks, computed_weights, constant_operator, dead_operator,
     no_operators, two_islands, cpu_in_a_diamond, cpu_side_branch, float_in_the_middle, float_model, integer_operators,
-    stateful, tour, weights_of_many_scales,
+    stateful, tour, weights_of_many_scales, sparse_weights,
 ]  # fmt: skip
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {

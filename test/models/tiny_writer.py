@@ -87,6 +87,7 @@ OPERATORS: dict[str, tuple[int, str | None]] = {
     "CONV_2D": (3, "Conv2D"),
     "DEPTHWISE_CONV_2D": (4, "DepthwiseConv2D"),
     "DEPTH_TO_SPACE": (5, "DepthToSpace"),
+    "DENSIFY": (124, None),
     "DEQUANTIZE": (6, "Dequantize"),
     "FULLY_CONNECTED": (9, "FullyConnected"),
     "LOGISTIC": (14, None),
@@ -131,6 +132,57 @@ OPERATORS: dict[str, tuple[int, str | None]] = {
 }
 
 
+@dataclass(frozen=True)
+class Sparse:
+    """
+    How a constant is stored: only what is not zero, in blocks. `order` are the dimensions from the outermost to the
+    innermost level, `blocks` the sizes of blocks by dimension (behind those of the tensor in the order), `csr` the
+    dimensions whose levels are sparse. `index` is the type of segments and indices.
+    """
+
+    order: Sequence[int]
+    csr: Sequence[int]
+    blocks: Mapping[int, int] = field(default_factory=dict)
+    index: str = "int32"
+
+    def encode(self, data: np.ndarray) -> tuple[np.ndarray, list[tuple[int, list[int], list[int]]]]:
+        """The values, and of each level the dense size, segments and indices."""
+        rank, blocked = data.ndim, list(self.blocks)
+        sizes = [size // self.blocks.get(axis, 1) for axis, size in enumerate(data.shape)]
+        sizes += [self.blocks[axis] for axis in blocked]
+        levels: list[tuple[int, list[int], list[int]]] = [(sizes[dimension], [0], []) for dimension in self.order]
+        values: list[object] = []
+
+        def part(known: Mapping[int, int]) -> np.ndarray:
+            cut = []
+            for axis, size in enumerate(data.shape):
+                at = range(size)
+                if axis in known:
+                    step = self.blocks.get(axis, 1)
+                    at = range(known[axis] * step, (known[axis] + 1) * step)
+                if axis in blocked and rank + blocked.index(axis) in known:
+                    at = [i for i in at if i % self.blocks[axis] == known[rank + blocked.index(axis)]]
+                cut.append(list(at))
+            return data[np.ix_(*cut)]
+
+        def visit(level: int, known: dict[int, int]) -> None:
+            if level == len(self.order):
+                values.append(part(known).item())
+                return
+            dimension = self.order[level]
+            for index in range(sizes[dimension]):
+                below = {**known, dimension: index}
+                if dimension not in self.csr:
+                    visit(level + 1, below)
+                elif part(below).any():
+                    levels[level][2].append(index)
+                    visit(level + 1, below)
+            levels[level][1].append(len(levels[level][2]))
+
+        visit(0, {})
+        return np.array(values, data.dtype), levels
+
+
 @dataclass(eq=False)
 class Tensor:
     """
@@ -146,6 +198,7 @@ class Tensor:
     axis: int = 0
     data: np.ndarray | None = None
     variable: bool = False
+    sparse: Sparse | None = None
     signature: Sequence[int] | None = None
 
     def scales(self) -> list[float]:
@@ -215,23 +268,33 @@ class Model:
     """
     A file of one or several subgraphs. `own_buffers` gives every tensor that holds no data an empty buffer of its
     own, as the TensorFlow converter does; otherwise they all name buffer 0. Constants with the same array object
-    share a buffer. `signatures` maps a key to (subgraph index, {name: input}, {name: output}).
+    share a buffer. `outside` puts the data of buffers and of custom options behind the flatbuffer, as in files of more
+    than 2 GiB. `signatures` maps a key to (subgraph index, {name: input}, {name: output}).
     """
 
     subgraphs: Subgraph | Sequence[Subgraph]
     description: str = "npuc tiny writer"
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     own_buffers: bool = False
+    outside: bool = False
     signatures: Mapping[str, tuple[int, Mapping[str, Tensor], Mapping[str, Tensor]]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The flatbuffer, identifier `TFL3`, buffers 16-byte aligned."""
-        return _Writer(self).write()
+        if not self.outside:
+            return _Writer(self).write()
+        # Offsets are numbers of one size, so that the flatbuffer is as long with any others.
+        start = len(_Writer(self, 1 << 32).write())
+        writer = _Writer(self, start)
+        return writer.write() + bytes(writer.behind)
 
 
 class _Writer:
-    def __init__(self, model: Model):
+    def __init__(self, model: Model, end: int = 0):
         self.model = model
+        self.end = end
+        """Where what stands behind the flatbuffer begins; 0 if nothing does."""
+        self.behind = bytearray()
         self.subgraphs = [model.subgraphs] if isinstance(model.subgraphs, Subgraph) else list(model.subgraphs)
         self.builder = flatbuffers.Builder(1024)
         self.buffers: list[bytes | None] = [None]
@@ -250,7 +313,7 @@ class _Writer:
         signature_vector = self._tables(signatures) if signatures else 0
         codes = self._tables([self._code(*code) for code in self.codes])
         description = self._string(self.model.description)
-        buffers = self._tables([self._table(("ref", self._bytes(d) if d is not None else 0)) for d in self.buffers])
+        buffers = self._tables([self._data(d) for d in self.buffers])
         root = self._table(
             ("u32", 3),
             ("ref", codes),
@@ -279,6 +342,7 @@ class _Writer:
             "set": lambda number, value, _: b.PrependBoolSlot(number, value, True),
             "i32": b.PrependInt32Slot,
             "u32": b.PrependUint32Slot,
+            "u64": b.PrependUint64Slot,
             "f32": b.PrependFloat32Slot,
         }
         for number, slot in enumerate(slots):
@@ -306,6 +370,18 @@ class _Writer:
         b.Bytes[b.head : b.head + len(data)] = data
         return b.EndVector()
 
+    def _place(self, data: bytes) -> tuple[tuple[str, int], tuple[str, int]]:
+        """The slots of an offset and a size, for data behind the flatbuffer."""
+        self.behind += bytes(-(self.end + len(self.behind)) % 16)
+        place = self.end + len(self.behind)
+        self.behind += data
+        return ("u64", place), ("u64", len(data))
+
+    def _data(self, data: bytes | None) -> int:
+        if data is None:
+            return self._table()
+        return self._table(None, *self._place(data)) if self.end else self._table(("ref", self._bytes(data)))
+
     def _buffer(self, tensor: Tensor) -> int:
         if tensor.data is None:
             if not self.model.own_buffers:
@@ -313,7 +389,8 @@ class _Writer:
             self.buffers.append(None)
             return len(self.buffers) - 1
         if id(tensor.data) not in self.shared:
-            self.buffers.append(np.ascontiguousarray(tensor.data).tobytes())
+            data = tensor.data if tensor.sparse is None else tensor.sparse.encode(tensor.data)[0]
+            self.buffers.append(np.ascontiguousarray(data).tobytes())
             self.shared[id(tensor.data)] = len(self.buffers) - 1
         return self.shared[id(tensor.data)]
 
@@ -333,9 +410,24 @@ class _Writer:
             ("ref", name),
             ("ref", quantisation),
             ("bool", tensor.variable),
-            None,
+            ("ref", 0 if tensor.sparse is None else self._sparsity(tensor.sparse, tensor.data)),
             ("ref", signature),
         )
+
+    def _sparsity(self, sparse: Sparse, data: np.ndarray | None) -> int:
+        assert data is not None
+        tag, dtype = {"int32": (1, "<i4"), "uint16": (2, "<u2"), "uint8": (3, "u1")}[sparse.index]
+        levels = []
+        for dimension, (size, *arrays) in zip(sparse.order, sparse.encode(data)[1], strict=True):
+            if dimension in sparse.csr:
+                segments, indices = (self._table(("ref", self._vector(values, dtype))) for values in arrays)
+                levels.append(
+                    self._table(("i8", 1), None, ("u8", tag), ("ref", segments), ("u8", tag), ("ref", indices))
+                )
+            else:
+                levels.append(self._table(None, ("i32", size)))
+        order, blocks = self._vector(sparse.order, "<i4"), self._vector(sparse.blocks, "<i4")
+        return self._table(("ref", order), ("ref", blocks), ("ref", self._tables(levels)))
 
     def _subgraph(self, subgraph: Subgraph) -> int:
         tensors = subgraph.tensors()
@@ -354,7 +446,8 @@ class _Writer:
         inputs = self._vector((-1 if t is None else index[t] for t in op.inputs), "<i4")
         outputs = self._vector((index[t] for t in op.outputs), "<i4")
         options = self._options(op) if op.table else 0
-        custom = self._bytes(op.custom_options) if op.custom_options else 0
+        behind = self._place(op.custom_options) if op.custom_options and self.end else ()
+        custom = self._bytes(op.custom_options) if op.custom_options and not behind else 0
         return self._table(
             ("u32", self.codes.index(code)),
             ("ref", inputs),
@@ -362,6 +455,7 @@ class _Writer:
             ("u8", _OPTIONS[op.table][0] if op.table else 0),
             ("ref", options),
             ("ref", custom),
+            *((None, None, None, *behind) if behind else ()),
         )
 
     def _options(self, op: Op) -> int:
