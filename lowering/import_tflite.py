@@ -541,6 +541,10 @@ class _SubgraphImporter:
         if builtin == "DENSIFY":
             self.add_dense(operator, what)
             return
+        for tensor in operator["inputs"] or ():
+            # LiteRT's FULLY_CONNECTED rounds sparse sums in another way than dense ones; others misread sparse data.
+            if 0 <= tensor < len(self.tensors) and self.tensors[tensor]["sparsity"] is not None:
+                raise TFLiteError(f"{what} reads {self.describe(tensor)} sparse: only DENSIFY of one is supported")
         operands, absent = self.operands(operator["inputs"] or (), what, builtin)
         outputs: Sequence[int] = operator["outputs"] or ()
         types = [NoneType() if tensor == -1 else self.types[tensor] for tensor in outputs]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.utils.exceptions import DiagnosticException
 
 from npuc.analysis.timeline import Event, Timeline, timeline
 from npuc.dialects.locations import source_name
@@ -74,7 +75,6 @@ def profile(
     ctx = driver.make_context()
     module = driver.load_module(ctx, data, name, "tflite")
     driver.decode_streams(ctx, module, name)
-    driver.verify(module, name)
     return profile_module(module, name, config, system_config, memory_mode)
 
 
@@ -96,7 +96,12 @@ def profile_module(
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    timelines = {p.sym_name.data: timeline(p, machine, setup) for p in programs}
+    try:
+        timelines = {p.sym_name.data: timeline(p, machine, setup) for p in programs}
+    except ValueError as error:  # a kernel that the machine cannot do
+        raise UserError(f"{name}: {error}") from None
+    except DiagnosticException as error:
+        raise UserError(driver.format_error(error, name)) from None
     sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE)]
     arena, fast = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
     return Profile(machine, setup, timelines, arena or 0, fast)

@@ -481,12 +481,13 @@ def weights_of_many_scales(n: Network) -> Tensor:
 
 
 def sparse_weights(n: Network) -> Tensor:
-    """Pruned weights: sparse in blocks and made dense by DENSIFY, and sparse in an operator that reads them so."""
+    """Pruned weights, stored sparse in blocks and made dense by DENSIFY."""
     y = n.conv(n.input((1, 4, 4, 8)), 16, activation="RELU")
     _prune(n, 0, Sparse((0, 1, 2, 3, 4, 5), (1, 3), {0: 4, 3: 4}, "uint16"))
     n.ops.insert(0, _densify(n.ops[0]))
     y = n.fully_connected(n.reshape(y, (1, 256)), 6)
     _prune(n, -1, Sparse((0, 1, 2), (1,), {1: 16}))
+    n.ops.insert(-1, _densify(n.ops[-1]))
     return y
 
 
@@ -507,7 +508,7 @@ def _densify(op: Op) -> Op:
     """DENSIFY of the weights of an operator, which then reads its result."""
     sparse = op.inputs[1]
     assert sparse is not None
-    op.inputs[1] = replace(sparse, name="dense", data=None, sparse=None)
+    op.inputs[1] = replace(sparse, name=f"dense_{sparse.name}", data=None, sparse=None)
     return Op("DENSIFY", [sparse], [op.inputs[1]])
 
 
