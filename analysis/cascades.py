@@ -582,7 +582,8 @@ class Planner:
         """
         The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all,
         all weights read in place: what buffers gain is no reason to give a schedule more memory. So that the promise
-        holds for the commands that come of it, every launch of the one fills its pipeline anew, and none of the other.
+        holds for the commands that come of it, launches of a cascade fill their pipelines anew, kernels that run whole
+        do not.
 
         If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
         do not.
@@ -590,11 +591,11 @@ class Planner:
         sizes = sorted({segment.memory for segments in self.segments for segment in segments})
         least, plain = self.least_peak(), self.network.plain_peak
         sizes = [size for size in sizes if size >= least]
-        most = slowdown * sum(map(self._least_cycles, self.quickest(sizes[-1], buffers=False)))
+        most = slowdown * sum(map(self._cycles_of_commands, self.quickest(sizes[-1], buffers=False)))
         low, high = 0, len(sizes) - 1
         while low < high:
             middle = (low + high) // 2
-            if sum(map(self.cycles, self.quickest(sizes[middle], buffers=False))) <= most:
+            if sum(map(self._cycles_of_commands, self.quickest(sizes[middle], buffers=False))) <= most:
                 high = middle
             else:
                 low = middle + 1
@@ -605,17 +606,17 @@ class Planner:
                 return limit
         return max(plain, sizes[low])
 
-    def _least_cycles(self, segment: Segment) -> int:
-        """Cycles of a segment, all weights read in place, if every fill is hidden."""
-        start, stop, rows, _ = segment
-        if rows:
-            walk = self._walks[stop, rows]
-            return sum(n * time.least for item in range(start, stop + 1) for n, time in self._times_of(walk, item))
+    def _cycles_of_commands(self, segment: Segment) -> int:
+        """
+        Cycles of a segment, all weights read in place. The fill of a kernel that runs whole is hidden behind the one
+        before, of whose result it reads the first rows first; a stripe waits for rows that have just been written.
+        """
+        start, _, rows, _ = segment
         op = self.network.items[start].op
-        if isinstance(op, KernelOp):
-            height = nhwc(op.result)[0]
-            return self._launch(start, height, height).least
-        return self._whole(start, 0)
+        if rows or not isinstance(op, KernelOp):
+            return self.cycles(segment)
+        height = nhwc(op.result)[0]
+        return self._launch(start, height, height).least
 
     def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
         """Bytes of commands that a cut adds to those of items that run as they stand."""

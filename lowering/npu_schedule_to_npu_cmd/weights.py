@@ -45,11 +45,11 @@ def encode_weights(
     keys = {op: weights_key(op, block, machine) for op, block in kernels}
     requests: dict[Hashable, Request] = {}
     for op, block in kernels:
-        wanted = {(keys[op], cut): cut for cut in pairwise(cuts_of(op))}
-        missing = wanted.keys() - known.keys() - requests.keys()
+        wanted = ((keys[op], cut) for cut in pairwise(cuts_of(op)))
+        missing = [key for key in wanted if key not in known and key not in requests]
         if missing:
             volume, order = volume_of(op), order_of(op, block, machine)
-            requests |= {key: (volume[start:end], order) for key, (start, end) in wanted.items() if key in missing}
+            requests.update({(key, (start, end)): (volume[start:end], order) for key, (start, end) in missing})
     known.update(zip(requests, encode(list(requests.values())), strict=True))
     return {
         op: [_slice(op, start, end, known[keys[op], (start, end)]) for start, end in pairwise(cuts_of(op))]

@@ -465,7 +465,7 @@ def shared_weights(n: Network) -> list[Tensor]:
 
 def weights_of_many_scales(n: Network) -> Tensor:
     """One weight tensor of several convolutions whose scales differ, two of them behind a CPU operator."""
-    x = n.conv(n.input((1, 5, 5, 32)), 32, activation="RELU")
+    x = n.conv(n.input((1, 5, 5, 16)), 16, activation="RELU")
     first = n.ops[0]
     _, weights, bias = first.inputs
     assert weights is not None
