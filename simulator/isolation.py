@@ -2,7 +2,8 @@
 An object in a process of its own, so that native code which takes its process down is one error line of ours.
 
 The process is forked, which costs milliseconds: what is imported before need not be imported again. Calls are
-answered one after the other; arguments and answers are pickled.
+answered one after the other; arguments and answers are pickled. On Linux it ends with the thread that made it, however
+that ends and whatever native code is doing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import sys
 import weakref
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -32,9 +34,23 @@ class Crash(HostError):
     """The process ended without an answer: one line that names the signal."""
 
 
-def _serve(make: Callable[[], Any], calls: Connection, other_end: Connection) -> None:
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with(parent: int) -> None:
+    """Has the system kill this process when its parent ends: a kernel that runs forever sees no closed pipe."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has ended in between
+        os._exit(1)
+
+
+def _serve(make: Callable[[], Any], calls: Connection, other_end: Connection, parent: int) -> None:
     """The process: makes the object, then answers until the other end is closed, as it is when the parent dies."""
     other_end.close()
+    _end_with(parent)
     # Ctrl-C reaches the whole group, and the parent's handlers are not ours.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -79,7 +95,8 @@ class Isolated:
         self._what = what
         context = multiprocessing.get_context("fork")
         self._calls, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(make, theirs, self._calls), daemon=True)
+        arguments = (make, theirs, self._calls, os.getpid())
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
         self._finalizer = weakref.finalize(self, _end, self._process, self._calls)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,6 +77,48 @@ def test_the_process_ends_with_its_parent():
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert len(ended.stdout.split()) == 2
+
+
+ASKS_FOREVER = """
+import os
+from npuc.simulator.isolation import Isolated
+
+class Endless:
+    def number(self):
+        return os.getpid()
+
+    def spin(self):
+        while True:
+            pass
+
+isolated = Isolated(Endless, "spinning")
+print(isolated.call("number"), flush=True)
+isolated.call("spin")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_runs_forever_ends_with_the_one_that_asks(number: int):
+    with subprocess.Popen([sys.executable, "-c", ASKS_FOREVER], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        served = int(asking.stdout.readline())
+        asking.send_signal(number)
+        asking.wait()
+    end = time.monotonic() + 10
+    while (runs := _runs(served)) and time.monotonic() < end:
+        time.sleep(0.05)
+    if runs:
+        os.kill(served, signal.SIGKILL)
+    assert not runs
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_what_cannot_be_made_is_said():
