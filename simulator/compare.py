@@ -461,6 +461,20 @@ def _differs(near: _Near, op: Op, values: NDArray, verb: str) -> Intermediate:
     return Intermediate(op, verb, near.source.name, near.source.producer, share, near.distance, text)
 
 
+def _pairs(
+    original: CompiledModel, theirs: Sequence[int], compiled: CompiledModel, ours: Sequence[int]
+) -> list[int] | None:
+    """
+    For each of some tensors the position of its counterpart in the compiled file: by name where a name says which, as
+    order and repetition may differ, else by position; None if there are then not as many.
+    """
+    by_name = {compiled.tensors[index].name: position for position, index in enumerate(ours)}
+    names = {original.tensors[index].name for index in theirs}
+    if names == by_name.keys() and len(names) == len({*theirs}) == len({*ours}):
+        return [by_name[original.tensors[index].name] for index in theirs]
+    return list(range(len(theirs))) if len(theirs) == len(ours) else None
+
+
 class Comparer:
     """
     A compiled file and its source model, both ready to run on the same inputs.
@@ -473,18 +487,13 @@ class Comparer:
         self.reference = Reference(original)
         self.original = self.reference.model
         self.session = Session(compiled)
-        ours = [compiled.tensors[i] for i in compiled.inputs]
-        theirs = [self.original.tensors[i] for i in self.original.inputs]
-        self._outputs = [compiled.tensors[i].name for i in compiled.outputs]
-        expected = [self.original.tensors[i].name for i in self.original.outputs]
-        self._same_names = set(self._outputs) == set(expected)
-        # A tensor may be an output more than once.
-        if len(ours) != len(theirs) or (len(self._outputs) != len(expected) and not self._same_names):
+        inputs = _pairs(self.original, self.original.inputs, compiled, compiled.inputs)
+        outputs = _pairs(self.original, self.original.outputs, compiled, compiled.outputs)
+        if inputs is None or outputs is None or len(compiled.inputs) != len(inputs):
             raise FileError("the compiled file and the reference differ in their number of inputs or outputs")
-        by_name = {tensor.name for tensor in ours} == {tensor.name for tensor in theirs}
-        order = {tensor.name: position for position, tensor in enumerate(ours)}
-        # Reference input position -> compiled input position.
-        self.positions = [order[tensor.name] if by_name else i for i, tensor in enumerate(theirs)]
+        # Reference input position -> compiled input position, reference output position -> compiled tensor.
+        self.positions = inputs
+        self._outputs = [compiled.outputs[position] for position in outputs]
         # What the CPU computes is no operation's OFM.
         self.on_cpu = {
             compiled.tensors[i].name for operator in compiled.operators if not operator.is_npu for i in operator.outputs
@@ -545,7 +554,7 @@ class Comparer:
         differences: list[Difference] = []
         for position, index in enumerate(self.original.outputs):
             name = self.original.tensors[index].name
-            ours = result.outputs.get(name if self._same_names else self._outputs[position])
+            ours = result.by_index.get(self._outputs[position])
             theirs = self._output(index, values, tensors)
             if ours is None or theirs is None:
                 continue

@@ -38,7 +38,8 @@ _REGIONS = 8
 @dataclass(frozen=True)
 class RunResult:
     """
-    What one run gave: output values by tensor name, every broken rule, and the operations executed.
+    What one run gave: output values by tensor name, every broken rule, and the operations executed. `by_index` has the
+    values by tensor as well, since names need not differ.
 
     An output is absent that a CPU operator would have made which no runtime here can run.
     """
@@ -46,6 +47,7 @@ class RunResult:
     outputs: dict[str, NDArray]
     reports: list[Report]
     ops: list[Op] = field(repr=False)
+    by_index: dict[int, NDArray] = field(default_factory=dict[int, NDArray], repr=False)
 
 
 def load(source: str | PathLike[str] | bytes) -> CompiledModel:
@@ -219,18 +221,19 @@ class _Run:
                 self._npu(operator)
             else:
                 self._cpu(operator)
-        outputs: dict[str, NDArray] = {}
+        outputs: dict[int, NDArray] = {}
         for index in self.model.outputs:
             tensor = self.model.tensors[index]
             if index in self.left_out:
                 continue
             if index in self.model.inputs or tensor.data is None:
-                outputs[tensor.name] = self.fetch(tensor, "the caller", len(self.model.operators))
+                outputs[index] = self.fetch(tensor, "the caller", len(self.model.operators))
             else:
-                outputs[tensor.name] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
+                outputs[index] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
         for index in self.session.state:
             self.session.state[index] = self.fetch(self.model.tensors[index], "the next run", len(self.model.operators))
-        return RunResult(outputs, self.reports, self.ops)
+        by_name = {self.model.tensors[index].name: value for index, value in outputs.items()}
+        return RunResult(by_name, self.reports, self.ops, outputs)
 
     def _cpu(self, operator: Operator) -> None:
         host = self.session.host

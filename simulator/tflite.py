@@ -227,13 +227,14 @@ def _offline_offsets(model: _Table, buffers: list[_Table]) -> NDArray[np.int32] 
 
 def initial_state(model: CompiledModel) -> dict[int, NDArray]:
     """
-    What variable tensors hold before the first inference: 8-bit ones their zero point, others zero.
+    What variable tensors hold before the first inference: 8-bit ones their zero point, others zero. Not those that the
+    caller gives.
 
     Raises FileError for a zero point that the type does not hold.
     """
     state: dict[int, NDArray] = {}
     for tensor in model.tensors:
-        if tensor.is_variable and tensor.data is None:
+        if tensor.is_variable and tensor.data is None and tensor.index not in model.inputs:
             start = tensor.zero_point if tensor.dtype.itemsize == 1 else 0
             if tensor.dtype.kind in "iu" and not np.iinfo(tensor.dtype).min <= start <= np.iinfo(tensor.dtype).max:
                 raise FileError(f"variable tensor {tensor.name!r} has zero point {start}, no {tensor.dtype.name}")

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from network import Network
 
 from npuc.simulator import Op, load
 from npuc.simulator.compare import Comparer, SourceTensors
@@ -219,3 +220,36 @@ def test_a_wrong_zero_point_is_found_in_every_convolution_of_a_network(models, b
             hidden += [at] if not found.differences else []
     # Softmax hides the last one.
     assert hidden
+
+
+@pytest.mark.parametrize("what", ["inputs", "outputs"])
+def test_inputs_and_outputs_of_one_name_are_told_apart_by_their_place(what: str):
+    n = Network(1)
+    inputs = [n.input((1, 4, 4, 8)) for _ in range(2)]
+    outputs = [n.conv(x, 8) for x in inputs]
+    for tensor in {"inputs": inputs, "outputs": outputs}[what]:
+        tensor.name = "same"
+    data = n.model(*outputs).to_bytes()
+    comparer = Comparer(load(compile_tflite(data, Target("ethos-u55-128")).data), data)
+    for seed in range(len(KINDS)):
+        compared = comparer.run(seed=seed)
+        assert (compared.exact, compared.unwritten) == (True, []), compared
+
+
+def test_outputs_are_found_by_name_where_their_order_is_another():
+    def build(order: int) -> bytes:
+        n = Network(1)
+        x = n.input((1, 4, 4, 8))
+        return n.model(*[n.conv(x, 8), n.conv(x, 8)][::order]).to_bytes()
+
+    comparer = Comparer(load(compile_tflite(build(-1), Target("ethos-u55-128")).data), build(1))
+    assert comparer.run(seed=UNIFORM[0]).exact
+
+
+def test_a_variable_tensor_that_the_caller_gives_is_an_input():
+    n = Network(1)
+    x = n.input((1, 4, 4, 8))
+    x.variable = True
+    data = n.model(n.conv(x, 8)).to_bytes()
+    comparer = Comparer(load(compile_tflite(data, Target("ethos-u55-128")).data), data)
+    assert all(comparer.run(seed=seed).exact for seed in UNIFORM)
