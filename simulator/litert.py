@@ -285,12 +285,15 @@ class _Pieces:
                 buffer.offset = buffer.size = 0
 
     def _bodies(self, operator: Any) -> Iterable[Any]:
-        """The subgraphs that an operator runs, as IF and CALL_ONCE do, and those that their operators run."""
+        """The subgraphs that an operator runs, as IF and STABLEHLO_COMPOSITE do, and those that their operators run."""
         todo = [operator]
         seen: set[int] = set()
         while todo:
-            options = todo.pop().builtinOptions
-            for name, number in vars(options).items() if options else ():
+            one = todo.pop()
+            options = [
+                field for table in (one.builtinOptions, one.builtinOptions2) if table for field in vars(table).items()
+            ]
+            for name, number in options:
                 if name.endswith("SubgraphIndex") and number > 0 and number not in seen:
                     seen.add(number)
                     body = self._whole.subgraphs[number]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from network import Network
@@ -26,6 +27,7 @@ from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
 pytest.importorskip("ai_edge_litert")
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 
 def comparer(data: bytes) -> Comparer:
@@ -177,6 +179,41 @@ def test_only_operators_that_the_reference_kernels_lack_run_in_the_default_ones(
         found = reference.run(dict(enumerate(inputs)))
         for index, output in zip(reference.model.outputs, outputs, strict=True):
             np.testing.assert_array_equal(found[index], output)
+
+
+def test_what_a_composite_runs_is_looked_at_for_lacking_kernels(models):
+    """Its subgraph is named in the second table of options."""
+    data = models["newer_versions"].path.read_bytes()
+    whole = schema.ModelT.InitFromPackedBuf(data, 0)
+    (main,) = whole.subgraphs
+    (at,) = (n for n, one in enumerate(main.operators) if whole.operatorCodes[one.opcodeIndex].version == 3)
+    tile = main.operators[at]
+    inner = schema.SubGraphT()
+    inner.tensors, inner.name = main.tensors, "inner"
+    inner.inputs, inner.outputs, inner.operators = tile.inputs[:1], tile.outputs, [tile]
+    whole.subgraphs.append(inner)
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = schema.BuiltinOperator.STABLEHLO_COMPOSITE, 127, 1
+    whole.operatorCodes.append(code)
+    composite = schema.OperatorT()
+    composite.opcodeIndex, composite.inputs, composite.outputs = (
+        len(whole.operatorCodes) - 1,
+        inner.inputs,
+        tile.outputs,
+    )
+    composite.builtinOptions2Type = schema.BuiltinOptions2.StableHLOCompositeOptions
+    composite.builtinOptions2 = schema.StableHLOCompositeOptionsT()
+    composite.builtinOptions2.name, composite.builtinOptions2.decompositionSubgraphIndex = "test.tile", 1
+    # An empty map of attributes, as a flexbuffer.
+    composite.builtinOptions2.compositeAttributes = np.array([0, 0, 1, 0, 0, 36, 1], np.uint8)
+    main.operators[at] = composite
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(whole.Pack(builder), b"TFL3")
+    alone, expected = Reference(bytes(builder.Output())), Reference(data)
+    assert any("STABLEHLO_COMPOSITE" in str(note) for note in alone.notes)
+    inputs = random_inputs(expected.model, 0)
+    (output, *_) = expected.model.outputs
+    np.testing.assert_array_equal(alone.run(inputs)[output], expected.run(inputs)[output])
 
 
 def test_a_model_in_pieces_gives_what_it_gives_whole(models):
