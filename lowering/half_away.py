@@ -34,7 +34,6 @@ QUOTIENT_SHIFT, REST_SHIFT, CORRECTION_SHIFT = 46, 16, 61
 _LEAST_DIVISOR = (1 << 15) + 1
 _MOST_FACTOR = 1 << 30
 _TRIES = 24
-_FEW = 1024
 _DOUBLE = 2.0**-50
 """More than the relative error of a place computed in double."""
 
@@ -113,12 +112,11 @@ def one_step(scale: float, over: Range) -> tuple[int, int] | None:
         return None
     real = float(np.ldexp(scale, shift))
     below = int(real)
-    options = [m for m in dict.fromkeys((int(real + 0.5), below, below + 1, below + 2)) if m <= MAX_MULTIPLIER]
     steps = _steps(scale, over)
-    # What is not equal mostly shows at the ends.
-    for some in (steps[-_FEW:], steps[:_FEW], steps):
-        options = [m for m in options if _equal(some, scale, over, m, shift, abs(m - real) / real)]
-    return (options[0], shift) if options else None
+    for m in dict.fromkeys((int(real + 0.5), below, below + 1, below + 2)):
+        if m <= MAX_MULTIPLIER and _equal(steps, scale, over, m, shift, abs(m - real) / real):
+            return m, shift
+    return None
 
 
 def _equal(steps: NDArray[np.float64], scale: float, over: Range, multiplier: int, shift: int, error: float) -> bool:
