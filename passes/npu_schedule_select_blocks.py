@@ -24,7 +24,7 @@ from npuc.analysis.machine import machine_of, places_of, setup_of, stripe_kernel
 from npuc.analysis.weights import block_of, weights_key_but_for_depth
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
-from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
+from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import best_block, kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
@@ -76,7 +76,7 @@ def _align(kernels: Sequence[ConvKernelOp], machine: Accelerator, setup: MemoryS
 
     def cycles(chosen: Sequence[Block]) -> int:
         return sum(
-            kernel_cost(machine, setup, _launch(op, op.launch()), block, places_of(op)).cycles
+            _launches(op) * kernel_cost(machine, setup, _launch(op, op.launch()), block, places_of(op)).cycles
             for op, block in zip(kernels, chosen, strict=True)
         )
 
@@ -91,6 +91,12 @@ def _align(kernels: Sequence[ConvKernelOp], machine: Accelerator, setup: MemoryS
     if cycles(best) <= cycles(blocks) + saved * CYCLES_A_BYTE:
         for op, block in zip(kernels, best, strict=True):
             op.block = BlockAttr(block)
+
+
+def _launches(op: ConvKernelOp) -> int:
+    """About how many launches a kernel becomes: stripes times depth slices."""
+    stripes = 1 if op.stripe is None else -(-nhwc(op.result)[0] // op.stripe.data[0])
+    return stripes * (1 if op.slices is None else len(op.slices.data) - 1)
 
 
 def _launch(op: KernelOp, whole: Kernel) -> Kernel:

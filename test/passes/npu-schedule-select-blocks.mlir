@@ -37,4 +37,35 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
          : (tensor<1x8x8x16xi8>, tensor<64x1x1x16xi8>, !npu_schedule.scales<64>) -> tensor<1x8x8x64xi8>
     func.return %y : tensor<1x8x8x64xi8>
   }
+
+  // Alone, a single pixel would get a block of all 64 channels, as it does in the second function. But the first kernel
+  // has the same weights: in blocks as deep as its own they are encoded to the same bytes, which are stored once.
+  // CHECK-LABEL: @equal_weights
+  // CHECK: conv2d {{.*}} block <{{[0-9]+}}x{{[0-9]+}}x32> :
+  // CHECK: conv2d {{.*}} block <1x{{[0-9]+}}x32> :
+  func.func @equal_weights(%x: tensor<1x16x16x64xi8>, %z: tensor<1x1x1x64xi8>)
+      -> (tensor<1x16x16x64xi8>, tensor<1x1x1x64xi8>) attributes {npu.region} {
+    %w = npu_schedule.constant dense<1> : tensor<64x1x1x64xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<64xi64>, multiplier = dense<1073741824> : tensor<64xi32>,
+      shift = dense<30> : tensor<64xi8>} : !npu_schedule.scales<64>
+    %a = npu_schedule.conv2d %x, %w, %s window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x16x16x64xi8>, tensor<64x1x1x64xi8>, !npu_schedule.scales<64>) -> tensor<1x16x16x64xi8>
+    %b = npu_schedule.conv2d %z, %w, %s window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x1x1x64xi8>, tensor<64x1x1x64xi8>, !npu_schedule.scales<64>) -> tensor<1x1x1x64xi8>
+    func.return %a, %b : tensor<1x16x16x64xi8>, tensor<1x1x1x64xi8>
+  }
+
+  // CHECK-LABEL: @other_weights
+  // CHECK: conv2d {{.*}} block <1x{{[0-9]+}}x64> :
+  func.func @other_weights(%z: tensor<1x1x1x64xi8>) -> tensor<1x1x1x64xi8> attributes {npu.region} {
+    %v = npu_schedule.constant dense<2> : tensor<64x1x1x64xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<64xi64>, multiplier = dense<1073741824> : tensor<64xi32>,
+      shift = dense<30> : tensor<64xi8>} : !npu_schedule.scales<64>
+    %b = npu_schedule.conv2d %z, %v, %s window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127>
+         : (tensor<1x1x1x64xi8>, tensor<64x1x1x64xi8>, !npu_schedule.scales<64>) -> tensor<1x1x1x64xi8>
+    func.return %b : tensor<1x1x1x64xi8>
+  }
 }
