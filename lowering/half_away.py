@@ -17,6 +17,7 @@ Sums are of up to 40 bits, in int64; a scale and a range belong to one channel. 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ QUOTIENT_SHIFT, REST_SHIFT, CORRECTION_SHIFT = 46, 16, 61
 _LEAST_DIVISOR = (1 << 15) + 1
 _MOST_FACTOR = 1 << 30
 _TRIES = 24
+_CHOICES = sorted(product(range(-2, 3), repeat=2), key=lambda choice: sum(map(abs, choice)))
+"""What is added to `rest` and `correction`, the nearest first."""
 _DOUBLE = 2.0**-50
 """More than the relative error of a place computed in double."""
 
@@ -140,15 +143,16 @@ def several_steps(scale: float, over: Range) -> Steps | None:
     for factor, real in zip(factors[order].tolist(), divisors[order].tolist(), strict=True):
         # Fills 31 bits, as half the divisor is what is left over at most.
         left = 1 << min(31 - math.frexp(real)[1], 15)
-        # Rounding `q * rest`, the constants `rest` and `correction`: half a unit of e each; one more by choice.
-        sums = _critical(places, over, 0, 4.0 / (factor * left))
+        # In units of e: rounding `q * rest`, and the constants `rest` and `correction`, at most 1.25; by choice, half a
+        # unit for one more in `rest` and one for one more in `correction`, at most 3.
+        sums = _critical(places, over, 0, 5.0 / (factor * left))
         if sums is None:
             continue
         divisor = round(real)
         reciprocal = round(2.0**QUOTIENT_SHIFT / real)
         rest = round((real - divisor) * left * 2.0**REST_SHIFT)
         correction = round(2.0**CORRECTION_SHIFT / (real * left))
-        for r, c in ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)):
+        for r, c in _CHOICES:
             steps = Steps(factor, reciprocal, divisor, left, rest + r, correction + c)
             if _same(in_steps(sums, steps), sums, scale, over):
                 return steps

@@ -72,6 +72,20 @@ def test_several_steps(log: float, seed: int) -> None:
     assert np.array_equal(clipped(in_steps(sums, steps), INT16), clipped(rounded(sums, scale), INT16))
 
 
+@pytest.mark.parametrize(
+    "scale", [7.074794709950691e-05, 6.612148166374067e-05, 8.504511060216657e-05, 3.805335380536574e-05]
+)
+def test_several_steps_of_few_factors(scale: float) -> None:
+    """Near 2^-14 there are so few factors that constants farther from the nearest are needed."""
+    bound = 400000000
+    over = Range(-bound, bound, *INT16)
+    steps = several_steps(scale, over)
+    assert one_step(scale, over) is None
+    assert steps is not None
+    sums = np.concatenate([beside_steps(scale, INT16, bound, seed) for seed in range(8)])
+    assert np.array_equal(clipped(in_steps(sums, steps), INT16), clipped(rounded(sums, scale), INT16))
+
+
 def test_one_step_refuses_what_it_cannot_do() -> None:
     """Most 16-bit results of ordinary scales: each multiplier is wrong for a few sums, which `one_step` knows."""
     refused = [
