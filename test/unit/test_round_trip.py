@@ -13,7 +13,7 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
-from npuc.lowering.export_tflite import DESCRIPTION, export_tflite
+from npuc.lowering.export_tflite import export_tflite
 from npuc.lowering.import_tflite import import_tflite
 from npuc.lowering.tflite_schema import OPERATORS, Table, default_table, options_tables, read_model
 from npuc.tools.driver import make_context, parse_text, verify
@@ -73,8 +73,7 @@ def meaning(file: bytes) -> Any:
         return None
 
     return {
-        # A file that has none gets one.
-        "description": model["description"] or DESCRIPTION,
+        "description": model["description"] or "",
         "metadata": [
             (entry["name"], content(entry["buffer"]) or b"")
             for entry in model["metadata"] or ()
