@@ -79,6 +79,8 @@ TENSORS = "tfl.tensors"
 """Attribute of an op: an array with one dictionary a result of what type and location do not say."""
 TENSOR = "tfl.tensor"
 """The same for a function argument, in its argument attributes."""
+SPARSITY = "sparsity"
+"""Entry of such a dictionary: how a constant that holds only what is not zero is stored, as in the file."""
 OFFSET = "arena_offset"
 """Entry of such a dictionary: the tensor's place in the arena, in bytes."""
 CPU_REASON = "npu.cpu_reason"
@@ -199,6 +201,10 @@ class ConstantOp(TflOp, ABC):
     output = result_def(TensorType)
     traits = traits_def(Pure())
 
+    def verify_(self) -> None:
+        if isinstance(self.value, DenseIntOrFPElementsAttr) and is_sparse(self.output):
+            raise VerifyException("a sparse constant holds its bytes in the file, as #tfl.const_bytes")
+
     def __init__(self, value: DenseIntOrFPElementsAttr | ConstBytesAttr, result_type: Attribute | None = None):
         if result_type is None and isinstance(value, DenseIntOrFPElementsAttr):
             result_type = value.type
@@ -248,6 +254,7 @@ class PseudoConstOp(ConstantOp):
     name = "tfl.pseudo_const"
 
     def verify_(self) -> None:
+        super().verify_()
         value, type_ = self.value, self.output.type
         if isinstance(value, DenseIntOrFPElementsAttr):
             if value.type != type_:
@@ -266,6 +273,7 @@ class PseudoQConstOp(ConstantOp):
     name = "tfl.pseudo_qconst"
 
     def verify_(self) -> None:
+        super().verify_()
         value, type_ = self.value, self.output.type
         if quantization(type_) is None:
             raise VerifyException("tfl.pseudo_qconst makes a quantised tensor")
@@ -817,6 +825,12 @@ def tensor_info(value: SSAValue) -> DictionaryAttr | None:
             info = function.arg_attrs.data[value.index].data.get(TENSOR)
             return info if isinstance(info, DictionaryAttr) else None
     return None
+
+
+def is_sparse(value: SSAValue) -> bool:
+    """Whether a tensor is stored as only what is not zero; its bytes mean nothing without its `sparsity`."""
+    info = tensor_info(value)
+    return info is not None and SPARSITY in info.data
 
 
 def arena_offset(value: SSAValue) -> int | None:

@@ -50,7 +50,7 @@ from npuc.dialects.tfl import (
     TflOp,
     tensor_infos,
 )
-from npuc.lowering.import_tflite import ELEMENT_TYPES, OFFLINE_ALLOCATION, canonical_quantization
+from npuc.lowering.import_tflite import ELEMENT_TYPES, OFFLINE_ALLOCATION, SPARSITY_FIELD, canonical_quantization
 from npuc.lowering.tflite_schema import (
     OPERATORS,
     TENSOR_TYPES,
@@ -91,12 +91,20 @@ def from_attribute(field: Field, attr: Attribute, symbols: dict[str, int]) -> An
                 value = attr.data
             case DenseArrayBase() if field.type in ("int", "long", "float"):
                 value = _values(attr)
+            case DenseArrayBase() if field.type == "ushort":
+                value = _values(attr)
+                value = value if all(0 <= one < 1 << 16 for one in value) else None
             case DenseArrayBase() if field.type == "bool":
                 value = [bool(flag) for flag in _values(attr)]
             case ArrayAttr():
                 value = [from_attribute(element, item, symbols) for item in attr]
             case _:
                 pass
+    elif field.type in unions():
+        if isinstance(attr, DictionaryAttr) and len(attr.data) == 1:
+            ((name, table),) = attr.data.items()
+            if name in unions()[field.type] and isinstance(table, DictionaryAttr):
+                value = name, from_dictionary(name, table, symbols)
     elif field.type in tables():
         if isinstance(attr, DictionaryAttr):
             value = from_dictionary(field.type, attr, symbols)
@@ -300,6 +308,7 @@ class _SubgraphExporter:
         for field in (
             Field("shape_signature", "int", True, None),
             Field("variant_tensors", "VariantSubType", True, None),
+            SPARSITY_FIELD,
         ):
             if field.name in known:
                 table[field.name] = from_attribute(field, known[field.name], {})

@@ -10,12 +10,14 @@ kept in `tfl.*` attributes (see the docstring of npuc.dialects.tfl), each left o
 - on an op: `tfl.version` (1), `tfl.absent_operands` (how many operands of -1 at the end are left out),
   `tfl.intermediates`, `tfl.mutating_variable_inputs`, `tfl.custom_options`, `tfl.debug_metadata_index`;
 - on a tensor (`tfl.tensors`, `tfl.tensor`): `shape_signature`, `has_rank` (of a scalar), `variant_tensors`,
-  `arena_offset` (bytes, from the metadata OfflineMemoryAllocation), and of its quantisation `scale`, `zero_point`,
+  `sparsity` (of a constant that holds only what is not zero, as its `#tfl.const_bytes`), `arena_offset` (bytes, from
+  the metadata OfflineMemoryAllocation), and of its quantisation `scale`, `zero_point`,
   `quantized_dimension`, `min`, `max`, `custom` where they are not what its type would be written as.
 
 Not kept, because no runtime can tell: the order and sharing of buffers, operator codes and tensors, buffers that
-nothing uses, whether data lies behind the flatbuffer, whether a constant is sparse (it is made dense, and DENSIFY of it
-is the constant), an options table of another operator's kind, and quantisation tables that say nothing.
+nothing uses, whether data lies behind the flatbuffer, an options table of another operator's kind, and quantisation
+tables that say nothing. DENSIFY of a sparse constant is a dense constant. An operator that reads a sparse one reads it
+as it stands in the file: TFLite's kernels do not compute with it what they compute with the dense one.
 """
 
 import math
@@ -64,6 +66,7 @@ from xdsl.utils.exceptions import VerifyException
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, storage_tensor
 from npuc.dialects.tfl import (
+    SPARSITY,
     TENSOR,
     TENSORS,
     TFL,
@@ -77,7 +80,7 @@ from npuc.dialects.tfl import (
     PseudoTensorOp,
     TflOp,
 )
-from npuc.lowering.sparsity import dense
+from npuc.lowering.sparsity import dense, positions
 from npuc.lowering.tflite_schema import (
     OPERATORS,
     Field,
@@ -88,6 +91,7 @@ from npuc.lowering.tflite_schema import (
     options_tables,
     read_model,
     tables,
+    unions,
 )
 
 OFFLINE_ALLOCATION = "OfflineMemoryAllocation"
@@ -122,6 +126,8 @@ ELEMENT_TYPES: dict[str, Attribute] = {
 _KEPT_AS_BYTES = ("INT4", "UINT4", "BFLOAT16", "COMPLEX64", "COMPLEX128")
 """Types whose constants stay the file's bytes: packed, or of a `dense` form that xDSL does not read back."""
 
+SPARSITY_FIELD = Field(SPARSITY, "SparsityParameters", False, None)
+
 
 def import_tflite(data: bytes) -> ModuleOp:
     """
@@ -134,12 +140,19 @@ def import_tflite(data: bytes) -> ModuleOp:
 
 
 def to_attribute(field: Field, value: Any, symbols: list[str]) -> Attribute:
-    """A field's value as an attribute; `symbols` are the functions' names by subgraph index."""
+    """
+    A field's value as an attribute; `symbols` are the functions' names by subgraph index.
+
+    A union is a dictionary with one entry, of the table's name.
+    """
+    if field.type in unions():
+        name, table = value
+        return DictionaryAttr({name: table_attribute(name, table, symbols)})
     if field.is_vector:
         match field.type:
             case "ubyte":
                 return ConstBytesAttr(value)
-            case "int":
+            case "int" | "ushort":
                 return DenseArrayBase.from_list(i32, value)
             case "long":
                 return DenseArrayBase.from_list(i64, value)
@@ -179,12 +192,12 @@ def to_attribute(field: Field, value: Any, symbols: list[str]) -> Attribute:
 
 
 def table_attribute(name: str, values: Table, symbols: list[str]) -> DictionaryAttr:
-    """A table as a dictionary of its fields, absent ones left out."""
+    """A table as a dictionary of its fields, left out where absent, as those are that say of which type a union is."""
     return DictionaryAttr(
         {
             field.name: to_attribute(field, values[field.name], symbols)
             for field in tables()[name]
-            if field is not None and values[field.name] is not None
+            if field is not None and values.get(field.name) is not None
         }
     )
 
@@ -362,7 +375,7 @@ class _SubgraphImporter:
         self.types: list[TensorType[Attribute]] = []
         self.produced: set[int] = set()
         self.made_dense: set[int] = set()
-        """Sparse constants of which a dense one has been made."""
+        """Sparse constants of which DENSIFY has made a dense one."""
         self.block = Block()
 
     def function(self) -> FuncOp:
@@ -475,6 +488,8 @@ class _SubgraphImporter:
         if tensor["variant_tensors"]:
             field = Field("variant_tensors", "VariantSubType", True, None)
             found["variant_tensors"] = to_attribute(field, tensor["variant_tensors"], [])
+        if tensor["sparsity"] is not None:
+            found[SPARSITY] = to_attribute(SPARSITY_FIELD, tensor["sparsity"], [])
         if (self.index, index) in self.model.arena_offsets:
             found["arena_offset"] = IntegerAttr(self.model.arena_offsets[self.index, index], i64)
         return found
@@ -487,12 +502,14 @@ class _SubgraphImporter:
         if index in self.produced:
             raise TFLiteError(f"{what} is {self.describe(index)}, which only a later operator makes")
         tensor, type_ = self.tensors[index], self.types[index]
-        data = self.buffer(index)
+        data = self.model.buffer(tensor["buffer"])
         is_empty = 0 in type_.get_shape()
         if data or (data is not None and is_empty):
             if tensor["is_variable"]:
                 raise TFLiteError(f"{self.describe(index)} is variable and has data, which TFLite does not allow")
             op: Operation = self.constant(index, data, type_)
+            if tensor["sparsity"] is not None:
+                self.dense(index, data)
         else:
             op = PseudoTensorOp(type_, tensor["is_variable"])
         op.location = name_location(tensor["name"] or "")
@@ -502,27 +519,34 @@ class _SubgraphImporter:
         self.values[index] = op.results[0]
         return op.results[0]
 
-    def buffer(self, index: int) -> bytes | None:
-        """The data of a tensor, dense also where the file has it sparse."""
+    def dense(self, index: int, data: bytes) -> bytes | None:
+        """
+        A sparse constant made dense; None where its type is one whose values are not told apart.
+
+        Raises TFLiteError where the description of the constant does not fit.
+        """
         tensor = self.tensors[index]
-        data = self.model.buffer(tensor["buffer"])
-        if tensor["sparsity"] is None or not data:
-            return data
-        stored = storage_tensor(self.types[index])
-        element = stored.element_type if isinstance(stored, TensorType) else None
-        if tensor["type"] in _KEPT_AS_BYTES or not isinstance(element, CompileTimeFixedBitwidthType):
-            raise TFLiteError(f"{self.describe(index)} is sparse, which is not supported of {tensor['type']}")
+        shape: Sequence[int] = tensor["shape"] or ()
+        element = self.stored(index).element_type
         try:
-            return dense(data, tensor["sparsity"], tensor["shape"] or (), element.compile_time_size)
+            if tensor["type"] in _KEPT_AS_BYTES or not isinstance(element, CompileTimeFixedBitwidthType):
+                positions(tensor["sparsity"], shape)
+                return None
+            return dense(data, tensor["sparsity"], shape, element.compile_time_size)
         except TFLiteError as error:
             raise TFLiteError(f"{self.describe(index)}: {error}") from None
 
-    def constant(self, index: int, data: bytes, type_: TensorType[Attribute]) -> Operation:
-        stored = storage_tensor(type_)
+    def stored(self, index: int) -> TensorType[Attribute]:
+        """A tensor's type without its quantisation."""
+        stored = storage_tensor(self.types[index])
         assert isinstance(stored, TensorType)
+        return stored
+
+    def constant(self, index: int, data: bytes, type_: TensorType[Attribute]) -> Operation:
+        stored = self.stored(index)
         make = PseudoConstOp if stored == type_ else PseudoQConstOp
-        element, name = stored.element_type, self.tensors[index]["type"]
-        if isinstance(element, OpaqueType) or name in _KEPT_AS_BYTES:
+        element, tensor = stored.element_type, self.tensors[index]
+        if isinstance(element, OpaqueType) or tensor["type"] in _KEPT_AS_BYTES or tensor["sparsity"] is not None:
             return make(ConstBytesAttr(data), type_)
         shape = stored.get_shape()
         assert isinstance(element, CompileTimeFixedBitwidthType)
@@ -541,10 +565,6 @@ class _SubgraphImporter:
         if builtin == "DENSIFY":
             self.add_dense(operator, what)
             return
-        for tensor in operator["inputs"] or ():
-            # LiteRT's FULLY_CONNECTED rounds sparse sums in another way than dense ones; others misread sparse data.
-            if 0 <= tensor < len(self.tensors) and self.tensors[tensor]["sparsity"] is not None:
-                raise TFLiteError(f"{what} reads {self.describe(tensor)} sparse: only DENSIFY of one is supported")
         operands, absent = self.operands(operator["inputs"] or (), what, builtin)
         outputs: Sequence[int] = operator["outputs"] or ()
         types = [NoneType() if tensor == -1 else self.types[tensor] for tensor in outputs]
@@ -574,9 +594,14 @@ class _SubgraphImporter:
         if len(inputs) != 1 or len(outputs) != 1:
             raise TFLiteError(f"{what} has {len(inputs)} inputs and {len(outputs)} outputs")
         self.check(inputs[0], f"an input of {what}")
-        data = self.buffer(inputs[0])
-        if not data or inputs[0] in self.produced or self.tensors[inputs[0]]["sparsity"] is None:
+        stored = self.model.buffer(self.tensors[inputs[0]]["buffer"])
+        if not stored or inputs[0] in self.produced or self.tensors[inputs[0]]["sparsity"] is None:
             raise TFLiteError(f"an input of {what} is {self.describe(inputs[0])}, which is no sparse constant")
+        if self.tensors[outputs[0]]["sparsity"] is not None:
+            raise TFLiteError(f"an output of {what} is {self.describe(outputs[0])}, which is sparse")
+        data = self.dense(inputs[0], stored)
+        if data is None:
+            raise TFLiteError(f"{what} of {self.tensors[inputs[0]]['type']} is not supported")
         op = self.constant(outputs[0], data, self.types[outputs[0]])
         op.location = name_location(self.tensors[outputs[0]]["name"] or "")
         if info := self.info(outputs[0]):

@@ -1,5 +1,5 @@
 """
-Sparse constants of a TFLite file made dense.
+Sparse constants of a TFLite file: what their descriptions mean, and the same constants dense.
 
 A sparse tensor is a tree. Its levels are the dimensions in an order of their own, those of the blocks behind those of
 the tensor: `traversal_order`. Where a dimension is cut into blocks, `block_map` says which, its level counts blocks and
@@ -32,6 +32,22 @@ def dense(data: bytes, sparsity: Table, shape: Sequence[int], element_size: int)
     """
     import numpy as np
 
+    places = positions(sparsity, shape, element_size)
+    if len(places) * element_size != len(data):
+        raise TFLiteError(f"its buffer holds {len(data)} bytes for {len(places)} values")
+    filled = np.zeros((prod(shape), element_size), np.uint8)
+    filled[places] = np.frombuffer(data, np.uint8).reshape(-1, element_size)
+    return filled.tobytes()
+
+
+def positions(sparsity: Table, shape: Sequence[int], element_size: int = 1) -> NDArray[np.int64]:
+    """
+    Where the values that are stored stand in the tensor of this shape, row by row, in elements.
+
+    Raises TFLiteError, which does not name the tensor, where its description does not fit.
+    """
+    import numpy as np
+
     rank = len(shape)
     order: Sequence[int] = sparsity["traversal_order"] or ()
     block_map: Sequence[int] = sparsity["block_map"] or ()
@@ -59,16 +75,12 @@ def dense(data: bytes, sparsity: Table, shape: Sequence[int], element_size: int)
             parents, nodes, at = _children(level, nodes, size)
         coordinates = {known: values[parents] for known, values in coordinates.items()}
         coordinates[dimension] = at
-    if len(nodes) * element_size != len(data):
-        raise TFLiteError(f"its buffer holds {len(data)} bytes for {len(nodes)} values")
     for block, axis in enumerate(block_map):
         coordinates[axis] = coordinates[axis] * sizes[rank + block] + coordinates[rank + block]
     places = np.zeros(len(nodes), np.int64)
     for axis, size in enumerate(shape):
         places = places * size + coordinates[axis]
-    found = np.zeros((prod(shape), element_size), np.uint8)
-    found[places] = np.frombuffer(data, np.uint8).reshape(-1, element_size)
-    return found.tobytes()
+    return places
 
 
 def _sizes(

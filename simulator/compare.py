@@ -576,12 +576,12 @@ class Comparer:
         return found
 
     def _output(self, index: int, inputs: Mapping[int, NDArray], made: Mapping[int, NDArray]) -> NDArray | None:
-        """The reference's value of an output; None if it depends on an operator that is left out."""
+        """The reference's value of an output; None if it is sparse, or depends on an operator that is left out."""
         tensor = self.original.tensors[index]
         if index in self.original.inputs:
             return inputs[self.original.inputs.index(index)]
         if tensor.data is not None and index not in made:
-            return tensor.data.view(tensor.dtype).reshape(tensor.shape)
+            return None if tensor.is_sparse else tensor.data.view(tensor.dtype).reshape(tensor.shape)
         return made.get(index)
 
     def _contradicted(

@@ -4,7 +4,7 @@ The runtimes of the host: they run the operators that stay on the CPU, and the o
 An operator runs in LiteRT's reference kernels. What these lack runs in LiteRT's default kernels; an SVDF with an 8-bit
 state, for which LiteRT has none, in TFLM's, where `tflite-micro` is installed. So a model is run in pieces: operators
 in a row of the same kernels. What no runtime has a kernel for, such as a custom operator, is left out, and so is what
-reads its results.
+reads its results. So is what reads a sparse constant as if it were dense, beyond its end, as most kernels do.
 
 All pieces of the same kernels are subgraphs of one model, because resources (VAR_HANDLE and its like) are shared by
 what runs in one interpreter. Variable tensors are handed in and out of a piece as all other tensors are, so that
@@ -93,6 +93,7 @@ _SVDF = "27"
 _SVDF_STATE = 4
 _CUSTOM_KIND = str(CUSTOM)
 _NO_KERNEL = "no runtime here has a kernel"
+_NO_SPARSE_KERNEL = "no runtime here has a kernel that reads sparse constants"
 _LARGEST_TFLM_ARENA = 1 << 28
 
 
@@ -345,6 +346,8 @@ class _Pieces:
                     chosen[index] = Kernels.TFLM
                 else:
                     self._plan.left_out[index] = "LiteRT has no SVDF with an 8-bit state, and TFLM is absent"
+            elif self._misreads_sparse(index):
+                self._plan.left_out[index] = _NO_SPARSE_KERNEL
             elif custom and (refusal := self._refusal(index)):
                 self._plan.left_out[index] = refusal
             elif not lacks[Kernels.REFERENCE]:
@@ -362,6 +365,23 @@ class _Pieces:
         operator = self._model.operators[index]
         state = operator.inputs[_SVDF_STATE] if operator.kind == _SVDF and len(operator.inputs) > _SVDF_STATE else -1
         return state >= 0 and self._model.tensors[state].dtype.itemsize == 1
+
+    def _misreads_sparse(self, index: int) -> bool:
+        """Whether an operator, or one that it runs, reads a sparse tensor by a kernel that takes it for dense."""
+        types, main = self._schema.TensorType, self._whole.subgraphs[0]
+        own = [(main, main.operators[index])]
+        for subgraph, operator in own + [(b, one) for b in self._bodies(own[0][1]) for one in b.operators]:
+            inputs = [-1] if operator.inputs is None else [int(i) for i in operator.inputs]
+            sparse = [n for n, i in enumerate(inputs) if i >= 0 and subgraph.tensors[i].sparsity is not None]
+            code = self._whole.operatorCodes[operator.opcodeIndex]
+            builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+            knows = builtin == self._schema.BuiltinOperator.DENSIFY
+            if builtin == self._schema.BuiltinOperator.FULLY_CONNECTED:
+                kinds = {subgraph.tensors[i].type for i in inputs[:2]}
+                knows = sparse == [1] and kinds <= {types.FLOAT32, types.INT8}
+            if sparse and not knows:
+                return True
+        return False
 
     def _refusal(self, index: int) -> str:
         """Why LiteRT cannot run a custom operator, or one that runs such; "" if it can, as a few that it knows."""

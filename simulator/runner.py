@@ -228,7 +228,7 @@ class _Run:
                 continue
             if index in self.model.inputs or tensor.data is None:
                 outputs[index] = self.fetch(tensor, "the caller", len(self.model.operators))
-            else:
+            elif not tensor.is_sparse:
                 outputs[index] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
         for index in self.session.state:
             self.session.state[index] = self.fetch(self.model.tensors[index], "the next run", len(self.model.operators))

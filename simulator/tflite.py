@@ -109,7 +109,8 @@ class Tensor:
 
     `data` holds the constant's bytes or None, `offset` its place in the arena or None. `scale` and `zero_point` are
     per-tensor quantisation (0.0 and 0 where there is none; the first of each for per-axis ones). `is_handle` says that
-    it stands for a resource or a variant, whose contents are elsewhere.
+    it stands for a resource or a variant, whose contents are elsewhere, `is_sparse` that `data` holds only what is not
+    zero.
     """
 
     index: int
@@ -122,6 +123,7 @@ class Tensor:
     zero_point: int
     offset: int | None = None
     is_handle: bool = False
+    is_sparse: bool = False
 
     @property
     def bytes(self) -> int:
@@ -194,6 +196,7 @@ def _tensor(index: int, table: _Table, buffers: list[_Table], offset: int | None
         int(zeros[0]) if zeros.size else 0,
         offset,
         kind in _HANDLES,
+        table.table(6) is not None,
     )
 
 
