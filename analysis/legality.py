@@ -136,7 +136,7 @@ _SCALAR_OPERANDS = (tfl.AddOp, tfl.SubOp, tfl.MulOp, tfl.MinimumOp, tfl.MaximumO
 def _check_tensors(op: Operation) -> None:
     """What holds for the tensors of every operator, and for its feature maps."""
     for value in (*op.operands, *op.results):
-        _require(not tfl.is_sparse(value), "constants must be dense, TFLite's kernels compute otherwise with sparse ones", value)
+        _require(not tfl.is_sparse(value), "constants must be dense, TFLite computes otherwise with sparse ones", value)
     feature_maps = [value for value in op.operands if _is_feature_map(op, value)]
     if all(tfl.constant_value(value) is not None for value in feature_maps):
         raise _Refused(f"operators must have an input that is not constant: {operator_name(op)}")

@@ -57,6 +57,7 @@ from npuc.lowering.tflite_schema import (
     Field,
     Table,
     TFLiteError,
+    enum_names,
     is_enum,
     options_tables,
     tables,
@@ -110,7 +111,9 @@ def from_attribute(field: Field, attr: Attribute, symbols: dict[str, int]) -> An
             value = from_dictionary(field.type, attr, symbols)
     else:
         match attr:
-            case StringAttr() if field.type == "string" or is_enum(field.type):
+            case StringAttr() if field.type == "string":
+                value = attr.data
+            case StringAttr() if is_enum(field.type) and attr.data in enum_names(field.type):
                 value = attr.data
             case IntegerAttr() if field.type == "bool":
                 value = bool(attr)

@@ -405,6 +405,11 @@ def is_enum(type_: str) -> bool:
     return type_ in _ENUMS
 
 
+def enum_names(type_: str) -> Sequence[str]:
+    """The names of an enumeration's values, in their order."""
+    return _ENUMS[type_][1]
+
+
 # Reading
 
 

@@ -40,6 +40,14 @@ func.func @value() {
 
 // -----
 
+// CHECK: 'tfl.pseudo_const': a sparse constant holds its bytes in the file, as #tfl.const_bytes
+func.func @sparse() {
+  %0 = tfl.pseudo_const {tfl.tensors = [{sparsity = {traversal_order = array<i32: 0>}}]} dense<1> : tensor<4xi16>
+  return
+}
+
+// -----
+
 // CHECK: tfl-invalid.mlir:{{.*}}: the value of this constant was left out when the file was printed
 func.func @elided() {
   %0 = tfl.pseudo_const dense_resource<__elided__> : tensor<400xi8>

@@ -491,6 +491,24 @@ def sparse_weights(n: Network) -> Tensor:
     return y
 
 
+def sparse_operand(n: Network) -> list[Tensor]:
+    """Sparse weights that FULLY_CONNECTED reads as they stand, and another from DENSIFY, which gives other results."""
+    y = n.fully_connected(n.input((4, 32), 2.0**-6), 12)
+    op = n.ops[-1]
+    weights, bias = op.inputs[1:]
+    assert weights is not None
+    assert bias is not None
+    # Small weights and a factor of 0.18: the kernels' two ways of rounding often differ.
+    weights.data = n.rng.integers(-1, 2, weights.shape).astype(weights.dtype)
+    bias.data = n.rng.integers(-40, 41, bias.shape).astype(bias.dtype)
+    weights.scale, bias.scale, y.scale = 2.0**-5, 2.0**-11, 2.0**-11 / 0.18
+    _prune(n, -1, Sparse((0, 1, 2), (1,), {1: 16}, "uint8"))
+    z = n.tensor("of_dense", y.shape, y.scales()[0], y.zeros()[0])
+    n.ops.append(Op(op.name, op.inputs, [z], **op.options))
+    n.ops.insert(-1, _densify(n.ops[-1]))
+    return [n.unary("LEAKY_RELU", y, alpha=0.9), z]
+
+
 def _prune(n: Network, number: int, sparse: Sparse) -> None:
     """Sets four fifths of the blocks of an operator's weights to zero, and stores the others."""
     weights = n.ops[number].inputs[1]
@@ -693,7 +711,7 @@ GRAPHS: list[Build] = [
     reshape_between, reshape_forms, negative_axes, pad_then_conv, shared_weights, tall_chain, deep_weights, many_tables,
     ranks, rank_5, batch_2, stride_4, fully_connected_ranks, computed_weights, constant_operator, dead_operator,
     no_operators, two_islands, cpu_in_a_diamond, cpu_side_branch, float_in_the_middle, float_model, integer_operators,
-    stateful, tour, weights_of_many_scales, sparse_weights,
+    stateful, tour, weights_of_many_scales, sparse_weights, sparse_operand,
 ]  # fmt: skip
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {
@@ -708,6 +726,7 @@ ON_CPU: dict[Build, list[int]] = {
     dead_operator: [1],
     two_islands: [2],
     weights_of_many_scales: [3],
+    sparse_operand: [1],
     cpu_in_a_diamond: [1],
     cpu_side_branch: [1, 3],
     float_in_the_middle: [1, 2, 3],

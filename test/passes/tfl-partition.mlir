@@ -114,6 +114,26 @@ func.func @refused(
 
 // -----
 
+// A sparse constant stays with the operator that reads it, as the file has it.
+
+// CHECK-LABEL: func.func @sparse
+// CHECK:         tfl.pseudo_qconst {tfl.tensors = [{sparsity = {{.*}} #tfl.const_bytes<"0x0102">
+// CHECK:         tfl.fully_connected {{.*}}npu.cpu_reason = "constants must be dense, TFLite computes otherwise with sparse ones: tensor 'pruned' (2x4)"
+// CHECK:         npu.invoke @npu_0
+!x = tensor<1x4x!quant.uniform<i8:f32, 0.5>>
+!y = tensor<1x2x!quant.uniform<i8:f32, 0.5>>
+!w = tensor<2x4x!quant.uniform<i8:f32, 0.5>>
+func.func @sparse(%x: !x) -> !y {
+  %w = tfl.pseudo_qconst {tfl.tensors = [{sparsity = {traversal_order = array<i32: 0, 1>, dim_metadata = [
+    {format = "DENSE", dense_size = 2 : i32}, {format = "SPARSE_CSR", array_segments = {Int32Vector = {values = array<i32: 0, 1, 2>}},
+    array_indices = {Int32Vector = {values = array<i32: 3, 1>}}}]}}]} #tfl.const_bytes<"0x0102"> -> !w loc("pruned")
+  %0 = tfl.fully_connected %x, %w : (!x, !w) -> !y
+  %1 = tfl.relu %0 : (!y) -> !y
+  return %1 : !y
+}
+
+// -----
+
 // Operators with weights: the bias that TFLite's kernel reads, sums that it would wrap, factors that no shift holds.
 
 // CHECK-LABEL: func.func @weights
