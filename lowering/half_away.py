@@ -35,7 +35,7 @@ QUOTIENT_SHIFT, REST_SHIFT, CORRECTION_SHIFT = 46, 16, 61
 _LEAST_DIVISOR = (1 << 15) + 1
 _MOST_FACTOR = 1 << 30
 _TRIES = 24
-_CHOICES = sorted(product(range(-2, 3), repeat=2), key=lambda choice: sum(map(abs, choice)))
+_CHOICES = sorted(product(range(-4, 5), repeat=2), key=lambda choice: sum(map(abs, choice)))
 """What is added to `rest` and `correction`, the nearest first."""
 _DOUBLE = 2.0**-50
 """More than the relative error of a place computed in double."""
@@ -144,8 +144,8 @@ def several_steps(scale: float, over: Range) -> Steps | None:
         # Fills 31 bits, as half the divisor is what is left over at most.
         left = 1 << min(31 - math.frexp(real)[1], 15)
         # In units of e: rounding `q * rest`, and the constants `rest` and `correction`, at most 1.25; by choice, half a
-        # unit for one more in `rest` and one for one more in `correction`, at most 3.
-        sums = _critical(places, over, 0, 5.0 / (factor * left))
+        # unit for one more in `rest` and one for one more in `correction`, at most 6.
+        sums = _critical(places, over, 0, 8.0 / (factor * left))
         if sums is None:
             continue
         divisor = round(real)

@@ -73,7 +73,8 @@ def test_several_steps(log: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "scale", [7.074794709950691e-05, 6.612148166374067e-05, 8.504511060216657e-05, 3.805335380536574e-05]
+    "scale",
+    [7.074794709950691e-05, 6.612148166374067e-05, 8.504511060216657e-05, 3.805335380536574e-05, 3.868689602244181e-05],
 )
 def test_several_steps_of_few_factors(scale: float) -> None:
     """Near 2^-14 there are so few factors that constants farther from the nearest are needed."""
