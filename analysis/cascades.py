@@ -20,7 +20,7 @@ A larger limit only adds segments and buffers to choose from, so that more memor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, NoReturn
@@ -35,11 +35,12 @@ from npuc.analysis.host import NOTHING_HELD, Held
 from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.residency import NOTHING, Resident, best_within, extended
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
-from npuc.analysis.weights import scale_bytes
+from npuc.analysis.weights import encoded_size, scale_bytes
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConstantOp,
+    ConvKernelOp,
     CopyOp,
     ElementwiseOp,
     KernelOp,
@@ -64,8 +65,6 @@ from npuc.hardware.shram import Kernel, explain
 
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
-ESTIMATE_ERROR = 0.03
-"""By how much of what a plan counts the commands that come of it may be slower; 1.5 % is the most that was seen."""
 LARGER_LIMITS = 8
 """So many limits are tried where the smallest asks for too many commands."""
 TABLE_BYTES = LUT_BANKS * 1024
@@ -313,7 +312,7 @@ class Planner:
         # In a memory beside a slow arena buffers do not take room that cascades save.
         self.buffers_help = not setup.spilling and setup.arena.bytes_per_cycle > setup.constants.bytes_per_cycle
         self._blocks: dict[tuple[int, int], accelerators.Block] = {}
-        self._times: dict[tuple[int, int, int], _Time] = {}
+        self._times: dict[tuple[int, int, int, int | None], _Time] = {}
         self._weights: dict[int, int] = {}
         self._kernels: dict[tuple[int, int], Kernel] = {}
         self._shapes = [_shape(item, network) for item in network.items]
@@ -492,10 +491,11 @@ class Planner:
             front = extended(front, number, size, gain - self._transfer(size))
         walk.residents.append(front)
 
-    def _times_of(self, walk: _Walk, number: int) -> list[tuple[int, _Time]]:
-        """The launches of an item: how many, and the time of each."""
+    def _times_of(self, walk: _Walk, number: int, size: int | None = None) -> list[tuple[int, _Time]]:
+        """The launches of an item: how many, and the time of each, given the encoded size of its weights if known."""
         index = number - walk.lowest
-        return [(n, self._launch(number, rows, walk.stripes[index])) for rows, n in walk.launches[index].items()]
+        stripe = walk.stripes[index]
+        return [(n, self._launch(number, rows, stripe, size)) for rows, n in walk.launches[index].items()]
 
     def _whole(self, number: int, room: int) -> int:
         """Cycles of an item as it stands, where its weights may take so many bytes."""
@@ -515,15 +515,19 @@ class Planner:
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)
         return launch_cycles(self.setup, cost.cycles, cost.fill_cycles)
 
-    def _launch(self, number: int, rows: int, stripe: int) -> _Time:
-        """The time of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule."""
-        key = (number, rows, stripe)
+    def _launch(self, number: int, rows: int, stripe: int, size: int | None = None) -> _Time:
+        """
+        The time of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule. Weights are taken
+        to be stored a byte a weight where their encoded size is not given.
+        """
+        key = (number, rows, stripe, size)
         if key not in self._times:
             op = self.network.items[number].op
             assert isinstance(op, KernelOp)
             try:
                 block = self._block(number, op, stripe)
-                cost = kernel_cost(self.machine, self.setup, self._kernel(number, op, rows), block, places_of(op))
+                kernel = self._kernel(number, op, rows)
+                cost = kernel_cost(self.machine, self.setup, kernel, block, places_of(op), weight_bytes=size)
             except ValueError as error:
                 raise OperationError(op, str(error)) from error
             fixed = cost.fill_cycles
@@ -593,15 +597,25 @@ class Planner:
         sizes = sorted({segment.memory for segments in self.segments for segment in segments})
         least, plain = self.least_peak(), self.network.plain_peak
         sizes = [size for size in sizes if size >= least]
-        plain_cycles = sum(map(self._cycles_of_commands, self.quickest(sizes[-1], buffers=False)))
-        most = slowdown * plain_cycles / (1 + ESTIMATE_ERROR)
-        low, high = 0, len(sizes) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if sum(map(self._cycles_of_commands, self.quickest(sizes[middle], buffers=False))) <= most:
-                high = middle
-            else:
-                low = middle + 1
+        whole = self.quickest(sizes[-1], buffers=False)
+
+        def keeps(limit: int, exact: bool) -> bool:
+            """Whether a limit keeps the promise, all weights stored a byte a weight, or as they are in its cascades."""
+            cut = self.quickest(limit, buffers=False)
+            inside = {item for s in cut if s.rows for item in range(s.start, s.stop + 1)} if exact else set[int]()
+            sizes = {item: size for item in inside if (size := self._encoded(item))}
+            cycles, most = (sum(self._cycles_of_commands(s, sizes) for s in segments) for segments in (cut, whole))
+            return cycles <= slowdown * most
+
+        low = 0
+        for exact in (False, True):
+            high = low if exact and keeps(sizes[low], exact) else len(sizes) - 1
+            while low < high:
+                middle = (low + high) // 2
+                if keeps(sizes[middle], exact):
+                    high = middle
+                else:
+                    low = middle + 1
         larger = [size for size in sizes[low:] if size < plain]
         for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
             cut = self.quickest(limit, buffers=False)
@@ -609,17 +623,31 @@ class Planner:
                 return limit
         return max(plain, sizes[low])
 
-    def _cycles_of_commands(self, segment: Segment) -> int:
+    def _cycles_of_commands(self, segment: Segment, sizes: Mapping[int, int]) -> int:
         """
-        Cycles of a segment, all weights read in place. The fill of a kernel that runs whole is hidden behind the one
-        before, of whose result it reads the first rows first; a stripe waits for rows that have just been written.
+        Cycles of a segment, all weights read in place, given the encoded sizes of some. The fill of a kernel that runs
+        whole is hidden behind the one before, of whose result it reads the first rows first; a stripe waits for rows
+        that have just been written.
         """
-        start, _, rows, _ = segment
+        start, stop, rows, _ = segment
         op = self.network.items[start].op
-        if rows or not isinstance(op, KernelOp):
+        if rows:
+            if not any(item in sizes for item in range(start, stop + 1)):
+                return self.cycles(segment)
+            walk = self._walks[stop, rows]
+            times = (self._times_of(walk, item, sizes.get(item)) for item in range(start, stop + 1))
+            return sum(n * time.in_place for launches in times for n, time in launches)
+        if not isinstance(op, KernelOp):
             return self.cycles(segment)
         height = nhwc(op.result)[0]
-        return self._launch(start, height, height).least
+        return self._launch(start, height, height, sizes.get(start)).least
+
+    def _encoded(self, number: int) -> int:
+        """Bytes of the encoded weights of an item, without scales; 0 where it has none."""
+        op = self.network.items[number].op
+        if not isinstance(op, ConvKernelOp):
+            return 0
+        return encoded_size(op, self._block(number, op, nhwc(op.result)[0]), self.machine)
 
     def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
         """Bytes of commands that a cut adds to those of items that run as they stand."""

@@ -122,6 +122,14 @@ def slice_sizes(kernels: Sequence[tuple[ConvKernelOp, Sequence[int]]], machine: 
     return found
 
 
+def encoded_size(op: ConvKernelOp, block: Block, machine: Accelerator) -> int:
+    """Bytes of all weights of a kernel in blocks like this one, without scales."""
+    from npuc.hardware.weights import encoded_sizes
+
+    (sizes,) = encoded_sizes([(volume_of(op), order_of(op, block, machine))])
+    return sum(sizes)
+
+
 def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:
     """Bytes of each of `count` buffers that slices of these sizes pass through in turn."""
     return tuple(max(slices[first::count], default=0) for first in range(count))
