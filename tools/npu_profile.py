@@ -328,6 +328,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         args = parser().parse_args(arguments)
+        if args.top < 0:
+            raise UserError(f"--top {args.top}: a number of commands is not negative")
         found = profile(
             driver.read_file(args.model),
             name=args.model,

@@ -4,9 +4,11 @@ import random
 import struct
 from pathlib import Path
 
+import pytest
+
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import as_data, as_html, as_text, as_trace, profile
+from npuc.tools.npu_profile import as_data, as_html, as_text, as_trace, main, profile
 from npuc.tools.pipeline import Target
 
 MODEL = Path(__file__).parents[1] / "models" / "op_conv_3x3.tflite"
@@ -33,3 +35,8 @@ def test_damaged_streams_are_refused_in_one_line() -> None:
             assert as_trace(found)
     assert len(refused) > 10
     assert all(text.startswith("file: ") and len(text.splitlines()) == 1 for text in refused)
+
+
+def test_a_negative_number_of_commands_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["file", "--top", "-1"]) == 1
+    assert capsys.readouterr().err == "npu-profile: error: --top -1: a number of commands is not negative\n"
