@@ -72,8 +72,9 @@ def _scaled(values: Array, real: float) -> Array:
     if real == 0:
         return np.zeros_like(values)
     multiplier, shift = scale_of(abs(real))
-    # A negative multiplier, as TFLite has it: ties go the other way than for the negated value.
-    return fixed_point.double_round(values, multiplier if real > 0 else -multiplier, shift)
+    # For a negative factor LiteRT gives the negated result of the positive one: ties of its first rounding go down.
+    scaled = fixed_point.double_round(values, multiplier, shift)
+    return scaled if real > 0 else -scaled
 
 
 def _leaky_values(values: Array, factors: tuple[float, float]) -> Array:

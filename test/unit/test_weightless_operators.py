@@ -392,3 +392,12 @@ def test_operator(operator: str) -> None:
     run()
     print(operator, dict(outcomes))
     assert outcomes["taken"] >= 3
+
+
+@pytest.mark.parametrize("alpha", [-0.5, -0.75, -0.4375, -1.0, -3.0])
+@pytest.mark.parametrize("scale", [2.0**-7, 2.0**-4, 3 * 2.0**-6])
+def test_ties_of_a_leaky_relu_with_a_negative_alpha(alpha: float, scale: float) -> None:
+    shape = (1, 1, 16, 16)
+    x, y = Tensor("x", shape, "int8", scale, 127), Tensor("y", shape, "int8", 2.0**-4, 0)
+    every = np.arange(-128, 128).astype(np.int8).reshape(shape)
+    check(Model(Subgraph([x], [y], [Op("LEAKY_RELU", [x], [y], alpha=alpha)])), [[every]])
