@@ -420,7 +420,7 @@ def _check_binary(op: tfl.BinaryOp) -> None:
 def _powers_of_two(scales: Sequence[float]) -> list[int]:
     """Exponents of those scales that TFLite takes for powers of two."""
     # It loads NumPy, which partitions without 16-bit operators do not need.
-    from npuc.lowering.fixed_point import checked_log2
+    from npuc.analysis.fixed_point import checked_log2
 
     logs = [checked_log2(scale) for scale in scales]
     return [log for log in logs if log is not None]
@@ -486,7 +486,7 @@ def _check_leaky_relu(op: tfl.LeakyReluOp) -> None:
     _require_scalable(_values(op.input), abs(slope), op.output)
     if _element(op.input).data.storage_width == 16:
         _require(alpha >= 0, "LEAKY_RELU of 16 bits must have an alpha of at least 0", op.input)
-        from npuc.lowering.tfl_to_tosa.activation import leaky_relu_choice
+        from npuc.analysis.activations import leaky_relu_choice
 
         _require(leaky_relu_choice(op) is not None, "LEAKY_RELU of 16 bits must be a minimum or maximum", op.input)
 
@@ -525,7 +525,7 @@ def _check_function(op: tfl.LogisticOp | tfl.TanhOp) -> None:
 def _check_hard_swish(op: tfl.HardSwishOp) -> None:
     _check_unary(op)
     _require(_element(op.input).data.storage_width == 8, "HARD_SWISH must be of 8 bits", op.input)
-    from npuc.lowering.tfl_to_npu_schedule.activation import hard_swish_factors
+    from npuc.analysis.activations import hard_swish_factors
 
     result, argument = hard_swish_factors(_element(op.input), _element(op.output))
     # TFLite shifts 16-bit values by less than 16 bits, and the result only to the right.

@@ -32,10 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 
+from npuc.analysis import fixed_point
+from npuc.analysis.half_away import Range, Steps, one_step, several_steps
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization
-from npuc.lowering import fixed_point
-from npuc.lowering.half_away import Range, Steps, one_step, several_steps
 
 WeightedOp = tfl.Conv2DOp | tfl.DepthwiseConv2DOp | tfl.FullyConnectedOp | tfl.TransposeConvOp
 Integers = NDArray[np.int64]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import TensorType
 
+from npuc.analysis.activations import hard_swish_factors
+from npuc.analysis.fixed_point import quantize_multiplier, round_shift, table_of
 from npuc.dialects import tfl
 from npuc.dialects.npu import Scale
-from npuc.dialects.quant import UniformQuantizedType, to_float32
-from npuc.lowering.fixed_point import quantize_multiplier, round_shift, table_of
+from npuc.dialects.quant import UniformQuantizedType
 from npuc.lowering.npu_kernels import full_range, shape_of, tensor
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
 
@@ -64,12 +65,6 @@ def hard_swish_table(source: UniformQuantizedType, target: UniformQuantizedType)
 
     type_ = numpy_dtype(target.storage_type)
     return table_of(entries, (int(np.iinfo(type_).min), int(np.iinfo(type_).max)), type_)
-
-
-def hard_swish_factors(source: UniformQuantizedType, target: UniformQuantizedType) -> tuple[float, float]:
-    """What TFLite scales the operand by, in steps of 1/128: to the result, and to 32768 for an argument of 3."""
-    fine = to_float32(source.scale / 128)
-    return to_float32(fine / target.scale), to_float32(fine / (3 / (1 << 15)))
 
 
 def _narrow_multiplier(real: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ FULLY_CONNECTED whose rounding takes several steps: a convolution to 32-bit sums
     %c = mul %e, correction  -1, 0 or 1
     %y = add %q, %c          zero point, activation
 
-`lowering/half_away.py` says why this is exact; the constants differ by channel, the shifts do not.
+`analysis/half_away.py` says why this is exact; the constants differ by channel, the shifts do not.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
 
+from npuc.analysis import half_away
+from npuc.analysis.fixed_point import activation_limits
+from npuc.analysis.half_away import Steps
 from npuc.analysis.weighted_sums import scaling
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
 from npuc.dialects.npu_schedule import Conv2DOp
-from npuc.lowering import half_away
-from npuc.lowering.fixed_point import activation_limits
-from npuc.lowering.half_away import Steps
 from npuc.lowering.npu_kernels import IDENTITY, batch_map, shape_of
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
 

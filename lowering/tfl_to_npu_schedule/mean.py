@@ -10,10 +10,10 @@ from typing import Any
 from xdsl.dialects.builtin import TensorType, i8, i32
 from xdsl.ir import SSAValue
 
+from npuc.analysis.fixed_point import quantize_multiplier
 from npuc.dialects import tfl
 from npuc.dialects.npu import Scale, Window
 from npuc.dialects.npu_schedule import DepthwiseConv2DOp
-from npuc.lowering.fixed_point import quantize_multiplier
 from npuc.lowering.npu_kernels import IDENTITY, shape_of
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, numbers, quantized
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
 
+from npuc.analysis.fixed_point import quantize_multiplier
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
-from npuc.lowering.fixed_point import quantize_multiplier
 from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, folded, shape_of, tensor
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
 

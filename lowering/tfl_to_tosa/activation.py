@@ -13,11 +13,12 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
+from npuc.analysis import fixed_point
+from npuc.analysis.activations import leaky_relu_choice, leaky_relu_factors, leaky_relu_values
+from npuc.analysis.fixed_point import Array
 from npuc.dialects import tfl, tosa
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.quant import quantization, to_float32
-from npuc.lowering import fixed_point
-from npuc.lowering.fixed_point import Array
 from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert, per_tensor, scale_of, shape_of, storage_type
 
 RELU_NAMES: dict[type[tfl.UnaryOp], str] = {
@@ -61,48 +62,15 @@ def _table(build: Builder, op: tfl.UnaryOp, entries: Array) -> list[SSAValue]:
     return [build.insert(tosa.TableOp(build.storage(op.input), build.array(entries, element_type), result))]
 
 
-def _leaky_factors(op: tfl.LeakyReluOp) -> tuple[float, float]:
-    """What LEAKY_RELU scales values by: those of 0 and above, and those below."""
-    x, output = per_tensor(op.input), per_tensor(op.output)
-    slope = to_float32(to_float32(x.scale * to_float32(op.alpha.value.data)) / output.scale)
-    return to_float32(x.scale / output.scale), slope
-
-
-def _scaled(values: Array, real: float) -> Array:
-    if real == 0:
-        return np.zeros_like(values)
-    multiplier, shift = scale_of(abs(real))
-    # For a negative factor LiteRT gives the negated result of the positive one: ties of its first rounding go down.
-    scaled = fixed_point.double_round(values, multiplier, shift)
-    return scaled if real > 0 else -scaled
-
-
-def _leaky_values(values: Array, factors: tuple[float, float]) -> Array:
-    return np.where(values >= 0, _scaled(values, factors[0]), _scaled(values, factors[1]))
-
-
-def leaky_relu_choice(op: tfl.LeakyReluOp) -> type[tosa.MinimumOp] | type[tosa.MaximumOp] | None:
-    """
-    Which of the two rescaled values is a 16-bit LEAKY_RELU's result: the greater, for an alpha of less than 1, or else
-    the lesser; tried on all values, as roundings can differ. None where it is neither throughout.
-    """
-    factors = _leaky_factors(op)
-    every = np.arange(-(1 << 15), 1 << 15)
-    wanted = _leaky_values(every, factors)
-    rescaled = _scaled(every, factors[0]), _scaled(every, factors[1])
-    if np.array_equal(np.maximum(*rescaled), wanted):
-        return tosa.MaximumOp
-    return tosa.MinimumOp if np.array_equal(np.minimum(*rescaled), wanted) else None
-
-
 def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
     """LEAKY_RELU: positive values times the scales' float32 quotient, others times alpha as well."""
     x, output = per_tensor(op.input), per_tensor(op.output)
-    factors = _leaky_factors(op)
+    factors = leaky_relu_factors(op)
+    scales = [scale_of(abs(real)) if real else (0, 31) for real in factors]
     if x.storage_type.width.data == 8:
 
         def entries(stored: Array) -> Array:
-            return _leaky_values(stored - x.zero_point, factors) + output.zero_point
+            return leaky_relu_values(stored - x.zero_point, factors) + output.zero_point
 
         limits = tosa.value_range(output.storage_type)
         return _table(build, op, fixed_point.table_of(entries, limits, numpy_dtype(x.storage_type)))
@@ -113,10 +81,11 @@ def leaky_relu(build: Builder, op: tfl.LeakyReluOp) -> list[SSAValue]:
         raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {op.alpha.value.data}")
     source = build.storage(op.input)
     kept, leaked = (
-        source if real == 1 else build.rescale(source, output.storage_type, scale_of(real) if real else (0, 31))
-        for real in factors
+        source if real == 1 else build.rescale(source, output.storage_type, scale)
+        for real, scale in zip(factors, scales, strict=True)
     )
-    return [build.insert(choice(kept, leaked, storage_type(op.output)))]
+    kind = tosa.MaximumOp if choice == "maximum" else tosa.MinimumOp
+    return [build.insert(kind(kept, leaked, storage_type(op.output)))]
 
 
 def is_16_bit(op: tfl.UnaryOp) -> bool:

@@ -15,10 +15,10 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, TensorT
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from npuc.analysis import fixed_point
 from npuc.dialects import tfl, tosa
 from npuc.dialects.constants import from_bytes, from_numpy, numpy_dtype
 from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, quantization, storage_tensor
-from npuc.lowering import fixed_point
 
 i8 = IntegerType(8)
 i16 = IntegerType(16)

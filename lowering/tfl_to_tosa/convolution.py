@@ -18,12 +18,11 @@ import numpy as np
 from xdsl.dialects.builtin import IntegerType, NoneType, TensorType, i32, i64
 from xdsl.ir import SSAValue
 
-from npuc.analysis import weighted_sums
+from npuc.analysis import fixed_point, weighted_sums
 from npuc.analysis.weighted_sums import WeightedOp
 from npuc.dialects import tfl, tosa
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, quantization
-from npuc.lowering import fixed_point
 from npuc.lowering.tfl_to_tosa.builder import (
     Builder,
     CannotConvert,

@@ -28,9 +28,9 @@ from typing import Any
 from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
 
+from npuc.analysis import fixed_point
 from npuc.dialects import tfl, tosa
 from npuc.dialects.quant import UniformQuantizedType, to_float32
-from npuc.lowering import fixed_point
 from npuc.lowering.tfl_to_tosa.builder import (
     Builder,
     CannotConvert,

@@ -16,10 +16,10 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 
+from npuc.analysis import fixed_point
+from npuc.analysis.fixed_point import Array
 from npuc.dialects import tfl, tosa
 from npuc.dialects.quant import UniformQuantizedType, quantization
-from npuc.lowering import fixed_point
-from npuc.lowering.fixed_point import Array
 from npuc.lowering.tfl_to_tosa.builder import (
     Builder,
     CannotConvert,

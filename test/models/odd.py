@@ -726,7 +726,7 @@ ON_CPU: dict[Build, list[int]] = {
     dead_operator: [1],
     two_islands: [2],
     weights_of_many_scales: [3],
-    sparse_operand: [1],
+    sparse_operand: [0],
     cpu_in_a_diamond: [1],
     cpu_side_branch: [1, 3],
     float_in_the_middle: [1, 2, 3],

@@ -21,6 +21,7 @@ from xdsl.context import Context
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
+from npuc.analysis.fixed_point import quantize_multiplier
 from npuc.analysis.legality import cpu_reason
 from npuc.analysis.storage import Storage
 from npuc.dialects.constants import as_numpy, numpy_dtype
@@ -39,7 +40,6 @@ from npuc.dialects.npu_schedule import (
     SliceOp,
 )
 from npuc.dialects.tfl import TflOp
-from npuc.lowering.fixed_point import quantize_multiplier
 from npuc.lowering.import_tflite import import_tflite
 from npuc.lowering.tosa_to_npu_schedule.pooling import mean_scale
 from npuc.registry import all_passes

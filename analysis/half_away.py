@@ -22,7 +22,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from npuc.lowering.fixed_point import double_round
+from npuc.analysis.fixed_point import double_round
 
 Integers = NDArray[np.int64]
 
