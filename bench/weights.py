@@ -102,7 +102,7 @@ def weight_requests(model: Path) -> Iterator[Request]:
             tensor = tensors[inputs[1]]
             raw = buffers[tensor.number(2, "<I")].numbers(0, "u1")
             dtype = WEIGHT_TYPES.get(tensor.number(1, "<b"))
-            if dtype is None or not len(raw):
+            if dtype is None or not len(raw) or tensor.table(6):  # a sparse tensor's bytes are no volume
                 continue
             shape = tensor.numbers(0, "<i4").tolist()
             quantization = tensor.table(4)
