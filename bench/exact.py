@@ -26,6 +26,7 @@ import workers
 
 from npuc.simulator import load
 from npuc.simulator.compare import Comparer
+from npuc.simulator.isolation import SourceError
 from npuc.simulator.litert import HostError
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
@@ -82,7 +83,10 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
     except HostError as error:
         return f"no reference: {error}"
     for seed in range(seeds):
-        comparison = comparer.run(seed=seed)
+        try:
+            comparison = comparer.run(seed=seed)
+        except SourceError as error:
+            return f"no reference: {error}"
         if comparison.reports:
             return f"reported: {comparison.reports[0]}"
         if not comparison.exact:

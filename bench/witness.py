@@ -217,10 +217,12 @@ def explain_reports(case: Case, comparer: Comparer, reports: Sequence[Report]) -
     kept = dict(programs)
     reasons: set[str] = set()
     for report in reports:
+        if report.kind != "hazard":
+            return ""
         program = programs[report.operator]
         ops = {op.word: op for op in kept[report.operator].ops}
         first, second = ops.get(report.words[0]), ops.get(report.words[-1])
-        if report.kind != "hazard" or first is None or second is None:
+        if first is None or second is None:
             return ""
         if case.core == "regor" and id(first) in fills and fills[id(first)] == fills.get(id(second)):
             blockdep, reason = 0, "vela's regor core fills the corners of a padding twice, with the same value"

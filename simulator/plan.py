@@ -46,8 +46,8 @@ class Plan:
                 self._across[number].append(tensor)
 
     def across(self, operator: Operator) -> list[Tensor]:
-        """What is there before an operator and needed after it."""
-        return self._across[operator.index]
+        """What is there before an operator and needed after it, but for the state that it reads and so may change."""
+        return [t for t in self._across[operator.index] if not (t.is_variable and t.index in operator.inputs)]
 
     def collisions(self, operator: Operator) -> Iterator[Report]:
         """What an operator of the host writes into."""

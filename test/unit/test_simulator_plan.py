@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
 from npuc.simulator import Session, load
+from npuc.simulator.plan import Plan
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 
@@ -61,3 +63,14 @@ def test_a_region_writes_over_what_the_host_keeps(models) -> None:
     assert result.offset is not None
     found = reports(moved(data, "reverse_0", result.offset))
     assert f"plan: operator {last.index} on the NPU writes over tensor 'reverse_0', which is needed after it" in found
+
+
+def test_state_is_an_operators_own_if_it_reads_it(models) -> None:
+    """As in files whose recurrent operators are on the NPU: such a region updates the state in the arena."""
+    model = load(compiled(models, "cpu_side_branch"))
+    first, last = model.npu_operators
+    index = first.inputs[4]
+    model = replace(model, tensors=[replace(t, is_variable=t.index == index) for t in model.tensors])
+    plan = Plan(model)
+    assert index not in {tensor.index for tensor in plan.across(first)}
+    assert index in {tensor.index for tensor in plan.across(last)}
