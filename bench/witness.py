@@ -90,7 +90,11 @@ BADLY_PLACED = frozenset({"uninitialised", "hazard"})
 # Found by looking at the operation that the comparison names first.
 KNOWN = {
     **dict.fromkeys(
-        [("op_fully_connected_int16", core) for core in CORES],
+        [
+            (name, core)
+            for name in ("op_fully_connected_int16", "fully_connected_steps", "fully_connected_ties_int16")
+            for core in CORES
+        ],
         Known(
             "LiteRT's 16-bit FULLY_CONNECTED multiplies by 32 bits, vela by 16 as TFLM does: equal to TFLM",
             "FULLY_CONNECTED",
@@ -105,6 +109,21 @@ KNOWN = {
             1,
             outputs=False,
         ),
+    ),
+    **dict.fromkeys(
+        [(name, core) for name in ("fully_connected_ties_int8", "fully_connected_ties_uint8") for core in CORES],
+        Known("LiteRT's FULLY_CONNECTED rounds once and halves away from zero, vela twice", "FULLY_CONNECTED", 1),
+    ),
+    **dict.fromkeys(
+        [(f"op_add_{scales}_of_two_int16", core) for scales in ("powers", "nearly_powers") for core in CORES],
+        Known("LiteRT shifts 16-bit operands of ADD whose scales are powers of two, vela multiplies them", "ADD", 8),
+    ),
+    **dict.fromkeys(
+        [("scaled_sums_wrap", core) for core in CORES],
+        Known("scaled sums beyond 32 bits wrap in LiteRT and saturate on the NPU", "CONV_2D"),
+    ),
+    ("int16_bias_32", "legacy"): Known(
+        "vela's legacy core scales 16-bit sums with biases of 32 bits as those with 64", "CONV_2D", 1, outputs=False
     ),
     ("many_tables", "legacy"): Known(
         "vela's legacy core loses HARD_SWISH before a LEAKY_RELU of alpha 0", "LEAKY_RELU"
