@@ -125,6 +125,9 @@ KNOWN = {
     ("int16_bias_32", "legacy"): Known(
         "vela's legacy core scales 16-bit sums with biases of 32 bits as those with 64", "CONV_2D", 1, outputs=False
     ),
+    ("op_strided_slice_shrink_open", "regor"): Known(
+        "vela's regor core takes the begin of a dropped axis that begin_mask leaves open", "STRIDED_SLICE"
+    ),
     ("many_tables", "legacy"): Known(
         "vela's legacy core loses HARD_SWISH before a LEAKY_RELU of alpha 0", "LEAKY_RELU"
     ),
