@@ -33,16 +33,16 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.analysis.levels import Levels
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import limit_of, machine_of, setup_of
-from npuc.analysis.prefetch import early_pieces
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
+from npuc.planning.levels import Levels
+from npuc.planning.prefetch import early_pieces
 
 TABLE_BYTES = LUT_BANKS * 1024
 

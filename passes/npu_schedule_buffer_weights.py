@@ -18,7 +18,7 @@ streams serves them all.
 What buffers take is the sum of what each of them takes: with all that is alive beside the kernel it stays within the
 limit. So at the peak of a schedule there are no buffers, and below it they fill the room up to the limit.
 In a cascade, whose kernels run again for every stripe, only a buffer for the whole stream is worth anything: it is
-filled once. The kernels that get one are those that save most cycles together (`npuc.analysis.residency`).
+filled once. The kernels that get one are those that save most cycles together (`npuc.planning.residency`).
 
 Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
 place: slower, and just as right.
@@ -36,9 +36,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
-from npuc.analysis.cascades import Network, scheduled_functions
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.levels import Levels
 from npuc.analysis.machine import (
     limit_of,
     machine_of,
@@ -47,8 +45,6 @@ from npuc.analysis.machine import (
     stripe_kernel,
     weight_space_of,
 )
-from npuc.analysis.prefetch import early_pieces
-from npuc.analysis.residency import NOTHING, best_within, extended
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.analysis.timeline import AREAS
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes, weights_key
@@ -58,6 +54,10 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, dma_cycles, idle_cycles, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, largest_block
+from npuc.planning.levels import Levels
+from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.prefetch import early_pieces
+from npuc.planning.residency import NOTHING, best_within, extended
 
 BRICK = 16
 UNLIMITED = 1 << 40

@@ -4,7 +4,7 @@ Write on each NPU region how many bytes of the arena its schedule may take, `npu
 Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
 the target, else the arena size of its memory mode, else (and for an arena in slow memory) the address space. Strategy
 `size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
-with all memory (both as `npuc.analysis.cascades` estimates them), and no more than `performance` would. All regions
+with all memory (both as `npuc.planning.cascades` estimates them), and no more than `performance` would. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
 keeps in the arena across a region are part of it. A limit that is written already stays.
 An error if not even the smallest schedule keeps to the limit; it names the bytes that this one needs, gaps between
@@ -22,10 +22,11 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
-from npuc.analysis.cascades import Network, Planner, scheduled_functions
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import LimitError, machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
+from npuc.planning.cascades import Planner
+from npuc.planning.network import Network, scheduled_functions
 
 
 @dataclass(frozen=True)

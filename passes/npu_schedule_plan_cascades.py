@@ -4,7 +4,7 @@ Plan which kernels run stripe by stripe: the quickest of all schedules that keep
 Assumes a target on the module, the limit on each region (`npu-schedule-limit-sram`; a region without one is left as it
 is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes, and
 what is left of the limit to be used for weights, as `npu-schedule-buffer-weights` does.
-Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.analysis.cascades`): `cascade`, the
+Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.planning.cascades`): `cascade`, the
 number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
 that its result then needs while it stays inside. Kernels that have a `cascade` already stay together as they are, with
 the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out of cascades.
@@ -21,11 +21,12 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.cascades import Network, Planner, Segment, scheduled_functions
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp
+from npuc.planning.cascades import Planner, Segment
+from npuc.planning.network import Network, scheduled_functions
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.utils.exceptions import PassFailedException, VerifyException
 
-from npuc.analysis.cascades import Network, Planner, scheduled_functions
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, MISSED_ATTR, IntsAttr
 from npuc.dialects.npu_cmd import LaunchOp
@@ -22,6 +21,8 @@ from npuc.hardware.accelerators import ACCELERATORS
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
+from npuc.planning.cascades import Planner
+from npuc.planning.network import Network, scheduled_functions
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import profile

@@ -17,10 +17,10 @@ from schedule_reference import evaluate
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import DiagnosticException
 
-from npuc.analysis.cascades import Network
 from npuc.analysis.storage import Storage
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import ElementwiseOp
+from npuc.planning.network import Network
 
 MACHINES = ("ethos-u55-32", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512")
 SEEDS = 16

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.levels import Levels
-from npuc.analysis.prefetch import GRANULE, MOST_PIECES, SHORTEST, early_pieces
+from npuc.planning.levels import Levels
+from npuc.planning.prefetch import GRANULE, MOST_PIECES, SHORTEST, early_pieces
 
 
 @examples(100)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.residency import LONGEST_FRONT, NOTHING, best_within, extended
+from npuc.planning.residency import LONGEST_FRONT, NOTHING, best_within, extended
 
 KERNELS = st.lists(st.tuples(st.integers(16, 4000), st.integers(-500, 5000)), max_size=6)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from npuc.analysis.levels import Levels
+from npuc.planning.levels import Levels
 
 SHORTEST = 1024
 """Bytes of the shortest piece that a longer transfer is cut into."""

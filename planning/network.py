@@ -1,0 +1,192 @@
+"""
+A region as planners see it: kernels in program order and the tensors between them, with sizes and live ranges.
+
+Plain data, built once from the IR. Items run in the order in which they stand; views are seen through `Storage`, so
+that a tensor is all that lives in one root. What the host keeps in the arena meanwhile counts with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from npuc.analysis.allocation import ALIGNMENT
+from npuc.analysis.host import NOTHING_HELD, Held
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.analysis.weights import scale_bytes
+from npuc.dialects.npu_schedule import (
+    CascadeOp,
+    ConstantOp,
+    CopyOp,
+    ElementwiseOp,
+    KernelOp,
+    nhwc,
+)
+from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.cycles import (
+    raw_weight_bytes,
+)
+
+
+def rounded(size: int) -> int:
+    """Bytes that a buffer takes in the arena."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def weight_bytes(op: KernelOp, machine: Accelerator) -> int:
+    """Bytes of a kernel's weights and scales, taken to be stored a byte a weight; 0 for kernels without."""
+    size = raw_weight_bytes(op.launch())
+    return rounded(size) + scale_bytes(nhwc(op.result)[2], machine) if size else 0
+
+
+def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
+    """The functions that hold kernels."""
+    kinds = (KernelOp, CopyOp, CascadeOp)
+    return [f for f in module.ops if isinstance(f, FuncOp) and any(isinstance(op, kinds) for op in f.body.ops)]
+
+
+@dataclass
+class Tensor:
+    """Memory of the arena: one root of `Storage` and all that lives in it."""
+
+    size: int
+    first: int
+    """The item that writes it first, -1 for what the region is given."""
+    last: int
+    """The last item that reads it; the number of items if it is needed when the region ends."""
+    rolls: bool = False
+    """It may live in a rolling buffer: the OFM of one kernel that other kernels read as it is."""
+    row: int = 0
+    """Bytes of a row."""
+
+
+@dataclass
+class Item:
+    """A kernel, copy or formed cascade: what runs before the next item begins."""
+
+    op: KernelOp | CopyOp | CascadeOp
+    barrier: int = 0
+    """The first item that may be in one cascade with it: it reads views of what earlier items write."""
+    writes: list[int] = field(default_factory=list[int])
+    """Tensors that it writes."""
+    own: int = 0
+    """Rolling buffers of a formed cascade, in bytes."""
+    saved: int = 0
+    """Bytes that it does not need because its OFM takes the place of an operand."""
+
+    @property
+    def kernel(self) -> KernelOp | None:
+        """The kernel, if that is what it is and it has rows to be cut."""
+        return self.op if isinstance(self.op, KernelOp) and nhwc(self.op.result)[0] > 1 else None
+
+
+class Network:
+    """Items in order and tensors of one region, and what the host keeps in the arena meanwhile."""
+
+    def __init__(self, function: FuncOp, host: Held = NOTHING_HELD):
+        self.function = function
+        self.storage = Storage(function)
+        self.items: list[Item] = []
+        self.tensors: list[Tensor] = []
+        self._index: dict[SSAValue, int] = {}
+        self._writers: dict[int, int] = {}
+        """The last item that writes a tensor."""
+        self._kernels: dict[SSAValue, int] = {}
+        block = function.body.block
+        for argument in block.args:
+            self._tensor(argument, -1)
+        for op in block.ops:
+            if isinstance(op, KernelOp | CopyOp | CascadeOp):
+                self._add(op)
+        last = block.last_op
+        if isinstance(last, ReturnOp):
+            for value in last.operands:
+                if (index := self._find(value)) is not None:
+                    self.tensors[index].last = len(self.items)
+        for number in host.arguments:
+            self.tensors[self._index[block.args[number]]].last = len(self.items)
+        for item in self.items:
+            if isinstance(item.op, ElementwiseOp) and self.storage.reusable(item.op) is not None:
+                item.saved = self.tensors[item.writes[0]].size
+        count = len(self.items)
+        steps = [0] * (count + 2)
+        for tensor in self.tensors:
+            # Lives across an item if written before it and needed by it or later.
+            if tensor.last > tensor.first:
+                steps[tensor.first + 1] += tensor.size
+                steps[tensor.last + 1] -= tensor.size
+        self.before: list[int] = []
+        """For each item the bytes of what exists when it begins and is still needed."""
+        total = host.size
+        for step in steps[:count]:
+            total += step
+            self.before.append(total)
+
+    def producer(self, value: SSAValue) -> int:
+        """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
+        return self._kernels.get(value, -1)
+
+    def _find(self, value: SSAValue) -> int | None:
+        """The tensor that a value lives in; None for constants."""
+        root = self.storage.root(value)
+        return None if isinstance(root.owner, ConstantOp) else self._index.get(root)
+
+    def _tensor(self, value: SSAValue, item: int) -> int:
+        """The tensor that an item writes, or an argument."""
+        root = self.storage.root(value)
+        if root not in self._index:
+            self._index[root] = len(self.tensors)
+            tensor = Tensor(rounded(storage_bytes(tensor_type(root))), item, item)
+            if isinstance(root.owner, KernelOp):
+                uses = [use.operation for use in root.uses]
+                tensor.rolls = bool(uses) and all(isinstance(op, KernelOp) for op in uses)
+                tensor.row = self.storage.place(root).stride_y
+            self.tensors.append(tensor)
+        return self._index[root]
+
+    def _add(self, op: KernelOp | CopyOp | CascadeOp) -> None:
+        number = len(self.items)
+        item = Item(op)
+        self.items.append(item)
+        inner = op.kernels if isinstance(op, CascadeOp) else (op,)
+        results = list(op.outputs) if isinstance(op, CascadeOp) else [op.result]
+        if isinstance(op, CascadeOp):
+            for kernel, rows in zip(op.kernels, op.unrolled().alive, strict=True):
+                if kernel.result not in op.yielded:
+                    height = nhwc(kernel.result)[0]
+                    rows = kernel.rolling.data[0] if kernel.rolling is not None else height
+                    item.own += rounded(rows * self.storage.place(kernel.result).stride_y)
+        for kernel in inner:
+            for value in (kernel.ifm,) if isinstance(kernel, CopyOp) else kernel.feature_maps:
+                index = self._find(value)
+                if index is None:
+                    continue
+                tensor = self.tensors[index]
+                tensor.last = max(tensor.last, number)
+                if value not in self._kernels and index in self._writers:
+                    item.barrier = max(item.barrier, 1 + self._writers[index])
+        for value in results:
+            index = self._tensor(value, number)
+            item.writes.append(index)
+            self._writers[index] = number
+            if isinstance(op, KernelOp):
+                self._kernels[value] = number
+
+    @property
+    def plain_peak(self) -> int:
+        """Bytes needed if every item runs as it stands."""
+        return max(map(self.alone, range(len(self.items))), default=0)
+
+    def buffered_peak(self, machine: Accelerator) -> int:
+        """Bytes needed if every item runs as it stands and has all its weights in a buffer."""
+        sizes = [weight_bytes(i.op, machine) if isinstance(i.op, KernelOp) else 0 for i in self.items]
+        return max((self.alone(number) + size for number, size in enumerate(sizes)), default=0)
+
+    def alone(self, number: int) -> int:
+        """Bytes needed while an item runs as it stands, one kernel whole."""
+        item = self.items[number]
+        new = sum(self.tensors[t].size for t in set(item.writes) if self.tensors[t].first == number)
+        return self.before[number] + new + item.own - item.saved
