@@ -16,8 +16,8 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import LIMIT_ATTR, Space, TargetAttr, target_of
-from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, nhwc
+from npuc.dialects.npu import AREAS, LIMIT_ATTR, FeatureMapSpace, Space, TargetAttr, target_of
+from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, nhwc, space_of
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
@@ -55,8 +55,8 @@ def setup_of(op: Operation) -> MemorySetup:
         raise PassFailedException(str(error)) from error
 
 
-def weight_space_of(op: Operation) -> Space:
-    """The memory for buffers of weights: the arena, or the fast memory beside it where the arena is slow."""
+def scarce_space_of(op: Operation) -> FeatureMapSpace:
+    """The memory that schedules have little of: the arena, or the fast memory beside it where the arena is slow."""
     return "fast" if setup_of(op).spilling else "arena"
 
 
@@ -74,31 +74,34 @@ def limit_of(region: Operation, space: Space) -> int | None:
     """
     The most bytes of a memory that a region or its program may take; None if nothing limits it.
 
-    For a fast memory beside a slow arena that is the limit of the target or the size of the memory; for the arena what
-    is written on the region, else the limit of the target if that means the arena.
+    Limits are for the memory that is scarce: a fast memory beside a slow arena, whose own size limits it as well, else
+    the arena. What is written on the region comes before the limit of the target.
     """
     setup, given, written = setup_of(region), target_of(region).sram_limit, written_limit(region)
-    if space == "fast":
-        return setup.arena_cache_size if given is None else given
-    if written is not None:
-        return written
-    return None if setup.spilling else given
+    if space != scarce_space_of(region):
+        return None
+    if setup.spilling and given is None:
+        given = setup.arena_cache_size
+    if written is None:
+        return given
+    return min(written, given) if setup.spilling and given is not None else written
 
 
-def _area(value: SSAValue) -> Area:
+def area_of(value: SSAValue) -> Area:
+    """The memory of a feature map, constant or not."""
     base = base_of(value)
     while isinstance(base.owner, SliceOp):
         base = base_of(base.owner.source)
-    return "constants" if isinstance(base.owner, ConstantOp) else "arena"
+    return "constants" if isinstance(base.owner, ConstantOp) else AREAS[space_of(value)]
 
 
 def places_of(op: KernelOp | CopyOp) -> Places:
     """Which memory each operand of a kernel lies in."""
     if isinstance(op, CopyOp):
-        return Places(_area(op.ifm), "arena", "arena", "constants")
-    inputs: list[Area] = [_area(value) for value in op.feature_maps]
+        return Places(area_of(op.ifm), "arena", area_of(op.result), "constants")
+    inputs: list[Area] = [area_of(value) for value in op.feature_maps]
     apart = isinstance(op, ConvKernelOp) and op.scales_apart is not None
-    return Places(inputs[0], inputs[-1], "arena", "constants", "constants" if apart else None)
+    return Places(inputs[0], inputs[-1], area_of(op.result), "constants", "constants" if apart else None)
 
 
 def stripe_kernel(op: KernelOp, rows: int) -> Kernel:

@@ -37,6 +37,7 @@ from npuc.dialects.npu_schedule import (
     SliceOp,
     YieldOp,
     element_of,
+    form_of,
     is_brick,
     nhwc,
 )
@@ -196,9 +197,9 @@ class Storage:
         """
         if op.in_place is not None or placing_uses(reshapes_of(op.result)):
             return None
-        new = _form(op.result)
+        new = form_of(op.result)
         for index, value in enumerate(op.feature_maps):
-            if _form(value) != new or not makes_bytes(base_of(value)):
+            if form_of(value) != new or not makes_bytes(base_of(value)):
                 continue
             fills = storage_bytes(tensor_type(self.root(value))) == storage_bytes(tensor_type(op.result))
             if fills and self.overwriting_problem(op, index) is None:
@@ -407,11 +408,6 @@ def _inside(value: SSAValue, overwriting: bool) -> list[SSAValue]:
         waiting += (one for one in inside if one not in found)
         found |= dict.fromkeys(inside)
     return list(found)
-
-
-def _form(value: SSAValue) -> tuple[tuple[int, int, int], int, bool]:
-    """What two feature maps have in common of which one fits in the place of the other."""
-    return nhwc(value), element_of(value).bits, is_brick(value)
 
 
 def _mapping(place: Placement, value: SSAValue) -> tuple[int, list[tuple[int, int]]]:

@@ -28,7 +28,7 @@ from math import ceil
 from typing import cast
 
 from npuc.analysis.accesses import Accesses, Span, accesses
-from npuc.dialects.npu import BufferType, Space, WindowAttr
+from npuc.dialects.npu import AREAS, BufferType, Space, WindowAttr
 from npuc.dialects.npu_cmd import (
     DepthwiseOp,
     DmaOp,
@@ -55,9 +55,6 @@ from npuc.hardware.cycles import (
 )
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Dims, Kernel, Kind, Operation
-
-AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache"}
-"""What each memory space is called in a memory setup."""
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,19 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.hardware.accelerators import Block, accelerator
+from npuc.hardware.memory import Area
 
 Space = Literal["read_only", "arena", "fast", "shram"]
 """Where a buffer lives: constants (base pointer 0), the arena (1), a dedicated SRAM (2), or the table area in SHRAM."""
 
+AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache"}
+"""What each memory space is called in a memory setup."""
+
 Layout = Literal["nhwc", "nhcwb16"]
 """Linear, or bricks of 16 channels: row -> brick -> column -> channel."""
+
+FeatureMapSpace = Literal["arena", "fast"]
+"""The memories that kernels write feature maps to."""
 
 Rounding = Literal["double_round", "truncate", "natural"]
 """`double_round` is TFLite's rounding in two steps, `natural` rounds half up once, `truncate` towards zero."""
@@ -397,24 +404,38 @@ class IntsAttr(Payload[tuple[int, ...]]):
 @irdl_attr_definition
 class LayoutAttr(ParametrizedAttribute):
     """
-    Encoding of a tensor type that is stored in bricks: `tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>`.
-    A tensor without encoding is linear (NHWC).
+    Encoding of a tensor type: how a feature map is stored, linear (`nhwc`) or in bricks (`nhcwb16`), and in which
+    memory, the arena unless it says `fast`: `tensor<1x8x8x16xi8, #npu.layout<nhcwb16, fast>>`. A tensor without
+    encoding is linear; it lies in the arena if kernels write it, as a constant in read-only memory.
     """
 
     name = "npu.layout"
     layout: StringAttr
+    space: StringAttr
+
+    def __init__(self, layout: Layout, space: FeatureMapSpace = "arena"):
+        super().__init__(StringAttr(layout), StringAttr(space))
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
         with parser.in_angle_brackets():
-            return (StringAttr(read_word(parser, get_args(Layout), "a layout")),)
+            layout, space = read_word(parser, get_args(Layout), "a layout"), "arena"
+            if parser.parse_optional_punctuation(","):
+                space = read_word(parser, get_args(FeatureMapSpace), "a memory space of feature maps")
+            return (StringAttr(layout), StringAttr(space))
 
     def print_parameters(self, printer: Printer) -> None:
         with printer.in_angle_brackets():
             printer.print_string(self.layout.data)
+            if self.space.data != "arena":
+                printer.print_string(f", {self.space.data}")
+
+    def verify(self) -> None:
+        if self.layout.data == "nhwc" and self.space.data == "arena":
+            raise VerifyException("a linear feature map of the arena has no encoding")
 
 
-NHCWB16 = LayoutAttr(StringAttr("nhcwb16"))
+NHCWB16 = LayoutAttr("nhcwb16")
 
 
 @irdl_attr_definition

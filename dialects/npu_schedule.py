@@ -2,7 +2,8 @@
 Level 2: NPU kernels on tensors, and what has been decided about them so far.
 
 Every value is a tensor NHWC of rank 4 with N = 1; a tensor type without encoding is linear, one with
-`#npu.layout<nhcwb16>` is stored in bricks. An operation is a *kernel* (one or more launches of the NPU),
+`#npu.layout<nhcwb16>` is stored in bricks; `#npu.layout<nhcwb16, fast>` and `#npu.layout<nhwc, fast>` lie in the fast
+memory beside a slow arena. An operation is a *kernel* (one or more launches of the NPU),
 a *view* (`reshape`, `slice`, `concat`: no bytes move), a constant, or a `cascade` that holds kernels which
 run stripe by stripe. A kernel takes scaling, clamp, function and table of its OFM with it.
 
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     IntAttr,
+    NoneAttr,
     StringAttr,
     TensorType,
     UnitAttr,
@@ -68,6 +70,7 @@ from npuc.dialects.npu import (
     BlockAttr,
     BufferType,
     Element,
+    FeatureMapSpace,
     IntsAttr,
     LayoutAttr,
     OperandScalesAttr,
@@ -139,7 +142,28 @@ def element_of(value: SSAValue | Attribute) -> Element:
 def is_brick(value: SSAValue | Attribute) -> bool:
     """Whether a feature map is stored in bricks of 16 channels."""
     type_ = value.type if isinstance(value, SSAValue) else value
-    return isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr)
+    if not isinstance(type_, TensorType) or not isinstance(type_.encoding, LayoutAttr):
+        return False
+    return type_.encoding.layout.data == "nhcwb16"
+
+
+def space_of(value: SSAValue | Attribute) -> FeatureMapSpace:
+    """The memory of a feature map that a kernel writes: what its type says."""
+    type_ = value.type if isinstance(value, SSAValue) else value
+    if isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr) and type_.encoding.space.data == "fast":
+        return "fast"
+    return "arena"
+
+
+def form_of(value: SSAValue) -> tuple[tuple[int, int, int], int, bool, FeatureMapSpace]:
+    """What two feature maps have in common of which one fits in the place of the other."""
+    return nhwc(value), element_of(value).bits, is_brick(value), space_of(value)
+
+
+def stored(type_: TensorType[Attribute], layout: Format, space: FeatureMapSpace) -> TensorType[Attribute]:
+    """The type of a feature map in another layout or memory."""
+    plain = layout == "nhwc" and space == "arena"
+    return TensorType(type_.element_type, type_.get_shape(), NoneAttr() if plain else LayoutAttr(layout, space))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -609,7 +633,7 @@ class ElementwiseOp(KernelOp):
             if self.in_place.data not in [(index,) for index in range(len(self.feature_maps))]:
                 raise VerifyException("in_place is the number of a feature map that the kernel reads: 0, or 1 for IFM2")
             old, new = self.feature_maps[self.in_place.data[0]], self.result
-            if (nhwc(old), element_of(old).bits, is_brick(old)) != (ofm, element_of(new).bits, is_brick(new)):
+            if form_of(old) != form_of(new):
                 raise VerifyException(f"a {new.type} does not fit exactly in the place of a {old.type}")
         verify_launch(self)
 
@@ -683,6 +707,8 @@ class ReshapeOp(IRDLOperation):
             raise VerifyException(f"cannot look at {before} as {after}")
         if is_brick(before) or is_brick(after):
             raise VerifyException("bricks cannot be reshaped: both sides must be linear")
+        if space_of(before) != space_of(after):
+            raise VerifyException("a reshape stays in the memory of its source")
 
 
 @irdl_op_definition
@@ -724,6 +750,8 @@ class SliceOp(IRDLOperation):
             raise VerifyException("a slice keeps the element type")
         if is_brick(self.source) != is_brick(self.result):
             raise VerifyException("a slice keeps the layout")
+        if space_of(self.source) != space_of(self.result):
+            raise VerifyException("a slice stays in the memory of its source")
         if is_brick(self.source) and (self.offsets.data[2] % BRICK or self.strides.data[1] != 1):
             raise VerifyException(f"a slice of bricks starts at a multiple of {BRICK} channels and takes every column")
 
@@ -760,6 +788,8 @@ class ConcatOp(IRDLOperation):
                 raise VerifyException("a concat keeps the element type")
             if is_brick(value) != is_brick(self.result):
                 raise VerifyException("a concat keeps the layout")
+            if space_of(value) != space_of(self.result):
+                raise VerifyException("the operands of a concat lie in the memory of its result")
         if total[at] != 0:
             raise VerifyException("the operands of a concat fill its result exactly")
         if at == 2 and is_brick(self.result) and any(nhwc(value)[2] % BRICK for value in self.inputs[:-1]):

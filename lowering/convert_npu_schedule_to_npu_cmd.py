@@ -17,7 +17,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.machine import machine_of, weight_space_of
+from npuc.analysis.machine import machine_of, scarce_space_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class ConvertNpuScheduleToNpuCmdPass(ModulePass):
         ]
         streams: Streams = {}
         for function in functions:
-            program = RegionLowering(function, machine_of(function), weight_space_of(function), streams).run()
+            program = RegionLowering(function, machine_of(function), scarce_space_of(function), streams).run()
             program.location = function.location
             Rewriter.replace_op(function, program, [])

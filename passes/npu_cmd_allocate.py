@@ -12,10 +12,10 @@ programs.
 Decides addresses, on buffers and as `arena_offset` of the host's tensors, in place of any that the source file had; a
 tensor whose size is not known has none. Writes the sizes on the module: `npu.arena_size` with the bound below which no
 allocation of these live ranges can be (`npu.arena_bound`), `npu.read_only_size`, and `npu.fast_size` where there is a
-fast memory beside a slow arena, used or not. An arena, or such a fast memory, larger than the limit of the target is an
-error that names the size that this schedule needs. An arena larger than `npu.sram_limit`, which a pass or a hand wrote
-on the programs for their schedule to keep to, is right all the same: `npu.sram_limit_missed` on the module says by how
-many bytes. The whole pipeline does not come to that; one with passes left out may.
+fast memory beside a slow arena, used or not. Where that, or else the arena, is larger than the limit of the target, it
+is an error that names the size that this schedule needs. Where it is larger than `npu.sram_limit`, which a pass or a
+hand wrote on the programs for their schedule to keep to, all is right: `npu.sram_limit_missed` on the module says by
+how many bytes. The whole pipeline does not come to that; one with passes left out may.
 Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
 """
 
@@ -31,7 +31,7 @@ from xdsl.passes import ModulePass
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
 from npuc.analysis.host import host_functions
 from npuc.analysis.live_ranges import Item, live_ranges
-from npuc.analysis.machine import LimitError, setup_of, written_limit
+from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
 from npuc.dialects.tfl import set_arena_offsets
@@ -57,19 +57,15 @@ class NpuCmdAllocatePass(ModulePass):
                 self._place(op, here, space)
         if not has_target:
             return
-        size, written = op.attributes["npu.arena_size"], [written_limit(p) for p in programs]
+        setup, limit, written = setup_of(op), target_of(op).sram_limit, [written_limit(p) for p in programs]
+        size = op.attributes[f"npu.{scarce_space_of(op)}_size"]
         assert isinstance(size, IntegerAttr)
-        # Programs that are limited differently, or not at all, are somebody's own: the arena is theirs together.
+        # Programs that are limited differently, or not at all, are somebody's own: the memory is theirs together.
         missed = size.value.data - max((size.value.data if one is None else one for one in written), default=0)
         if written and missed > 0:
             op.attributes[MISSED_ATTR] = IntegerAttr(missed, i64)
-        # What is scarce is the fast memory where there is one beside a slow arena; then the memory mode has a size.
-        setup, limit = setup_of(op), target_of(op).sram_limit
-        space = "fast" if setup.spilling else "arena"
         if limit is None and setup.spilling:
             limit = setup.arena_cache_size
-        size = op.attributes[f"npu.{space}_size"]
-        assert isinstance(size, IntegerAttr)
         if limit is not None and size.value.data > limit:
             name, need = "fast memory" if setup.spilling else "arena", size.value.data
             message = f"the {name} needs {need} bytes, the limit is {limit}: the smallest"

@@ -41,14 +41,13 @@ from npuc.analysis.machine import (
     limit_of,
     machine_of,
     places_of,
+    scarce_space_of,
     setup_of,
     stripe_kernel,
-    weight_space_of,
 )
 from npuc.analysis.storage import storage_bytes, tensor_type
-from npuc.analysis.timeline import AREAS
 from npuc.analysis.weights import ALIGNMENT, block_of, buffer_sizes, cuts_of, scale_bytes, slice_sizes, weights_key
-from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu import AREAS, IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, dma_cycles, idle_cycles, kernel_cost
@@ -77,7 +76,7 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         functions = scheduled_functions(op)
         if not functions:
             return
-        machine, setup, space = machine_of(op), setup_of(op), weight_space_of(op)
+        machine, setup, space = machine_of(op), setup_of(op), scarce_space_of(op)
         area = AREAS[space]
         memory = setup.memory(area)
         if memory.bytes_per_cycle <= setup.constants.bytes_per_cycle:
@@ -145,7 +144,7 @@ class _Planner:
         """Decide for all kernels of one region, in program order."""
         network = Network(function, held)
         for number, item in enumerate(network.items):
-            room = limit - (network.alone(number) if self.area == "arena" else 0)
+            room = limit - network.alone(number)
             op = item.op
             if isinstance(op, CascadeOp):
                 self._cascade(op, room)

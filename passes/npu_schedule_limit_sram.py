@@ -23,7 +23,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
-from npuc.analysis.machine import LimitError, machine_of, setup_of
+from npuc.analysis.machine import LimitError, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
@@ -50,7 +50,7 @@ class NpuScheduleLimitSramPass(ModulePass):
         networks = [Network(f, held.get(f.sym_name.data, NOTHING_HELD)) for f in functions]
         limit = available(op)
         wanted = limit
-        host = host_peak(op)
+        host = host_peak(op) if scarce_space_of(op) == "arena" else 0
         if self.strategy == "size" or max(host, *(network.plain_peak for network in networks)) > limit:
             planners = [Planner(n, machine_of(n.function), setup_of(n.function)) for n in networks]
             least = max(host, *(planner.least_peak() for planner in planners))
@@ -64,9 +64,6 @@ class NpuScheduleLimitSramPass(ModulePass):
 
 
 def available(op: Operation) -> int:
-    """Bytes of the arena that the target has."""
+    """Bytes that the target has of the memory that is scarce."""
     target, setup = target_of(op), setup_of(op)
-    if setup.spilling:
-        # The arena is slow memory of any size; what the target or the mode limits is a cache beside it.
-        return 1 << machine_of(op).address_bits
     return setup.arena_cache_size if target.sram_limit is None else target.sram_limit

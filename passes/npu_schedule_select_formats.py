@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -27,7 +27,6 @@ from xdsl.rewriter import Rewriter
 from npuc.analysis.machine import machine_of, places_of, setup_of
 from npuc.analysis.storage import BRICK, storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import NHCWB16
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConcatOp,
@@ -42,6 +41,8 @@ from npuc.dialects.npu_schedule import (
     element_of,
     is_brick,
     nhwc,
+    space_of,
+    stored,
 )
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import PORT_WEIGHT, best_block, kernel_cost
@@ -175,10 +176,8 @@ class _Choice:
         for group in groups:
             for value in group:
                 if value in self.bricks:
-                    type_ = tensor_type(value)
-                    Rewriter.replace_value_with_new_type(
-                        value, TensorType(type_.element_type, type_.get_shape(), NHCWB16)
-                    )
+                    type_ = stored(tensor_type(value), "nhcwb16", space_of(value))
+                    Rewriter.replace_value_with_new_type(value, type_)
 
     def _cost(self, op: KernelOp | CopyOp) -> float:
         """Estimated cycles, and a little for busy ports, with the layouts chosen so far."""
@@ -206,7 +205,7 @@ class _Choice:
 def _padding(group: list[SSAValue]) -> int:
     """Bytes by which the storage of a group grows in bricks."""
     types = [tensor_type(value) for value in group]
-    bricks = [TensorType(type_.element_type, type_.get_shape(), NHCWB16) for type_ in types]
+    bricks = [stored(type_, "nhcwb16", "arena") for type_ in types]
     return max(map(storage_bytes, bricks)) - max(map(storage_bytes, types))
 
 

@@ -23,7 +23,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from npuc.analysis.machine import machine_of, weight_space_of
+from npuc.analysis.machine import machine_of, scarce_space_of
 from npuc.analysis.weights import block_of, buffer_sizes, cuts_of, scales_key, slice_sizes, weights_key
 from npuc.dialects.npu import IntsAttr, Space
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, WeightBuffersOp
@@ -45,7 +45,7 @@ class NpuScheduleSplitWeightBuffersPass(ModulePass):
                     if isinstance(k, ConvKernelOp) and k.buffers is not None and not k.through
                 ]
                 if kernels:
-                    _split(kernels, machine_of(function), weight_space_of(function))
+                    _split(kernels, machine_of(function), scarce_space_of(function))
 
 
 def _split(kernels: list[ConvKernelOp], machine: Accelerator, space: Space) -> None:

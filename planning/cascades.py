@@ -137,8 +137,7 @@ class Planner:
         self.network = network
         self.machine = machine
         self.setup = setup
-        # In a memory beside a slow arena buffers do not take room that cascades save.
-        self.buffers_help = not setup.spilling and setup.arena.bytes_per_cycle > setup.constants.bytes_per_cycle
+        self.buffers_help = setup.cache.bytes_per_cycle > setup.constants.bytes_per_cycle
         self._blocks: dict[tuple[int, int], accelerators.Block] = {}
         self._times: dict[tuple[int, int, int, int | None], _Time] = {}
         self._weights: dict[int, int] = {}
@@ -372,10 +371,10 @@ class Planner:
         """Cycles of a launch if its weights came from the arena."""
         if not self.buffers_help:
             return cost.cycles
-        return min(cost.cycles, cycles_with_weights_in(cost, self.setup.constants, self.setup.arena))
+        return min(cost.cycles, cycles_with_weights_in(cost, self.setup.constants, self.setup.cache))
 
     def _transfer(self, size: int) -> int:
-        return dma_cycles(self.setup.constants, self.setup.arena, size)
+        return dma_cycles(self.setup.constants, self.setup.cache, size)
 
     def _weight_bytes(self, number: int) -> int:
         if number not in self._weights:
@@ -494,6 +493,17 @@ class Planner:
             # None ends within a cascade that is planned already.
             best.append(min((max(best[s.start], s.memory) for s in segments), default=inf))
         return int(best[-1])
+
+    def first_missed(self, limit: int) -> int | None:
+        """The first item that no cut within a limit gets past; None if one gets past all."""
+        best: list[float] = [0]
+        for number, segments in enumerate(self.segments):
+            best.append(min((max(best[s.start], s.memory) for s in segments), default=inf))
+            if best[-1] > limit and number not in self.pinned:
+                later = (s for others in self.segments[number + 1 :] for s in others if s.start <= number)
+                if not any(max(best[s.start], s.memory) <= limit for s in later):
+                    return number
+        return None
 
     def quickest(self, limit: int, buffers: bool = True) -> list[Segment]:
         """

@@ -1,12 +1,14 @@
 """
 A region as planners see it: kernels in program order and the tensors between them, with sizes and live ranges.
 
-Plain data, built once from the IR. Items run in the order in which they stand; views are seen through `Storage`, so
-that a tensor is all that lives in one root. What the host keeps in the arena meanwhile counts with it.
+Plain data, built once from the IR. Sizes are bytes of the memory that is scarce, 0 for what lies elsewhere. Items run
+in the order in which they stand; views are seen through `Storage`, so that a tensor is all that lives in one root.
+What the host keeps in the arena meanwhile counts with it, where the arena is what is scarce.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ModuleOp
@@ -15,8 +17,10 @@ from xdsl.ir import SSAValue
 
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.host import NOTHING_HELD, Held
+from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import scale_bytes
+from npuc.dialects.npu import FeatureMapSpace
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConstantOp,
@@ -24,6 +28,7 @@ from npuc.dialects.npu_schedule import (
     ElementwiseOp,
     KernelOp,
     nhwc,
+    space_of,
 )
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import (
@@ -86,11 +91,20 @@ class Item:
 class Network:
     """Items in order and tensors of one region, and what the host keeps in the arena meanwhile."""
 
-    def __init__(self, function: FuncOp, host: Held = NOTHING_HELD):
+    def __init__(
+        self,
+        function: FuncOp,
+        host: Held = NOTHING_HELD,
+        space: Callable[[SSAValue], FeatureMapSpace] = space_of,
+    ):
+        """`space` says which memory a root lies in, where that is not yet what its type says."""
         self.function = function
+        self.space = scarce_space_of(function)
+        """The memory that counts."""
         self.storage = Storage(function)
         self.items: list[Item] = []
         self.tensors: list[Tensor] = []
+        self._space_of = space
         self._index: dict[SSAValue, int] = {}
         self._writers: dict[int, int] = {}
         """The last item that writes a tensor."""
@@ -106,6 +120,8 @@ class Network:
             for value in last.operands:
                 if (index := self._find(value)) is not None:
                     self.tensors[index].last = len(self.items)
+        if self.space != "arena":
+            host = NOTHING_HELD
         for number in host.arguments:
             self.tensors[self._index[block.args[number]]].last = len(self.items)
         for item in self.items:
@@ -125,6 +141,19 @@ class Network:
             total += step
             self.before.append(total)
 
+    def size_of(self, root: SSAValue) -> int:
+        """Bytes of the scarce memory that a root takes."""
+        return self.tensors[self._index[root]].size
+
+    def alive_at(self, number: int) -> list[SSAValue]:
+        """The roots that take scarce memory while an item runs."""
+        alive: list[SSAValue] = []
+        for root, index in self._index.items():
+            tensor = self.tensors[index]
+            if tensor.size and tensor.first <= number <= max(tensor.first, tensor.last):
+                alive.append(root)
+        return alive
+
     def producer(self, value: SSAValue) -> int:
         """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
         return self._kernels.get(value, -1)
@@ -139,7 +168,8 @@ class Network:
         root = self.storage.root(value)
         if root not in self._index:
             self._index[root] = len(self.tensors)
-            tensor = Tensor(rounded(storage_bytes(tensor_type(root))), item, item)
+            scarce = self._space_of(root) == self.space
+            tensor = Tensor(rounded(storage_bytes(tensor_type(root))) if scarce else 0, item, item)
             if isinstance(root.owner, KernelOp):
                 uses = [use.operation for use in root.uses]
                 tensor.rolls = bool(uses) and all(isinstance(op, KernelOp) for op in uses)

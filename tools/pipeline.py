@@ -21,6 +21,7 @@ SCHEDULE = (
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",
+    "npu-schedule-place-feature-maps",
     "npu-schedule-limit-sram",
     "npu-schedule-plan-cascades",
     "npu-schedule-form-cascades",

@@ -48,6 +48,7 @@ from npuc.dialects.npu_schedule import (
     WeightBuffersOp,
     is_brick,
     nhwc,
+    space_of,
 )
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout
@@ -117,6 +118,8 @@ class RegionLowering:
         place = self.storage.place(value)
         if place.root in self.maps.buffers or isinstance(place.root.owner, ConstantOp):
             raise VerifyException(f"result {index} of the region shares its memory: copy it first")
+        if space_of(place.root) != "arena":
+            raise VerifyException(f"result {index} of the region lies in the arena, where the host reads it")
         if place.offset or any(is_brick(member) for member in self.storage.members(place.root)):
             raise VerifyException(f"result {index} of the region must be linear memory of its own")
         self.maps.buffers[place.root] = self.builder.output(index, storage_bytes(tensor_type(place.root)))
@@ -153,7 +156,7 @@ class RegionLowering:
                 self.maps.buffers[root] = self.builder.constant(constant_of(root, "a feature map").tobytes())
         root = self.storage.root(result)
         if root not in self.maps.buffers:
-            self.maps.buffers[root] = self.builder.alloc(storage_bytes(tensor_type(root)), "arena")
+            self.maps.buffers[root] = self.builder.alloc(storage_bytes(tensor_type(root)), space_of(root))
 
     def _table(self, op: KernelOp) -> SSAValue | None:
         """
@@ -359,7 +362,7 @@ class RegionLowering:
                 rows = op.rolling.data[0]
                 self.maps.rolling[op.result] = rows
                 size = rows * self.storage.place(op.result).stride_y
-                self.maps.buffers[op.result] = self.builder.alloc(size, "arena")
+                self.maps.buffers[op.result] = self.builder.alloc(size, space_of(op.result))
         for op in kernels:
             self._prepare([v for v in op.feature_maps if v not in produced], op.result)
         for launch in launches:

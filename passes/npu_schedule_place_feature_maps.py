@@ -1,0 +1,47 @@
+"""
+Decide which feature maps lie in a fast memory beside a slow arena: `fast` in the type of a tensor.
+
+Assumes a target on the module, kernels, and formats as they are to stay. Where the arena itself is fast, as in every
+memory mode but Dedicated_Sram, nothing changes. Else values that kernels write go to the fast memory, all that share
+one storage together (see `npuc.analysis.storage`), but for those that the host sees. Where no schedule would keep to
+the limit of the fast memory so, in cascades or not, the values that cost least are spilled to the arena
+(`npuc.planning.placement`). A function with a type that says `fast` already is left as it is.
+Without this pass all feature maps stay in the arena: slower, and just as right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
+from npuc.analysis.storage import Storage, tensor_type
+from npuc.dialects.npu_schedule import is_brick, space_of, stored
+from npuc.planning.network import scheduled_functions
+from npuc.planning.placement import Placement
+
+
+@dataclass(frozen=True)
+class NpuSchedulePlaceFeatureMapsPass(ModulePass):
+    """Write the memory of feature maps into their types."""
+
+    name = "npu-schedule-place-feature-maps"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        functions = scheduled_functions(op)
+        if not functions or scarce_space_of(op) == "arena":
+            return
+        for function in functions:
+            storage = Storage(function)
+            if any(space_of(root) == "fast" for root in storage.roots):
+                continue
+            limit = limit_of(function, "fast")
+            assert limit is not None
+            fast = Placement(function, machine_of(op), setup_of(op), limit).run()
+            for value in [value for root in storage.roots if root in fast for value in storage.members(root)]:
+                layout = "nhcwb16" if is_brick(value) else "nhwc"
+                Rewriter.replace_value_with_new_type(value, stored(tensor_type(value), layout, "fast"))

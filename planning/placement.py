@@ -1,0 +1,111 @@
+"""
+Which values of a region lie in the fast memory beside a slow arena, and which are spilled to the arena.
+
+A value that kernels write and the host does not see could lie in the fast memory. Where not even the smallest schedule
+keeps to its limit with all of them there, values are spilled until one does. Of those that are alive where it is missed
+the one goes that costs least for each byte, by what the kernels that write and read it take longer with it in the
+arena. In the end those come back for which there is room after all, dearest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from npuc.analysis.machine import places_of
+from npuc.analysis.storage import Storage, makes_bytes
+from npuc.dialects.npu import FeatureMapSpace
+from npuc.dialects.npu_schedule import CopyOp, KernelOp
+from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
+from npuc.hardware.memory import Area, MemorySetup
+from npuc.planning.cascades import Planner
+from npuc.planning.network import Network
+
+
+def movable_roots(storage: Storage) -> list[SSAValue]:
+    """The values with memory of their own that only kernels of the region touch."""
+    return [
+        root
+        for root in storage.roots
+        if makes_bytes(root)
+        and not any(isinstance(use.operation, ReturnOp) for value in storage.members(root) for use in value.uses)
+    ]
+
+
+@dataclass
+class Placement:
+    """Decides for one region; `run` returns the values that lie in the fast memory."""
+
+    function: FuncOp
+    machine: Accelerator
+    setup: MemorySetup
+    limit: int
+    fast: set[SSAValue] = field(default_factory=set[SSAValue])
+
+    def run(self) -> set[SSAValue]:
+        """The roots that lie in the fast memory."""
+        self.storage = Storage(self.function)
+        self.fast = set(movable_roots(self.storage))
+        costs: dict[SSAValue, float] = {}
+        while (network := self._network()).plain_peak > self.limit:
+            alive = self._alive_where_missed(network)
+            if alive is None:
+                break
+            for root in alive:
+                if root not in costs:
+                    costs[root] = self._spill_cycles(root)
+            sizes = {root: network.size_of(root) for root in alive}
+            self.fast.remove(min(alive, key=lambda root: (costs[root] / sizes[root], -sizes[root])))
+        for root in sorted(costs, key=costs.__getitem__, reverse=True):
+            if root not in self.fast:
+                self.fast.add(root)
+                if self._alive_where_missed(self._network()) is not None:
+                    self.fast.remove(root)
+        return self.fast
+
+    def _network(self) -> Network:
+        def space(root: SSAValue) -> FeatureMapSpace:
+            return "fast" if root in self.fast else "arena"
+
+        return Network(self.function, space=space)
+
+    def _alive_where_missed(self, network: Network) -> Collection[SSAValue] | None:
+        """The values in the fast memory at the first item that no schedule within the limit gets past; None if none."""
+        number = Planner(network, self.machine, self.setup).first_missed(self.limit)
+        if number is None:
+            return None
+        return [root for root in network.alive_at(number) if root in self.fast]
+
+    def _spill_cycles(self, root: SSAValue) -> float:
+        """What the kernels that touch a value take longer with it in the arena."""
+        members = set(self.storage.members(root))
+        users = {use.operation: None for value in members for use in value.uses}
+        writers = {value.owner: None for value in members}
+        cycles = 0.0
+        for op in {**writers, **users}:
+            if isinstance(op, KernelOp | CopyOp):
+                near, far = (self._time(op, members, area) for area in ("cache", "arena"))
+                cycles += far - near
+        return cycles
+
+    def _time(self, op: KernelOp | CopyOp, members: Collection[SSAValue], area: Area) -> float:
+        """Cycles of a kernel with these of its operands in `area`, and a little for the ports that it keeps busy."""
+        now = places_of(op)
+        inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+
+        def place(value: SSAValue, known: Area) -> Area:
+            if value in members:
+                return area
+            return "cache" if known == "arena" and self.storage.root(value) in self.fast else known
+
+        places = Places(
+            place(inputs[0], now.ifm), place(inputs[-1], now.ifm2), place(op.result, now.ofm), now.weights, now.scales
+        )
+        kernel = op.launch()
+        block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
+        cost = kernel_cost(self.machine, self.setup, kernel, block, places)
+        return cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT
