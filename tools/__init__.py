@@ -4,3 +4,6 @@ from npuc.tools import process
 
 if process.is_tool():
     process.start()
+    from npuc.tools.deferred import defer_dataclass_methods
+
+    defer_dataclass_methods()
