@@ -3,9 +3,9 @@ Where every tensor of an NPU region lives: the storage it is part of, its place 
 
 Views move no bytes. A `slice` or `reshape` lies where its source lies; the operands of a `concat` lie inside its
 result, and what a cascade yields lies where the cascade's result lies. So several values share one *root*: the value
-for which memory is found. Roots are function arguments, constants, and results of kernels, copies, concats and
-cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand lies. Passes
-that remove copies, allocate, or address memory all ask here.
+for which memory is found. Roots are function arguments, constants, and results of kernels, copies, transfers, concats
+and cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand lies.
+Passes that remove copies, allocate, or address memory all ask here.
 
 A value that would have to lie in two places, or a reshape that strides cannot express, is an OperationError: the
 pass that made the IR left out a copy.
@@ -35,6 +35,7 @@ from npuc.dialects.npu_schedule import (
     KernelOp,
     ReshapeOp,
     SliceOp,
+    TransferOp,
     YieldOp,
     element_of,
     form_of,
@@ -179,6 +180,13 @@ class Storage:
     def root(self, value: SSAValue) -> SSAValue:
         """The value in whose storage `value` lives."""
         return self.place(value).root
+
+    def is_dense(self, value: SSAValue) -> bool:
+        """Whether a feature map has no gaps: its bytes are one run."""
+        height, width, depth = nhwc(value)
+        sizes = (height, width, -(-depth // BRICK) if is_brick(value) else depth)
+        strides = zip(sizes, self.place(value).strides[-3:], natural_strides(tensor_type(value))[-3:], strict=True)
+        return all(size == 1 or own == dense for size, own, dense in strides)
 
     def moved(self, value: SSAValue) -> list[SSAValue]:
         """Forget where `value`, which now lies elsewhere, and all that lies in it was; returns all these values."""
@@ -381,7 +389,7 @@ def placing_uses(group: Sequence[SSAValue]) -> list[tuple[SSAValue, ConcatOp | Y
 
 def makes_bytes(value: SSAValue) -> bool:
     """Whether `value` is written where it is told to be, as against arguments, constants and views."""
-    return isinstance(value.owner, KernelOp | CopyOp | ConcatOp | CascadeOp)
+    return isinstance(value.owner, KernelOp | CopyOp | TransferOp | ConcatOp | CascadeOp)
 
 
 def _inside(value: SSAValue, overwriting: bool) -> list[SSAValue]:

@@ -682,6 +682,30 @@ class CopyOp(IRDLOperation):
         verify_launch(self)
 
 
+@irdl_op_definition
+class TransferOp(IRDLOperation):
+    """
+    A feature map brought to another place by DMA, beside the kernels that run meanwhile: a constant or an operand of
+    the region to a faster memory, or a value between the arena and the fast memory beside it. Byte for byte, so that
+    source and result are stored alike, and whole: the source has no gaps.
+    """
+
+    name = "npu_schedule.transfer"
+    source = operand_def(TensorType)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
+
+    def __init__(self, source: SSAValue, result_type: Attribute):
+        super().__init__(operands=[source], result_types=[result_type])
+
+    def verify_(self) -> None:
+        if nhwc(self.source) != nhwc(self.result) or element_of(self.source) != element_of(self.result):
+            raise VerifyException("a transfer keeps shape and element type")
+        if is_brick(self.source) != is_brick(self.result):
+            raise VerifyException("a transfer keeps the layout: only kernels change it")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Views: another way to look at bytes that stay where they are
 # ---------------------------------------------------------------------------------------------------------------------
@@ -901,6 +925,7 @@ NPU_SCHEDULE = Dialect(
         PoolOp,
         ElementwiseOp,
         CopyOp,
+        TransferOp,
         ReshapeOp,
         SliceOp,
         ConcatOp,

@@ -280,6 +280,8 @@ class Planner:
                 buffers += rounded(max(pinned, alive[index]) * tensor.row)
             elif tensor.first == number:
                 buffers += tensor.size
+            brought = (network.tensors[one] for one in network.items[number].brings)
+            buffers += sum(tensor.size for tensor in brought if tensor.first == number)
             if number < stop:
                 found.append(Segment(number, stop, rows, network.before[number] + buffers))
         return found
@@ -496,14 +498,10 @@ class Planner:
 
     def first_missed(self, limit: int) -> int | None:
         """The first item that no cut within a limit gets past; None if one gets past all."""
-        best: list[float] = [0]
-        for number, segments in enumerate(self.segments):
-            best.append(min((max(best[s.start], s.memory) for s in segments), default=inf))
-            if best[-1] > limit and number not in self.pinned:
-                later = (s for others in self.segments[number + 1 :] for s in others if s.start <= number)
-                if not any(max(best[s.start], s.memory) <= limit for s in later):
-                    return number
-        return None
+        reached = [True]
+        for segments in self.segments:
+            reached.append(any(reached[s.start] and s.memory <= limit for s in segments))
+        return None if reached[-1] else max(number for number, is_reached in enumerate(reached) if is_reached)
 
     def quickest(self, limit: int, buffers: bool = True) -> list[Segment]:
         """

@@ -27,6 +27,7 @@ from npuc.dialects.npu_schedule import (
     CopyOp,
     ElementwiseOp,
     KernelOp,
+    TransferOp,
     nhwc,
     space_of,
 )
@@ -77,6 +78,8 @@ class Item:
     """The first item that may be in one cascade with it: it reads views of what earlier items write."""
     writes: list[int] = field(default_factory=list[int])
     """Tensors that it writes."""
+    brings: list[int] = field(default_factory=list[int])
+    """Tensors that are transferred to memory right before it."""
     own: int = 0
     """Rolling buffers of a formed cascade, in bytes."""
     saved: int = 0
@@ -99,7 +102,7 @@ class Network:
     ):
         """`space` says which memory a root lies in, where that is not yet what its type says."""
         self.function = function
-        self.space = scarce_space_of(function)
+        self.space: FeatureMapSpace = scarce_space_of(function)
         """The memory that counts."""
         self.storage = Storage(function)
         self.items: list[Item] = []
@@ -109,12 +112,18 @@ class Network:
         self._writers: dict[int, int] = {}
         """The last item that writes a tensor."""
         self._kernels: dict[SSAValue, int] = {}
+        self._pending: dict[SSAValue, TransferOp] = {}
+        """Transfers that no item has read yet, by the root that they write."""
         block = function.body.block
         for argument in block.args:
             self._tensor(argument, -1)
         for op in block.ops:
             if isinstance(op, KernelOp | CopyOp | CascadeOp):
                 self._add(op)
+            elif isinstance(op, TransferOp):
+                self._transfer(op)
+        for op in self._pending.values():
+            self._tensor(op.result, max(0, len(self.items) - 1))
         last = block.last_op
         if isinstance(last, ReturnOp):
             for value in last.operands:
@@ -154,6 +163,11 @@ class Network:
                 alive.append(root)
         return alive
 
+    def written_by(self, value: SSAValue) -> int:
+        """The last item that writes what a value lies in; -1 if none does."""
+        index = self._find(value)
+        return -1 if index is None else self._writers.get(index, -1)
+
     def producer(self, value: SSAValue) -> int:
         """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
         return self._kernels.get(value, -1)
@@ -177,6 +191,26 @@ class Network:
             self.tensors.append(tensor)
         return self._index[root]
 
+    def _transfer(self, op: TransferOp) -> None:
+        """Its source is needed while the next item runs; its result is there from its first reader on."""
+        source, root = self._find(op.source), self.storage.root(op.result)
+        if source is not None:
+            self.tensors[source].last = max(self.tensors[source].last, len(self.items))
+        if root is op.result and root not in self._index:
+            self._pending[root] = op
+        else:
+            self._writers[self._tensor(op.result, len(self.items))] = len(self.items)
+
+    def _bring(self, value: SSAValue, item: Item, number: int) -> None:
+        """Make a tensor of what is brought for an item, if `value` lies in that."""
+        op = self._pending.pop(self.storage.root(value), None)
+        if op is None:
+            return
+        item.brings.append(self._tensor(op.result, number))
+        written = self._find(op.source)
+        if written in self._writers:
+            item.barrier = max(item.barrier, 1 + self._writers[written])
+
     def _add(self, op: KernelOp | CopyOp | CascadeOp) -> None:
         number = len(self.items)
         item = Item(op)
@@ -191,6 +225,7 @@ class Network:
                     item.own += rounded(rows * self.storage.place(kernel.result).stride_y)
         for kernel in inner:
             for value in (kernel.ifm,) if isinstance(kernel, CopyOp) else kernel.feature_maps:
+                self._bring(value, item, number)
                 index = self._find(value)
                 if index is None:
                     continue
@@ -218,5 +253,5 @@ class Network:
     def alone(self, number: int) -> int:
         """Bytes needed while an item runs as it stands, one kernel whole."""
         item = self.items[number]
-        new = sum(self.tensors[t].size for t in set(item.writes) if self.tensors[t].first == number)
+        new = sum(self.tensors[t].size for t in {*item.writes, *item.brings} if self.tensors[t].first == number)
         return self.before[number] + new + item.own - item.saved

@@ -25,6 +25,7 @@ SCHEDULE = (
     "npu-schedule-limit-sram",
     "npu-schedule-plan-cascades",
     "npu-schedule-form-cascades",
+    "npu-schedule-stage-operands",
     "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",
     "npu-schedule-share-weights",

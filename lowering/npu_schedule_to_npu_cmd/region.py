@@ -45,6 +45,7 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     ScalesOp,
     SliceOp,
+    TransferOp,
     WeightBuffersOp,
     is_brick,
     nhwc,
@@ -141,6 +142,9 @@ class RegionLowering:
         elif isinstance(op, CopyOp):
             self._prepare([op.ifm], op.result)
             self._copy(op)
+        elif isinstance(op, TransferOp):
+            self._prepare([op.source], op.result)
+            self._transfer(op)
         elif isinstance(op, CascadeOp):
             self._cascade(op)
         elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
@@ -322,6 +326,18 @@ class RegionLowering:
             "block": BlockAttr(block),
             "shram": ShramAttr(Shram(found.ib_end, found.ab_start, acc_bits(kernel), ib2)),
         }
+
+    def _transfer(self, op: TransferOp) -> None:
+        """One DMA; both sides are dense."""
+        size = storage_bytes(tensor_type(op.source))
+        ends: list[tuple[SSAValue, int]] = []
+        for what, value in (("source", op.source), ("result", op.result)):
+            if not self.storage.is_dense(value):
+                raise VerifyException(f"the {what} of a transfer has gaps: copy it instead")
+            place = self.storage.place(value)
+            ends.append((self.maps.buffers[place.root], place.offset))
+        (source, start), (destination, at) = ends
+        self.builder.emit(DmaOp(source, destination, size, start, at), op)
 
     def _copy(self, op: CopyOp) -> None:
         """A copy runs as an average pool of one element; 32-bit elements as pairs of 16."""
