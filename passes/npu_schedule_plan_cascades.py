@@ -6,8 +6,9 @@ is), and formats as they are to stay. Blocks that are not chosen yet are taken t
 what is left of the limit to be used for weights, as `npu-schedule-buffer-weights` does.
 Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.planning.cascades`): `cascade`, the
 number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
-that its result then needs while it stays inside. Kernels that have a `cascade` already stay together as they are, with
-the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out of cascades.
+that its result then needs while it stays inside, in the memory that is scarce. Kernels that have a `cascade` already
+stay together as they are, with the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out
+of cascades.
 Only writes; `npu-schedule-form-cascades` carries it out. Leaving it out costs memory and changes no result.
 """
 
@@ -19,12 +20,14 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
+from npuc.analysis.storage import tensor_type
 from npuc.dialects.npu import IntsAttr
-from npuc.dialects.npu_schedule import KernelOp
+from npuc.dialects.npu_schedule import KernelOp, is_brick, stored
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import Network, scheduled_functions
 
@@ -81,3 +84,7 @@ def _write(planner: Planner, segment: Segment, number: int) -> None:
         op.stripe = op.stripe or IntsAttr((stripe,))
         if rolling is not None:
             op.rolling = op.rolling or IntsAttr((rolling,))
+            # What is spilled as a whole need not be as a rolling buffer.
+            layout = "nhcwb16" if is_brick(op.result) else "nhwc"
+            rolled = stored(tensor_type(op.result), layout, planner.network.space)
+            Rewriter.replace_value_with_new_type(op.result, rolled)

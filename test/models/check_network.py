@@ -58,13 +58,13 @@ class _Wrong(Exception):
 
 
 def drawn_target(seed: int) -> tuple[Target, float | None, frozenset[str]]:
-    """A machine; in half of all cases a limit, as a share of the arena without one, in others passes to leave out."""
+    """A machine; in half of all cases a limit, as a share of the memory without one, in others passes to leave out."""
     rng = np.random.default_rng((seed, 1))
     name = ACCELERATORS[int(rng.integers(len(ACCELERATORS)))]
     modes = ("Sram_Only", "Shared_Sram", *(("Dedicated_Sram",) if "u65" in name else ()))
     mode = modes[int(rng.integers(len(modes)))]
     target = Target(name, memory_mode=mode, strategy="size" if rng.random() < 0.5 else "performance")
-    share = float(rng.uniform(0, 1.1)) if rng.random() < 0.5 and mode != "Dedicated_Sram" else None
+    share = float(rng.uniform(0, 1.1)) if rng.random() < 0.5 else None
     left_out = frozenset(p for p in sorted(OPTIONAL) if rng.random() < 0.3)
     return target, share, left_out if share is None and rng.random() < 0.5 else frozenset()
 
@@ -75,11 +75,11 @@ def check_network(seed: int) -> Outcome:
 
 
 def check(data: bytes, seed: int, target: Target, share: float | None, left_out: frozenset[str]) -> Outcome:
-    """A network on a machine; `share` of its arena is the limit."""
+    """A network on a machine; `share` of the memory that it takes without a limit is the limit."""
     try:
         compiled = _compiled(data, target, left_out)
         if share is not None:
-            target = replace(target, limit=int(share * compiled.summary.arena) // 16 * 16)
+            target = replace(target, limit=int(share * _limited_bytes(compiled)) // 16 * 16)
             target, compiled = _limited(data, target)
         summary = compiled.summary
         on_cpu = sum(summary.cpu_operators.values())
@@ -118,9 +118,15 @@ def _limited(data: bytes, target: Target) -> tuple[Target, Compiled]:
     except Exception as error:
         raise _Wrong("fails", f"{type(error).__name__}: {error}") from error
     assert target.limit is not None
-    if compiled.summary.arena > target.limit:
-        raise _Wrong("above the limit", f"{compiled.summary.arena} bytes, the limit is {target.limit}")
+    if (size := _limited_bytes(compiled)) > target.limit:
+        raise _Wrong("above the limit", f"{size} bytes, the limit is {target.limit}")
     return target, compiled
+
+
+def _limited_bytes(compiled: Compiled) -> int:
+    """Bytes of the memory that limits are for: the fast memory, where there is one beside a slow arena."""
+    fast = compiled.summary.fast
+    return compiled.summary.arena if fast is None else fast
 
 
 def _against_litert(compiled: Compiled, data: bytes) -> int:
