@@ -1,11 +1,19 @@
 """
-Whose time a transfer takes when it is issued early: what `npu-cmd-hoist-dma` carries out is what
-`npu-schedule-buffer-weights` counts on.
+When transfers are issued: behind which kernel launch each of them, so that it runs beside what leaves it time.
+
+Plain data. A transfer stands behind some launches and is needed by a later one. Those that are the first to fill their
+buffer may be issued earlier, behind any launch that leaves the buffer enough memory from there on. `plan` decides that
+for all transfers of a program, `early_pieces` for one of them. `npu-cmd-hoist-dma` carries out what `plan` says; the
+planner of buffers and the evaluation of schedules ask the same two.
+
+The plan is made backwards, the transfer that is needed last first. Each takes the latest launches that it can, so one
+that is needed early finds the launches before it free of transfers that could have been later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from npuc.planning.levels import Levels
 
@@ -14,6 +22,65 @@ SHORTEST = 1024
 MOST_PIECES = 16
 GRANULE = 128
 """Of the size of a piece, in bytes: whole bursts of every memory."""
+
+
+class Transfer(NamedTuple):
+    """A transfer as it stands among the launches of a program."""
+
+    size: int
+    """Bytes."""
+    after: int
+    """It stands behind so many launches."""
+    deadline: int
+    """The launch that waits for it."""
+    cycles: Callable[[int], int]
+    """What so many bytes of it take."""
+    memory: str | None = None
+    """The memory of its buffer, if that may be taken earlier; None for a transfer that stays where it is."""
+    buffer: int = 0
+    """Bytes that the buffer takes there."""
+    whole: bool = False
+    """It must not be cut in pieces."""
+
+
+def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> list[dict[int, int]]:
+    """
+    For each transfer how many of its bytes are issued behind which launch; nothing for one that stays where it is.
+
+    `idle` are each launch's cycles in which nothing else is read from the memory of the constants. `excess` are, for
+    each memory, the bytes that are needed from each launch on until what it read is given up, less the limit; they are
+    raised by the buffers that are taken earlier.
+    """
+    left = list(idle)
+    for one in transfers:
+        if one.memory is None:
+            _spend(left, max(0, one.after - 1), min(one.deadline, len(left)), one.cycles(one.size))
+    levels = Levels(left)
+    pieces: list[dict[int, int]] = [{} for _ in transfers]
+    backwards = sorted(range(len(transfers)), key=lambda number: -transfers[number].deadline)
+    for number in backwards:
+        one = transfers[number]
+        if one.memory is None:
+            continue
+        room = excess[one.memory]
+        first = 1 + room.last_above(-one.buffer, one.after)
+        found, _ = early_pieces(levels, first, one.after, one.size, one.cycles, one.whole)
+        for launch, size in found.items():
+            levels.add(launch, launch + 1, -min(one.cycles(size), levels[launch]))
+        if found:
+            room.add(min(found), one.after, one.buffer)
+        pieces[number] = found
+    return pieces
+
+
+def _spend(idle: list[int], first: int, stop: int, cycles: int) -> None:
+    """Take the time of a transfer from launches `first` up to before `stop`, as far as they have it."""
+    for launch in range(first, stop):
+        spent = min(cycles, idle[launch])
+        idle[launch] -= spent
+        cycles -= spent
+        if not cycles:
+            break
 
 
 def early_pieces(
