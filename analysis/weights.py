@@ -108,26 +108,37 @@ def slice_sizes(kernels: Sequence[tuple[ConvKernelOp, Sequence[int]]], machine: 
     Bytes of every slice of every kernel, given the depths at which each is cut: weights of all cores, and scales where
     these are not apart.
     """
+    weights = encoded_sizes_of([(op, block_of(op, machine), cuts) for op, cuts in kernels], machine)
+    found: list[list[int]] = []
+    for (op, cuts), sizes in zip(kernels, weights, strict=True):
+        along = op.scales_apart is None
+        found.append(
+            [
+                size + along * scale_bytes(end - start, machine)
+                for size, (start, end) in zip(sizes, pairwise(cuts), strict=True)
+            ]
+        )
+    return found
+
+
+def encoded_sizes_of(
+    kernels: Sequence[tuple[ConvKernelOp, Block, Sequence[int]]], machine: Accelerator
+) -> list[list[int]]:
+    """Bytes of the weights of every slice of every kernel without scales, given its block and where it is cut."""
     from npuc.hardware.weights import Request, encoded_sizes
 
     requests: list[Request] = []
-    for op, cuts in kernels:
-        volume, order = volume_of(op), order_of(op, block_of(op, machine), machine)
+    for op, block, cuts in kernels:
+        volume, order = volume_of(op), order_of(op, block, machine)
         requests += [(volume[start:end], order) for start, end in pairwise(cuts)]
     sizes = iter(encoded_sizes(requests))
-    found: list[list[int]] = []
-    for op, cuts in kernels:
-        along = op.scales_apart is None
-        found.append([sum(next(sizes)) + along * scale_bytes(end - start, machine) for start, end in pairwise(cuts)])
-    return found
+    return [[sum(next(sizes)) for _ in pairwise(cuts)] for _, _, cuts in kernels]
 
 
 def encoded_size(op: ConvKernelOp, block: Block, machine: Accelerator) -> int:
     """Bytes of all weights of a kernel in blocks like this one, without scales."""
-    from npuc.hardware.weights import encoded_sizes
-
-    (sizes,) = encoded_sizes([(volume_of(op), order_of(op, block, machine))])
-    return sum(sizes)
+    ((size,),) = encoded_sizes_of([(op, block, (0, nhwc(op.result)[2]))], machine)
+    return size
 
 
 def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:

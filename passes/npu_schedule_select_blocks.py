@@ -13,22 +13,23 @@ Without this pass every kernel gets the largest legal block: slower, and just as
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.machine import machine_of, places_of, setup_of, stripe_kernel
+from npuc.analysis.machine import machine_of, places_of, setup_of
 from npuc.analysis.weights import block_of, weights_key_but_for_depth
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import best_block, kernel_cost, raw_weight_bytes
+from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
+from npuc.planning.tasks import suitable_block, usual_launch
 
 CYCLES_A_BYTE = 1 / 16
 """What kernels may take longer for each byte of weights that need not be stored again; it would be read in about 1."""
@@ -47,7 +48,7 @@ class NpuScheduleSelectBlocksPass(ModulePass):
         machine, setup = machine_of(op), setup_of(op)
         for kernel in kernels:
             try:
-                kernel.block = BlockAttr(_best(kernel, machine, setup))
+                kernel.block = BlockAttr(suitable_block(kernel, _launch(kernel), machine, setup))
             except ValueError as error:
                 raise OperationError(kernel, str(error)) from error
         sharing: dict[Hashable, list[ConvKernelOp]] = {}
@@ -60,30 +61,20 @@ class NpuScheduleSelectBlocksPass(ModulePass):
                 _align(equal, machine, setup)
 
 
-def _best(op: KernelOp | CopyOp, machine: Accelerator, setup: MemorySetup) -> Block:
-    """The best block of the launches that `op` becomes; ValueError if none is legal."""
-    whole = op.launch()
-    launch = whole if isinstance(op, CopyOp) else _launch(op, whole)
-    block = best_block(machine, setup, launch, places_of(op))
-    if launch != whole and explain(machine, whole, block) is not None:
-        return best_block(machine, setup, whole, places_of(op))
-    return block
-
-
 def _align(kernels: Sequence[ConvKernelOp], machine: Accelerator, setup: MemorySetup) -> None:
     """Give kernels with equal weights blocks of one depth where that costs little: one copy serves them all."""
     blocks = [block_of(op, machine) for op in kernels]
 
     def cycles(chosen: Sequence[Block]) -> int:
         return sum(
-            _launches(op) * kernel_cost(machine, setup, _launch(op, op.launch()), block, places_of(op)).cycles
+            _launches(op) * kernel_cost(machine, setup, _launch(op), block, places_of(op)).cycles
             for op, block in zip(kernels, chosen, strict=True)
         )
 
     choices: list[list[Block]] = []
     for depth in sorted({block.depth for block in blocks}):
         choice = [block._replace(depth=depth) for block in blocks]
-        launches = ((op.launch(), _launch(op, op.launch())) for op in kernels)
+        launches = ((op.launch(), _launch(op)) for op in kernels)
         if not any(explain(machine, one, b) for both, b in zip(launches, choice, strict=True) for one in both):
             choices.append(choice)
     best = min(choices, key=cycles, default=blocks)
@@ -99,12 +90,10 @@ def _launches(op: ConvKernelOp) -> int:
     return stripes * (1 if op.slices is None else len(op.slices.data) - 1)
 
 
-def _launch(op: KernelOp, whole: Kernel) -> Kernel:
+def _launch(op: KernelOp | CopyOp) -> Kernel:
     """One launch of a kernel that runs in stripes or depth slices; the kernel itself if it runs whole."""
-    kernel = whole if op.stripe is None else stripe_kernel(op, op.stripe.data[0])
+    rows = op.stripe.data[0] if isinstance(op, KernelOp) and op.stripe is not None else nhwc(op.result)[0]
+    depth = None
     if isinstance(op, ConvKernelOp) and op.slices is not None:
         depth = max(end - start for start, end in pairwise(op.slices.data))
-        kernel = replace(kernel, ofm=kernel.ofm._replace(depth=depth))
-        if kernel.kind == "depthwise":
-            kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
-    return kernel
+    return usual_launch(op, rows, depth)

@@ -24,10 +24,11 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.machine import machine_of, scarce_space_of
-from npuc.analysis.weights import block_of, buffer_sizes, cuts_of, scales_key, slice_sizes, weights_key
+from npuc.analysis.weights import block_of, buffer_sizes, cuts_of, slice_sizes
 from npuc.dialects.npu import IntsAttr, Space
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, KernelOp, WeightBuffersOp
 from npuc.hardware.accelerators import Accelerator
+from npuc.planning.buffers import shares_buffer
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def _split(kernels: list[ConvKernelOp], machine: Accelerator, space: Space) -> N
     for op, slices in zip(kernels, sizes, strict=True):
         assert op.buffers is not None
         previous = _kernel_before(op)
-        if previous is not None and _equal_weights(previous, op, machine):
+        if previous is not None and shares_buffer(
+            op, block_of(op, machine), previous, block_of(previous, machine), machine
+        ):
             buffers: list[SSAValue] = list(previous.through)
         else:
             # A second buffer that no slice passes through is none.
@@ -76,23 +79,13 @@ def _split(kernels: list[ConvKernelOp], machine: Accelerator, space: Space) -> N
 
 
 def _kernel_before(op: ConvKernelOp) -> ConvKernelOp | None:
-    """The kernel that runs right before this one outside of cascades, if its weights, undivided, have a buffer."""
+    """The kernel that runs right before this one, if both have undivided weights in a buffer, none in a cascade."""
     before = op.prev_op
     while before is not None and not isinstance(before, KernelOp | CopyOp | CascadeOp):
         before = before.prev_op
-    if isinstance(before, ConvKernelOp) and len(before.through) == 1 and not isinstance(op.parent_op(), CascadeOp):
-        return before
-    return None
-
-
-def _equal_weights(one: ConvKernelOp, other: ConvKernelOp, machine: Accelerator) -> bool:
-    """Whether two kernels with undivided weights bring the same bytes to their buffer."""
-    return (
-        len(cuts_of(one)) == len(cuts_of(other)) == 2
-        and weights_key(one, block_of(one, machine), machine) == weights_key(other, block_of(other, machine), machine)
-        and one.scales_apart == other.scales_apart
-        and (one.scales_apart is not None or scales_key(one) == scales_key(other))
-    )
+    if not isinstance(before, ConvKernelOp) or isinstance(op.parent_op(), CascadeOp):
+        return None
+    return before if len(before.through) == 1 and len(cuts_of(before)) == len(cuts_of(op)) == 2 else None
 
 
 def _outermost(op: Operation) -> Operation:

@@ -1,0 +1,308 @@
+"""
+A schedule of a region as plain data: tasks in order, each with its launches and the memory that is taken meanwhile.
+
+A *task* is a kernel that runs whole, a copy, or a cascade. It is built from a `Network` and the segments that a planner
+would cut it into, before there is any IR of cascades (`of_segments`), or from IR in which cascades are formed
+(`of_network`); both give the same tasks for the same schedule. A *work* is one kernel and how it is launched: the rows
+of its stripes, the OFM block, where its operands lie, and what its weights take when they are cut in some way.
+
+What a launch of some rows and channels is, the block that suits it, and what it costs, is asked here by whoever plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+from xdsl.ir import SSAValue
+
+from npuc.analysis.machine import places_of, stripe_kernel
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
+from npuc.dialects.launch import padding
+from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, nhwc
+from npuc.dialects.stripes import Launch
+from npuc.hardware.accelerators import Accelerator, Block
+from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
+from npuc.hardware.memory import Area, MemorySetup
+from npuc.hardware.shram import Kernel, explain, ifm_block
+from npuc.planning.network import Network
+
+Op = KernelOp | CopyOp
+BlockPolicy = Callable[[Op, Kernel], Block]
+"""The OFM block of a kernel or copy whose launches are like the one that is given."""
+
+
+def suitable_block(op: Op, launch: Kernel, machine: Accelerator, setup: MemorySetup) -> Block:
+    """
+    The block in which a launch of `op` is quickest; that of the whole if it would not be legal there.
+
+    ValueError if none is legal.
+    """
+    whole = op.launch()
+    places = places_of(op)
+    block = best_block(machine, setup, launch, places)
+    if launch != whole and explain(machine, whole, block) is not None:
+        return best_block(machine, setup, whole, places)
+    return block
+
+
+def of_channels(kernel: Kernel, depth: int) -> Kernel:
+    """A launch of so many channels of a kernel."""
+    if depth >= kernel.ofm.depth:
+        return kernel
+    if kernel.kind == "depthwise":
+        kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
+    return replace(kernel, ofm=kernel.ofm._replace(depth=depth))
+
+
+def usual_launch(op: Op, rows: int, depth: int | None = None) -> Kernel:
+    """A launch of `rows` OFM rows from within a kernel, and of `depth` channels where that is given; a copy whole."""
+    kernel = op.launch() if isinstance(op, CopyOp) else stripe_kernel(op, rows)
+    return kernel if depth is None else of_channels(kernel, depth)
+
+
+class Rows(NamedTuple):
+    """What a launch computes, and what it reads."""
+
+    first: int
+    """Of the IFM."""
+    last: int
+    """The row after the last of the IFM."""
+    top: int
+    """Rows of padding."""
+    bottom: int
+
+
+def rows_of(op: KernelOp, start: int, stop: int) -> Rows:
+    """The IFM rows that OFM rows [start, stop) read."""
+    window, height = op.sliding, nhwc(op.feature_maps[0])[0]
+    up = 1 if window.upscale == "none" else 2
+    first = start * window.stride_y - window.top
+    last = (stop - 1) * window.stride_y + window.dilated_height - window.top
+    low, high = max(first, 0), min(last, height * up)
+    return Rows(low // up, -(-high // up), low - first, max(0, last - height * up))
+
+
+class Sizes(NamedTuple):
+    """Bytes of a slice of weights."""
+
+    weights: int
+    """Without scales."""
+    scales: int
+    """Of scales that are stored, and brought, with the weights."""
+
+    @property
+    def total(self) -> int:
+        """What one transfer brings."""
+        return self.weights + self.scales
+
+
+@dataclass(eq=False)
+class Work:
+    """One kernel or copy, and how it is launched."""
+
+    op: Op
+    stripe: int
+    """OFM rows a launch as a rule."""
+    block: Block
+    places: Places
+    """Where its operands lie, weights in the memory of the constants."""
+    machine: Accelerator
+    setup: MemorySetup
+    storage: Storage
+    height: int = 0
+    depth: int = 0
+    table: SSAValue | None = None
+    table_bytes: int = 0
+    writes: SSAValue | None = None
+    """The root of what it writes."""
+    reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
+    """Of each feature map that it reads the value and its root."""
+    _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
+    slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
+    """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
+    _ifm_depth: int = 0
+
+    def __post_init__(self) -> None:
+        op = self.op
+        self.height, _, self.depth = nhwc(op.result)
+        self.writes = self.storage.root(op.result)
+        inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+        self.reads = tuple((value, self.storage.root(value)) for value in inputs)
+        if isinstance(op, KernelOp) and (table := op.table_value) is not None:
+            self.table, self.table_bytes = table, storage_bytes(tensor_type(table))
+
+    @property
+    def weighted(self) -> bool:
+        """It has weights."""
+        return isinstance(self.op, ConvKernelOp)
+
+    @property
+    def ifm_depth(self) -> int:
+        """Channels of the IFM that a job reads at once; 0 for those of the OFM block."""
+        if not self._ifm_depth:
+            kernel = self.op.launch()
+            self._ifm_depth = -1 if kernel.by_channel else ifm_block(self.machine, kernel, self.block).depth
+        return max(0, self._ifm_depth)
+
+    def key(self) -> Hashable:
+        """Equal for works that read equal weights in one order."""
+        assert isinstance(self.op, ConvKernelOp)
+        return weights_key(self.op, self.block, self.machine)
+
+    def sizes(self, cuts: tuple[int, ...]) -> list[Sizes]:
+        """Exact bytes of the weights, cut at these channels."""
+        if cuts not in self.slices:
+            op = self.op
+            assert isinstance(op, ConvKernelOp)
+            self.remember(cuts, encoded_sizes_of([(op, self.block, cuts)], self.machine)[0])
+        return self.slices[cuts]
+
+    def remember(self, cuts: tuple[int, ...], weights: Sequence[int]) -> None:
+        """Take note of the bytes of slices without scales."""
+        op = self.op
+        along = isinstance(op, ConvKernelOp) and op.scales_apart is None
+        self.slices[cuts] = [
+            Sizes(size, scale_bytes(high - low, self.machine) if along else 0)
+            for size, (low, high) in zip(weights, pairwise(cuts), strict=True)
+        ]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights as one run; 0 without weights."""
+        return self.sizes((0, self.depth))[0].total if self.weighted else 0
+
+    def usual_cost(self, depth: int | None = None, weights: int | None = None, area: Area = "constants") -> KernelCost:
+        """
+        A launch of a stripe and of so many channels (all), whose weights take so many bytes without scales (as they are
+        encoded), in a memory.
+        """
+        key = (depth, weights, area)
+        if key not in self._costs:
+            if weights is None and self.weighted:
+                assert depth is None
+                weights = self.sizes((0, self.depth))[0].weights
+            kernel = usual_launch(self.op, self.stripe, depth)
+            self._costs[key] = self._cost(kernel, weights, area)
+        return self._costs[key]
+
+    def cost(self, run: Run, channels: tuple[int, int], weights: int | None, area: Area) -> KernelCost:
+        """Just this launch, with the padding at its ends."""
+        op = self.op
+        if isinstance(op, CopyOp):
+            return self.usual_cost()
+        rows = rows_of(op, run.start, run.stop)
+        depth = channels[1] - channels[0]
+        key = (rows.last - rows.first, run.stop - run.start, rows.top, rows.bottom, depth, weights, area)
+        if key not in self._costs:
+            kernel = op.launch(rows.last - rows.first, run.stop - run.start)
+            if not isinstance(op, ElementwiseOp):
+                _, width, _ = nhwc(op.result)
+                ifm_height, ifm_width, _ = nhwc(op.feature_maps[0])
+                _, left, _, right = padding(op.sliding, (ifm_height, ifm_width), (run.stop - run.start, width))
+                kernel = replace(kernel, pad=(rows.top, rows.bottom, left, right))
+            self._costs[key] = self._cost(of_channels(kernel, depth), weights, area)
+        return self._costs[key]
+
+    def _cost(self, kernel: Kernel, weights: int | None, area: Area) -> KernelCost:
+        places = self.places._replace(weights=area)
+        return kernel_cost(self.machine, self.setup, kernel, self.block, places, weights)
+
+
+class Run(NamedTuple):
+    """A launch of all channels of OFM rows `start` to `stop` of a work."""
+
+    work: Work
+    start: int
+    stop: int
+
+
+@dataclass
+class Task:
+    """What runs before the next task begins, and the bytes of the scarce memory that it takes, without buffers."""
+
+    works: list[Work]
+    runs: list[Run]
+    used: int
+    cascade: bool
+
+
+class _Segment(Protocol):
+    """Items of a network that run as one; see `npuc.planning.cascades.Segment`."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def memory(self) -> int: ...
+
+
+class Works:
+    """The works of a region's kernels, each made once for every stripe height that is asked for."""
+
+    def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup, policy: BlockPolicy | None = None):
+        self.network, self.machine, self.setup = network, machine, setup
+        self._policy = policy or self._suitable
+        self._works: dict[tuple[Op, int], Work] = {}
+
+    def work(self, op: Op, stripe: int | None = None) -> Work:
+        """A kernel in stripes of so many rows, by default whole or as is written on it."""
+        if stripe is None:
+            written = op.stripe if isinstance(op, KernelOp) else None
+            stripe = written.data[0] if written is not None else nhwc(op.result)[0]
+        if (op, stripe) not in self._works:
+            block = op.block.data if op.block is not None else self._policy(op, usual_launch(op, stripe))
+            self._works[op, stripe] = Work(
+                op, stripe, block, places_of(op), self.machine, self.setup, self.network.storage
+            )
+        return self._works[op, stripe]
+
+    def _suitable(self, op: Op, launch: Kernel) -> Block:
+        return suitable_block(op, launch, self.machine, self.setup)
+
+    def measure(self, works: Iterable[Work]) -> None:
+        """Find out what the whole weights of these take, all at once."""
+        missing = [work for work in works if work.weighted and (0, work.depth) not in work.slices]
+        requests = [(work.op, work.block, (0, work.depth)) for work in missing if isinstance(work.op, ConvKernelOp)]
+        for work, (size,) in zip(missing, encoded_sizes_of(requests, self.machine), strict=True):
+            work.remember((0, work.depth), [size])
+
+    def of_network(self) -> list[Task]:
+        """The tasks of a region as it stands."""
+        return [self._of_item(number) for number in range(len(self.network.items))]
+
+    def of_segments(
+        self,
+        segments: Iterable[_Segment],
+        stripes: Callable[[_Segment], Sequence[int]],
+        launches: Callable[[_Segment], Sequence[Launch]],
+    ) -> list[Task]:
+        """The tasks that segments become, given the stripes of the works of each, and its launches in order."""
+        tasks: list[Task] = []
+        for segment in segments:
+            if not segment.rows:
+                tasks.append(self._of_item(segment.start))
+                continue
+            works: list[Work] = []
+            for number, stripe in zip(range(segment.start, segment.stop + 1), stripes(segment), strict=True):
+                op = self.network.items[number].op
+                assert isinstance(op, KernelOp)
+                works.append(self.work(op, stripe))
+            runs = [Run(works[one.stage], one.start, one.stop) for one in launches(segment)]
+            tasks.append(Task(works, runs, segment.memory, True))
+        return tasks
+
+    def _of_item(self, number: int) -> Task:
+        op, used = self.network.items[number].op, self.network.alone(number)
+        if isinstance(op, CascadeOp):
+            works = [self.work(kernel) for kernel in op.kernels]
+            return Task(works, [Run(works[i], start, stop) for i, start, stop in op.unrolled().launches], used, True)
+        # Outside of a cascade a kernel runs whole, whatever stripe is written on it.
+        work = self.work(op, nhwc(op.result)[0])
+        return Task([work], [Run(work, 0, work.height)], used, False)
