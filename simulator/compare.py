@@ -166,6 +166,17 @@ def _part(box: NDArray, at: _Place) -> _Part:
     return y, x, c
 
 
+def _run(values: NDArray, box: NDArray) -> int:
+    """Where in a contiguous tensor's elements those of a box stand one after another, rows of its depth; -1: nowhere."""
+    depth = box.shape[-1]
+    if values.size % depth or (box == box.flat[0]).all():
+        return -1  # of equal elements there would be runs in many tensors
+    rows, wanted = values.reshape(-1, depth), box.reshape(-1, depth)
+    starts = np.flatnonzero(rows[: len(rows) - len(wanted) + 1, 0] == wanted[0, 0])
+    starts = starts[(rows[starts] == wanted[0]).all(axis=1)]
+    return next((at * depth for at in starts.tolist() if np.array_equal(rows[at : at + len(wanted)], wanted)), -1)
+
+
 def _same_elements(a: NDArray, b: NDArray) -> bool:
     return a.dtype == b.dtype and a.size == b.size and np.array_equal(a.reshape(-1), b.reshape(-1))
 
@@ -293,15 +304,15 @@ class SourceTensors:
                 self.sources.append(_Source(name, index, operator.index, producer, after, only, made, written))
         self.seen: list[_Seen] = []
         self.flow = Flow()
-        # Where tensors were written, of those that one operation gave whole.
-        self.places: dict[int, int] = {}
+        # The operations that gave a tensor, or parts of it.
+        self.places: dict[int, list[int]] = {}
         self.count = len(original.operators)
 
     def take(self, op: Op, values: NDArray | None, reads: Sequence[Access] = (), writes: Sequence[Access] = ()) -> str:
         """
         One operation in the order of the stream, with its OFM if it has one.
 
-        Gives a line naming the tensor, or box of a tensor, that the OFM equals, or "".
+        Gives a line naming the tensor, or part of a tensor, that the OFM equals, or "".
         """
         place = self.flow.add(reads, writes)
         if values is None:
@@ -312,13 +323,11 @@ class SourceTensors:
             return ""
         source, part = found
         self.seen.append(_Seen(op, None, source.operator, place))
-        if part is None:
-            self.places.setdefault(source.number, place)
-            return f"equals {source}"
-        source.written[part] = True
-        return f"equals [{', '.join(f'{cut.start}:{cut.stop}' for cut in part)}] of {source}"
+        self.places.setdefault(source.number, []).append(place)
+        return f"equals {part}{source}"
 
-    def _equal(self, values: NDArray) -> tuple[_Source, _Part | None] | None:
+    def _equal(self, values: NDArray) -> tuple[_Source, str] | None:
+        """The tensor that an OFM is, or of which it is a box or a run of rows, which then are written; and which part."""
         alike = [s for s in self.sources if s.values.dtype == values.dtype]
         flat = values.reshape(-1)
         whole = [s for s in alike if _same_elements(s.values, flat)]
@@ -326,15 +335,21 @@ class SourceTensors:
             # Views of a tensor have its values, and are there with it.
             for source in whole:
                 source.written[...] = True
-            return whole[0], None
-        for source in alike:
-            if source.values.size <= values.size:
-                continue
+            return whole[0], ""
+        larger = [source for source in alike if source.values.size > values.size]
+        for source in larger:
             for at, rows in _strips(source.values, values):
                 for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
                     part = _part(values, (row, *at))
                     if np.array_equal(source.values[part], values):
-                        return source, part
+                        source.written[part] = True
+                        return source, f"[{', '.join(f'{cut.start}:{cut.stop}' for cut in part)}] of "
+        # A compiler may see an elementwise operator's tensor as rows of another length.
+        for source in larger:
+            first = _run(source.values, values)
+            if first >= 0:
+                source.written.reshape(-1)[first : first + values.size] = True
+                return source, f"elements {first}:{first + values.size} of "
         return None
 
     def _resembling(self, values: NDArray) -> Iterator[_Near]:
@@ -397,7 +412,9 @@ class SourceTensors:
         """
         source = group[0].near.source
         places = [one.place for one in group]
-        if any(self.flow.goes_past(places, self.places[i]) for i in source.alone if i in self.places):
+        exact = self.places.get(source.number, ())
+        made = {place for number in source.alone for place in self.places.get(number, ())}
+        if any(self.flow.goes_past(places, place, exact) for place in made):
             return False
         return not contradicted(source.number, _put(group))
 

@@ -32,20 +32,23 @@ class Flow:
         self._steps.append((reads, writes))
         return len(self._steps) - 1
 
-    def goes_past(self, places: Collection[int], target: int) -> bool:
+    def goes_past(self, places: Collection[int], target: int, also: Collection[int] = ()) -> bool:
         """
         Whether the feature maps of the operation at `target` were made of something older than those at `places`,
-        other than through these; of constants everything may be made.
+        other than through these and the operations at `also`; of constants everything may be made.
         """
         first = min(places)
+        through = {*places, *also}
         todo, visited = [target], {target}
         while todo:
             place = todo.pop()
             for memory, marks in self._maps(place):
                 for writer in self._writers(place, memory, marks):
+                    if writer in through:
+                        continue
                     if writer < first:
                         return True
-                    if writer not in visited and writer not in places:
+                    if writer not in visited:
                         visited.add(writer)
                         todo.append(writer)
         return False
