@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import workers
 import witness_files
+import workers
 from witness_faults import MISSED, seed_faults
 
 from npuc.simulator import CompiledModel, Op, Session, StreamError, load
@@ -64,8 +64,8 @@ class Known:
 
     `first` is the operator of the source model that the comparison must name first, "" if it can name none; `distance`
     how far off the wrong intermediates may be; `outputs` whether outputs differ; `reports` the kinds of which there
-    must be some; `error` begins the line with which the run ends instead, "" if it does not. `shown` is an experiment with
-    the compiled file and its source model that must succeed.
+    must be some; `error` begins the line with which the run ends instead, "" if it does not. `shown` is an experiment
+    with the compiled file and its source model that must succeed.
     """
 
     why: str
@@ -158,7 +158,7 @@ KNOWN = {
         Known("TFLite rescales a uint8 CONCATENATION in floating point, vela by an integer scale", ""),
     ),
     ("sparse_operand", "regor"): Known(
-        "vela's regor core takes sparse weights for dense ones, and loses the bias behind DENSIFY: exact when LiteRT does",
+        "vela's regor core takes sparse weights for dense, and loses the bias behind DENSIFY: exact when LiteRT does",
         "FULLY_CONNECTED",
         shown=witness_files.sparse_read_as_dense,
     ),

@@ -6,12 +6,12 @@ model, or mended in the compiled file, stream and reference agree to the last bi
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from npuc.hardware import registers
@@ -22,8 +22,10 @@ from npuc.simulator.execute import Executor
 from npuc.simulator.inputs import KINDS
 from npuc.simulator.tflite import read_model
 
+schema: Any = import_module("ai_edge_litert.schema_py_generated")
 
-def _packed(model: Any) -> bytes:
+
+def packed(model: Any) -> bytes:
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -73,9 +75,11 @@ def sparse_read_as_dense(compiled: CompiledModel, source: bytes) -> bool:
     plain, behind = (op for op in graph.operators if len(op.inputs) == 3)
     weights = graph.tensors[plain.inputs[1]]
     stored = np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes()
-    (held,) = weights_held(compiled)
-    if held.shape != tuple(weights.shape) or not held.tobytes().startswith(stored) or held.tobytes() not in source:
+    shape = tuple(weights.shape)
+    read = [held for held in weights_held(compiled) if held.shape == shape and held.tobytes().startswith(stored)]
+    if len(read) != 1 or read[0].tobytes() not in source:
         return False
+    held = read[0]
     data = schema.BufferT()
     data.data = held.reshape(-1).view(np.uint8)
     dense = schema.TensorT()
@@ -85,7 +89,7 @@ def sparse_read_as_dense(compiled: CompiledModel, source: bytes) -> bool:
     plain.inputs = np.array([plain.inputs[0], len(graph.tensors), plain.inputs[2]], np.int32)
     behind.inputs = np.array([*behind.inputs[:2], -1], np.int32)
     graph.tensors.append(dense)
-    return _agree(compiled, _packed(model), once=True)
+    return _agree(compiled, packed(model), once=True)
 
 
 def data_lost(compiled: CompiledModel, source: bytes) -> bool:
@@ -100,4 +104,4 @@ def data_lost(compiled: CompiledModel, source: bytes) -> bool:
             buffer.data = given[name].view(np.uint8).reshape(-1)
             tensor.buffer = len(model.buffers)
             model.buffers.append(buffer)
-    return bool(lost) and _agree(load(_packed(model)), source, once=False)
+    return bool(lost) and _agree(load(packed(model)), source, once=False)

@@ -167,7 +167,7 @@ def _part(box: NDArray, at: _Place) -> _Part:
 
 
 def _run(values: NDArray, box: NDArray) -> int:
-    """Where in a contiguous tensor's elements those of a box stand one after another, rows of its depth; -1: nowhere."""
+    """The element of a tensor at which a box's begin if they follow one another in rows of its depth, or -1."""
     depth = box.shape[-1]
     if values.size % depth or (box == box.flat[0]).all():
         return -1  # of equal elements there would be runs in many tensors
@@ -327,7 +327,7 @@ class SourceTensors:
         return f"equals {part}{source}"
 
     def _equal(self, values: NDArray) -> tuple[_Source, str] | None:
-        """The tensor that an OFM is, or of which it is a box or a run of rows, which then are written; and which part."""
+        """The tensor that an OFM is, or of which it is a box or a run of rows, now written; and that part's name."""
         alike = [s for s in self.sources if s.values.dtype == values.dtype]
         flat = values.reshape(-1)
         whole = [s for s in alike if _same_elements(s.values, flat)]

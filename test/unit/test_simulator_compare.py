@@ -186,6 +186,38 @@ def test_what_is_made_of_something_older_as_well_was_not_made_of_the_tensor_alon
     assert [one.name for one in tensors.wrong()] == ([] if past else ["t1"])
 
 
+def test_parts_of_what_was_made_of_something_older_tell_as_much():
+    """t2 = f(t1), in two runs of rows, of which only one was made of nothing but the OFM that resembles t1."""
+    t = [values(i) for i in range(3)]
+    arena = Memory("arena", 1 << 14)
+    tensors = SourceTensors(source(3), numbered(t))
+    size = t[0].size
+    places = [access("OFM", arena, size * i, size) for i in range(4)]
+    tensors.take(op(0), t[0][0], [], [places[0]])
+    tensors.take(op(1), t[1][0] + 1, [access("IFM", arena, 0, size)], [places[1]])
+    rows = t[2].reshape(1, -1, SHAPE[-1])
+    # Seen as one row of 48 columns, of which neither part is a box of the tensor's eight rows.
+    parts = [rows[:, :20], rows[:, 20:]]
+    for i, also in enumerate([[], [access("IFM2", arena, 0, size)]]):
+        reads = [access("IFM", arena, size, size), *also]
+        written = access("OFM", arena, 2 * size + 640 * i, parts[i].size)
+        assert tensors.take(op(2 + i), parts[i], reads, [written]).startswith(f"equals elements {640 * i}:")
+    assert tensors.wrong() == []
+
+
+def test_a_wrong_stripe_is_none_the_better_for_right_ones_before_it():
+    """t2 = f(t1), made of a right and a wrong stripe of t1: what is older than the wrong one is the right one."""
+    t = [values(i) for i in range(2)]
+    arena = Memory("arena", 1 << 14)
+    tensors = SourceTensors(source(2), numbered(t))
+    half = t[0].size // 2
+    tensors.take(op(0), t[0][0, :4], [], [access("OFM", arena, 0, half)])
+    tensors.take(op(1), t[0][0, 4:] + 1, [], [access("OFM", arena, half, half)])
+    read = [access("IFM", arena, 0, 2 * half)]
+    tensors.take(op(2), t[1][0], read, [access("OFM", arena, 2 * half, 2 * half)])
+    assert [(one.op.index, one.name) for one in tensors.wrong()] == [(1, "t0")]
+
+
 def test_steps_inside_operators_that_hardly_change_their_input_raise_no_alarm(models):
     data = models["leaky_relu_of_a_view"].path.read_bytes()
     comparer = Comparer(load(compile_tflite(data, Target("ethos-u55-128")).data), data)

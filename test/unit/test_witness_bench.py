@@ -14,9 +14,16 @@ pytest.importorskip("ai_edge_litert")
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 import witness
+import witness_files
 
-from npuc.simulator import Op, Report, RunResult
+from npuc.simulator import Op, Report, RunResult, load
 from npuc.simulator.compare import Comparison, Difference, Intermediate
+from npuc.simulator.inputs import random_inputs
+from npuc.simulator.litert import Reference
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
+
+schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 
 def test_nothing_executed_is_no_success(
@@ -93,3 +100,53 @@ def test_inputs_differ_from_each_other(models):
     assert len(found) > len(KINDS)
     assert {int(value[0].min()) for value in found} >= {-128, 127}
     assert all(value[0].dtype == np.int8 for value in found)
+
+
+def test_an_error_is_explained_by_its_line_and_an_experiment(tmp_path: Path, models):
+    case = witness.Case("ethos-u55-128", "legacy", "Size", models["behind_the_flatbuffer"].path)
+    target = case.compiled(tmp_path)
+    target.parent.mkdir()
+    data = case.model.read_bytes()
+    lost = schema.ModelT.InitFromPackedBuf(data, 0)
+    for buffer in lost.buffers:
+        buffer.offset = buffer.size = 0
+    target.write_bytes(witness_files.packed(lost))
+    found = witness.execute(case, None, tmp_path)
+    assert (found.verdicts, found.unexplained) == ({"refused": 1}, 0)
+    # The same line of a file with another fault besides is not explained.
+    quantization = lost.subgraphs[0].tensors[-1].quantization
+    quantization.scale = quantization.scale * 2
+    target.write_bytes(witness_files.packed(lost))
+    found = witness.execute(case, None, tmp_path)
+    assert (found.verdicts, found.unexplained) == ({"refused": 1}, 1)
+    assert found.lines == [f"{case}: CPU operator 0 reads tensor 'weights_0', which nothing has written"]
+
+
+def misread(source: bytes, past: int, bias: bool) -> bytes:
+    """`sparse_operand` with dense weights, from `past` bytes behind the start of the sparse ones on."""
+    reference = Reference(source)
+    model = schema.ModelT.InitFromPackedBuf(source, 0)
+    graph = model.subgraphs[0]
+    plain, densify, behind, _ = graph.operators
+    (made,) = densify.outputs
+    weights = graph.tensors[plain.inputs[1]]
+    stored = np.asarray(model.buffers[weights.buffer].data, np.uint8).tobytes()
+    begin = source.index(stored) + past
+    held = np.frombuffer(source[begin : begin + int(np.prod(weights.shape))], np.uint8)
+    made_of_it = reference.run(random_inputs(reference.model, 0))[made].view(np.uint8).reshape(-1)
+    for tensor, data in ((weights, held), (graph.tensors[made], made_of_it)):
+        buffer = schema.BufferT()
+        buffer.data = data
+        tensor.sparsity, tensor.buffer = None, len(model.buffers)
+        model.buffers.append(buffer)
+    if not bias:
+        behind.inputs = np.array([*behind.inputs[:2], -1], np.int32)
+    graph.operators.remove(densify)
+    return witness_files.packed(model)
+
+
+def test_sparse_weights_taken_for_dense_are_recognised_and_nothing_besides(models):
+    source = models["sparse_operand"].path.read_bytes()
+    for past, bias, shown in ((0, False, True), (1, False, False), (0, True, False)):
+        compiled = compile_tflite(misread(source, past, bias), Target("ethos-u55-128")).data
+        assert witness_files.sparse_read_as_dense(load(compiled), source) is shown
