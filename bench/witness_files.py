@@ -54,8 +54,8 @@ def weights_held(compiled: CompiledModel) -> list[NDArray[np.int8]]:
     held: list[NDArray[np.int8]] = []
 
     class Looking(Executor):
-        def weights(self, *arguments: Any) -> Weights:
-            weights = super().weights(*arguments)
+        def weights(self, *args: Any, **kwargs: Any) -> Weights:
+            weights = super().weights(*args, **kwargs)
             held.append(weights.matrix.T.astype(np.int8))
             return weights
 

@@ -79,6 +79,10 @@ def feature_map_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return (1, prod(padded[:-2]), padded[-2], padded[-1])
 
 
+_ROWS_OF_A_LAUNCH = 64
+"""So many rows of a narrow map take an elementwise kernel about as long as another launch: 20 on U55, 80 on U65."""
+
+
 def folded(count: int) -> tuple[int, int]:
     """
     Height and width, as near to a square as there is, of a feature map of `count` columns that may stand anywhere.
@@ -90,6 +94,20 @@ def folded(count: int) -> tuple[int, int]:
     while count % width:
         width -= 1
     return count // width, width
+
+
+def rectangles(count: int) -> tuple[tuple[int, int], ...]:
+    """
+    Heights and widths of maps that together hold `count` columns: the one of `folded`, or a nearly square one and a
+    small rest, where the one is so much higher that its rows cost more than another launch of every kernel.
+    """
+    height, width = folded(count)
+    root = isqrt(count)
+    widest = min(range(max(root // 2, 1), root + 1), key=lambda w: (count % w, -w))
+    rest = count % widest
+    if height - count // widest - rest <= _ROWS_OF_A_LAUNCH:
+        return ((height, width),)
+    return ((count // widest, widest), folded(rest))
 
 
 def batch_map(batch: int) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import TensorType, i32
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from npuc.analysis.fixed_point import quantize_multiplier
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
-from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, folded, shape_of, tensor
+from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, rectangles, shape_of, tensor
 from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter, quantized
 
 if TYPE_CHECKING:
@@ -29,19 +29,56 @@ ACCUMULATION_BITS = 12
 
 
 def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
-    """Replace a softmax by its kernels; rows are all dimensions but the last, laid in a square but for the maximum."""
+    """Replace a softmax by its kernels: all dimensions but the last are rows, in rectangles behind the maximum."""
     source, target = quantized(op.input), quantized(op.output)
     shape = shape_of(op.input)
     rows, classes = prod(shape[:-1]), shape[-1]
     value = emit.storage(op.input)
     element_type = tensor(value).element_type
-    height, width = folded(rows)
+    greatest = emit.pool(
+        "max",
+        emit.view(value, (1, rows, classes, 1)),
+        TensorType(element_type, [1, rows, 1, 1]),
+        window=Window(1, classes),
+    )
+    table = emit.constant(exp_table(source.scale, op.beta.value.data))
+    exponentials: list[SSAValue] = []
+    first = 0
+    for height, width in rectangles(rows):
+        some, top = (
+            emit.slice(emit.view(x, (1, rows, 1, depth)), (first, 0, 0), (height * width, 1, depth))
+            for x, depth in ((value, classes), (greatest, 1))
+        )
+        # The difference, from -255 to 0, is moved to the range of a signed index.
+        part = emit.elementwise(
+            "sub",
+            emit.view(some, (1, height, width, classes)),
+            emit.view(top, (1, height, width, 1)),
+            TensorType(i32, [1, height, width, classes]),
+            zero_points=(0, 0, 127),
+            scale=IDENTITY,
+            operand_scales=UNSCALED,
+            activation=Activation(-128, 127, "table"),
+            table=table,
+        )
+        exponentials.append(part)
+        first += height * width
+    # TFLite's unsigned kernel takes no notice of the result's quantisation.
+    zero_point = -128 if target.data.signed else 0
+    # Only now, when nobody needs the input any more.
+    results = [_normalised(emit, part, element_type, zero_point) for part in exponentials]
+    emit.replace([emit.concat([emit.view(x, (1, prod(shape_of(x)[:3]), 1, classes)) for x in results], 1)])
+
+
+def _normalised(emit: QuantizedEmitter, exponentials: SSAValue, element_type: Attribute, zero_point: int) -> SSAValue:
+    """Exponentials of 1 x H x W x classes, each divided by the sum of its row."""
+    import numpy as np
+
+    _, height, width, classes = shape_of(exponentials)
     column = TensorType(i32, [1, height, width, 1])
     full = TensorType(i32, [1, height, width, classes])
 
     def number(constant: int) -> SSAValue:
-        import numpy as np
-
         return emit.constant(np.full((1, 1, 1, 1), constant, np.int32))
 
     def compute(kind: str, a: SSAValue, b: SSAValue, shift: int = 0, *, is_reversed: bool = False) -> SSAValue:
@@ -49,24 +86,6 @@ def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
         scale = Scale("double_round", 1, shift)
         return emit.elementwise(kind, a, b, type_, scale=scale, is_reversed=is_reversed)
 
-    greatest = emit.pool(
-        "max",
-        emit.view(value, (1, rows, classes, 1)),
-        TensorType(element_type, [1, rows, 1, 1]),
-        window=Window(1, classes),
-    )
-    # The difference, from -255 to 0, is moved to the range of a signed index.
-    exponentials = emit.elementwise(
-        "sub",
-        emit.view(value, (1, height, width, classes)),
-        emit.view(greatest, (1, height, width, 1)),
-        full,
-        zero_points=(0, 0, 127),
-        scale=IDENTITY,
-        operand_scales=UNSCALED,
-        activation=Activation(-128, 127, "table"),
-        table=emit.constant(exp_table(source.scale, op.beta.value.data)),
-    )
     narrowed = emit.elementwise("shr", exponentials, number(ACCUMULATION_BITS), full, scale=IDENTITY)
     total = emit.pool("sum", narrowed, column, scale=IDENTITY)
     headroom = emit.elementwise("clz", total, None, column)
@@ -81,16 +100,14 @@ def lower_softmax(op: tfl.SoftmaxOp, emit: QuantizedEmitter) -> None:
     # 1.0 is one more than fits: the product saturates.
     reciprocal = compute("mul", x, number(2))
     product = compute("mul", exponentials, reciprocal, 31)
-    result = emit.elementwise(
+    return emit.elementwise(
         "shr",
         product,
         final_shift,
         TensorType(element_type, [1, height, width, classes]),
-        # TFLite's unsigned kernel takes no notice of the result's quantisation.
-        zero_points=(0, 0, -128 if target.data.signed else 0),
+        zero_points=(0, 0, zero_point),
         scale=IDENTITY,
     )
-    emit.replace([result])
 
 
 def exp_table(scale: float, beta: float) -> NDArray[Any]:

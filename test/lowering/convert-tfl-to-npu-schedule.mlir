@@ -39,6 +39,16 @@ func.func @softmax(%x: tensor<2x10x!quant.uniform<i8:f32, 0.1:5>>) -> tensor<2x1
   func.return %y : tensor<2x10x!quant.uniform<i8:f32, 0.00390625:-128>>
 }
 
+// 131 is a prime number: rows of a softmax as a rectangle of 130, and one by itself.
+// CHECK-LABEL: func.func @prime_rows
+// CHECK: npu_schedule.elementwise sub {{.*}} -> tensor<1x13x10x3xi32>
+// CHECK: npu_schedule.elementwise sub {{.*}} -> tensor<1x1x1x3xi32>
+// CHECK: npu_schedule.concat {{.*}} : (tensor<1x130x1x3xi8>, tensor<1x1x1x3xi8>) -> tensor<1x131x1x3xi8>
+func.func @prime_rows(%x: tensor<131x3x!quant.uniform<i8:f32, 0.1:5>>) -> tensor<131x3x!quant.uniform<i8:f32, 0.00390625:-128>> {
+  %y = tfl.softmax %x : (tensor<131x3x!quant.uniform<i8:f32, 0.1:5>>) -> tensor<131x3x!quant.uniform<i8:f32, 0.00390625:-128>>
+  func.return %y : tensor<131x3x!quant.uniform<i8:f32, 0.00390625:-128>>
+}
+
 // 16-bit functions are the NPU's own, whose argument counts in steps of 1 / (3 * 4096).
 // CHECK-LABEL: func.func @tanh
 // CHECK: npu_schedule.pool average {{.*}} scale <3, shift 0, natural> activation <tanh, -32768, 32767>

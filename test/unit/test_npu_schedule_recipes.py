@@ -41,8 +41,12 @@ from npuc.dialects.npu_schedule import (
 )
 from npuc.dialects.tfl import TflOp
 from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.npu_kernels import rectangles
 from npuc.lowering.tosa_to_npu_schedule.pooling import mean_scale
 from npuc.registry import all_passes
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.npu_profile import Profile, profile
+from npuc.tools.pipeline import Target
 
 Array = NDArray[Any]
 
@@ -364,6 +368,7 @@ ODD: dict[str, Callable[[Network], Tensor]] = {
     "softmax_sharp": lambda n: softmax(n, n.input((3, 40), scale=0.9), 2.5),
     "softmax_sharpest": lambda n: softmax(n, n.input((3, 7), scale=300.0), 1.0),
     "softmax_flat": lambda n: softmax(n, n.input((1, 2, 3, 10), scale=0.001), 0.5),
+    "softmax_prime_rows": lambda n: softmax(n, n.input((131, 3), scale=0.1), 1.0),
     "softmax_one_class": lambda n: softmax(n, n.input((4, 1)), 1.0),
     "pad_all_sides": lambda n: n.pad(n.input((1, 3, 4, 5)), [(0, 0), (1, 2), (3, 0), (2, 1)]),
     "concat_rank_2": lambda n: n.concat([n.input((3, 4), 0.1, 0), n.input((2, 4), 0.1, 0)], 0),
@@ -372,6 +377,26 @@ ODD: dict[str, Callable[[Network], Tensor]] = {
     "conv_requantised": lambda n: n.quantize(n.conv(n.input((1, 6, 6, 3)), 4), 0.04, 0),
     "split_rank_3": lambda n: n.concat(n.split(n.input((4, 6, 5)), 2, 1)[::-1], 0),
 }
+
+
+def test_rectangles_hold_every_count_and_none_is_a_long_column() -> None:
+    for count in range(1, 3000):
+        maps = rectangles(count)
+        assert sum(height * width for height, width in maps) == count
+        # Nearly a square, but for a rest, or not much higher.
+        assert sum(height for height, _ in maps) <= 2.5 * math.isqrt(count) + 66
+        assert len(maps) == 1 or maps[0][0] * maps[0][1] > 0.9 * count
+
+
+def test_a_prime_number_of_rows_costs_a_softmax_little() -> None:
+    """One row more than a rectangle: a few launches more, and no memory but the row's."""
+    profiles: dict[int, Profile] = {}
+    for rows in (1008, 1009):
+        n = Network(3)
+        data = n.model(softmax(n, n.input((rows, 7), scale=0.1), 1.0)).to_bytes()
+        profiles[rows] = profile(compile_tflite(data, Target("ethos-u55-128", strategy="size")).data)
+    assert profiles[1009].cycles < 1.1 * profiles[1008].cycles
+    assert profiles[1009].sram < 1.01 * profiles[1008].sram
 
 
 @pytest.mark.parametrize("passes", [PIPELINE, OPTIMISED], ids=["plain", "fused"])
