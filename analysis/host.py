@@ -122,7 +122,7 @@ def host_times(module: ModuleOp, length: Callable[[InvokeOp], int] = _one) -> Ho
     for function in walk.functions.values():
         if function not in walk.first:
             walk.run(function)
-    walk.found.end = walk.now
+    walk.finish()
     return walk.found
 
 
@@ -140,6 +140,8 @@ class _Walk:
         """What lives in a function."""
         self.called: dict[FuncOp, list[FuncOp]] = {}
         """The functions that it runs."""
+        self.again: dict[FuncOp, int] = {}
+        """When a function that has run before runs for the last time."""
 
     def run(self, entry: FuncOp) -> None:
         """A function that nothing names, and all that it runs."""
@@ -153,7 +155,7 @@ class _Walk:
                     open_.popitem()
                 elif one in self.first:
                     if one not in open_:
-                        self._again(one)
+                        self.again[one] = self.now
                 else:
                     open_[one] = None
                     self._enter(one)
@@ -173,19 +175,25 @@ class _Walk:
         for argument in function.body.block.args:
             self._born(argument, self.now, function)
 
-    def _again(self, function: FuncOp) -> None:
-        """A function runs that has run before: what lives in it is needed until the end of this operation."""
-        all_ = dict.fromkeys([function])
-        todo = [function]
-        while todo:
-            more = [one for one in self.called[todo.pop()] if one not in all_]
-            all_ |= dict.fromkeys(more)
-            todo += more
-        for member in (member for one in all_ for member in self.members[one]):
-            if isinstance(member, HostValue):
-                member.end = self.now
-            else:
-                self.found.spans[member] = Span(self.found.spans[member].start, self.now)
+    def finish(self) -> None:
+        """What lives in a function is needed until it runs for the last time, and so in those that it runs."""
+        self.found.end = self.now
+        seen: set[FuncOp] = set()
+        # The latest first, so that each function is seen once.
+        for function, time in sorted(self.again.items(), key=lambda item: -item[1]):
+            todo = [function]
+            while todo:
+                one = todo.pop()
+                if one in seen:
+                    continue
+                seen.add(one)
+                todo += self.called[one]
+                for member in self.members[one]:
+                    if isinstance(member, HostValue):
+                        member.end = max(member.end, time)
+                    else:
+                        span = self.found.spans[member]
+                        self.found.spans[member] = Span(span.start, max(span.end, time))
 
     def _begin(self, op: Operation, function: FuncOp) -> list[FuncOp]:
         """Start an operation; returns the functions that it runs."""

@@ -29,8 +29,6 @@ MAX_PADDING = 127
 """Rows above, or columns to the left; the registers for below and right hold one more bit."""
 MAX_WEIGHT_SUM = 127 * 65536
 """Greatest sum of the absolute weights of one output channel: beyond it the 32-bit accumulator could overflow."""
-LIMITS = {"RELU_N1_TO_1": 1.0, "RELU6": 6.0}
-"""Greatest value that an activation lets through."""
 MAX_STRIDE = 3
 MAX_LAUNCHES = 64
 """Most kernels that one operator is split into for the sake of its strides."""
@@ -222,11 +220,14 @@ def _check_activation(op: tfl.TflOp) -> None:
     allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
     if chosen is not None and getattr(chosen, "data", "") not in allowed:
         _refuse(f"the fused activation must be one of {', '.join(allowed)}", op.results[0])
-    _check_limits(op.results[0], LIMITS.get(getattr(chosen, "data", ""), 0.0))
+    _check_limits(op.results[0], getattr(chosen, "data", "NONE"))
 
 
-def _check_limits(result: SSAValue, limit: float) -> None:
+def _check_limits(result: SSAValue, activation: str) -> None:
     """TFLite brings the limits of an activation to the result's scale in 32 bits."""
+    from npuc.analysis.fixed_point import ACTIVATION_LIMITS  # which brings in NumPy
+
+    limit = max(abs(one or 0.0) for one in ACTIVATION_LIMITS[activation])
     steps = limit / _element(result).scale
     _require(steps < 1 << 30, f"the activation's limit, {limit:g}, must be below 2^30 steps of the scale", result)
 
@@ -470,12 +471,12 @@ def _check_relu(op: tfl.ReluOp) -> None:
 
 def _check_relu6(op: tfl.Relu6Op) -> None:
     _check_rescaled(op)
-    _check_limits(op.output, LIMITS["RELU6"])
+    _check_limits(op.output, "RELU6")
 
 
 def _check_relu_n1_to_1(op: tfl.ReluN1To1Op) -> None:
     _check_rescaled(op)
-    _check_limits(op.output, LIMITS["RELU_N1_TO_1"])
+    _check_limits(op.output, "RELU_N1_TO_1")
     _require(_element(op.input).data.storage_width == 8, "RELU_N1_TO_1 must be of 8 bits", op.input)
 
 

@@ -83,6 +83,8 @@ SPARSITY = "sparsity"
 """Entry of such a dictionary: how a constant that holds only what is not zero is stored, as in the file."""
 OFFSET = "arena_offset"
 """Entry of such a dictionary: the tensor's place in the arena, in bytes."""
+INTERMEDIATES = "tfl.intermediates"
+"""Attribute of an op: the tensors that it only uses within itself, each `{name, type, ...}` or `unit`."""
 CPU_REASON = "npu.cpu_reason"
 """Attribute of an op that the partition left to the CPU: the rule that it breaks, and the tensor."""
 
@@ -838,6 +840,13 @@ def arena_offset(value: SSAValue) -> int | None:
     info = tensor_info(value)
     offset = info.data.get(OFFSET) if info is not None else None
     return offset.value.data if isinstance(offset, IntegerAttr) else None
+
+
+def without_arena_offset(intermediate: Attribute) -> Attribute:
+    """An entry of `tfl.intermediates`, without its place in the arena."""
+    if not isinstance(intermediate, DictionaryAttr) or OFFSET not in intermediate.data:
+        return intermediate
+    return DictionaryAttr({key: attr for key, attr in intermediate.data.items() if key != OFFSET})
 
 
 def set_arena_offsets(offsets: Mapping[SSAValue, int | None]) -> None:

@@ -39,6 +39,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import (
+    INTERMEDIATES,
     TENSOR,
     BuiltinOp,
     ConstantOp,
@@ -368,7 +369,7 @@ class _SubgraphExporter:
         if flags is not None:
             field = Field("mutating_variable_inputs", "bool", True, None)
             operator[field.name] = from_attribute(field, flags, {})
-        intermediates = op.attributes.get("tfl.intermediates")
+        intermediates = op.attributes.get(INTERMEDIATES)
         if isinstance(intermediates, ArrayAttr):
             operator["intermediates"] = [self.intermediate(item) for item in intermediates]
         operator["debug_metadata_index"] = _integer(op, "tfl.debug_metadata_index", -1)

@@ -66,6 +66,7 @@ from xdsl.utils.exceptions import VerifyException
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, storage_tensor
 from npuc.dialects.tfl import (
+    INTERMEDIATES,
     SPARSITY,
     TENSOR,
     TENSORS,
@@ -665,7 +666,7 @@ class _SubgraphImporter:
             flags = to_attribute(field, operator["mutating_variable_inputs"], [])
             op.attributes["tfl.mutating_variable_inputs"] = flags
         if operator["intermediates"]:
-            op.attributes["tfl.intermediates"] = ArrayAttr(
+            op.attributes[INTERMEDIATES] = ArrayAttr(
                 [self.intermediate(tensor, what) for tensor in operator["intermediates"]]
             )
         self.add_debug_index(op, operator)

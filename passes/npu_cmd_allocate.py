@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
@@ -34,7 +34,7 @@ from npuc.analysis.live_ranges import Item, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
-from npuc.dialects.tfl import set_arena_offsets
+from npuc.dialects.tfl import INTERMEDIATES, set_arena_offsets, without_arena_offset
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,7 @@ def _forget_offsets(function: FuncOp) -> None:
     """Drop the offsets of the source file's plan, which could not know what the regions need."""
     values = (*function.body.block.args, *(result for op in function.walk() for result in op.results))
     set_arena_offsets(dict.fromkeys(values))
+    for op in function.walk():
+        inner = op.attributes.get(INTERMEDIATES)
+        if isinstance(inner, ArrayAttr):
+            op.attributes[INTERMEDIATES] = ArrayAttr([without_arena_offset(one) for one in inner])

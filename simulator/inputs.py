@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from npuc.simulator.tflite import CompiledModel, Tensor
 
+_LETTERS = np.frombuffer(b"ab", np.uint8)
 _TRANSPOSE_CONV = "67"
 # Bytes of all tensors, above which a run takes so long that few are made by default.
 _LARGE = 1 << 21
@@ -100,6 +101,10 @@ def default_runs(model: CompiledModel) -> int:
 def _values(tensor: Tensor, seed: int, rng: np.random.Generator) -> NDArray:
     kind = list(KINDS.values())[seed % len(KINDS)]
     size = int(np.prod(tensor.shape))
+    if tensor.dtype.kind == "V":
+        # Strings are all that an input without a NumPy type can be; short ones of few letters are often equal.
+        words = [bytes(rng.choice(_LETTERS, rng.integers(0, 3)).tolist()) for _ in range(size)]
+        return np.array(words, np.object_).reshape(tensor.shape)
     if tensor.dtype.kind == "b":
         return rng.integers(0, 2, tensor.shape).astype(np.bool_)
     if tensor.dtype.kind in "iu":

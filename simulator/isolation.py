@@ -84,6 +84,33 @@ def _end(process: BaseProcess, calls: Connection) -> None:
     process.join()
 
 
+def tried(action: Callable[[], str], what: str) -> str:
+    """What `action` gives, or the text of its error, from a process forked for it; one line if that is taken down."""
+    reading, writing = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if not child:
+        _end_with(parent)
+        faulthandler.disable()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            text = action()
+        except BaseException as error:  # any error is the caller's to read
+            text = str(error) or type(error).__name__
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(text.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if not code:
+        return said
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"{what} takes its process down: {how}"
+
+
 class Isolated:
     """
     What `make` gives, in a process of its own; `what` it does there begins the line of a crash.

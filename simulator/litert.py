@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npuc.simulator.isolation import HostError, Isolated, SourceError
+from npuc.simulator.isolation import HostError, Isolated, SourceError, tried
 from npuc.simulator.stream import StreamError
 from npuc.simulator.tflite import CUSTOM, CompiledModel, initial_state, read_model
 
@@ -92,6 +92,7 @@ def _modules() -> tuple[Any, Any]:
 _SVDF = "27"
 _SVDF_STATE = 4
 _CUSTOM_KIND = str(CUSTOM)
+_COMMON_TYPES = {"float32", "int8", "uint8", "int16", "int32", "int64", "bool"}
 _NO_KERNEL = "no runtime here has a kernel"
 _NO_SPARSE_KERNEL = "no runtime here has a kernel that reads sparse constants"
 _LARGEST_TFLM_ARENA = 1 << 28
@@ -295,11 +296,15 @@ class _Pieces:
                 field for table in (one.builtinOptions, one.builtinOptions2) if table for field in vars(table).items()
             ]
             for name, number in options:
-                if name.endswith("SubgraphIndex") and number > 0 and number not in seen:
-                    seen.add(number)
-                    body = self._whole.subgraphs[number]
-                    todo += body.operators
-                    yield body
+                numbers = [number] if name.endswith("SubgraphIndex") else []
+                if name.endswith("SubgraphIndices") and number is not None:
+                    numbers = [int(one) for one in number]
+                for one in numbers:
+                    if one > 0 and one not in seen:
+                        seen.add(one)
+                        body = self._whole.subgraphs[one]
+                        todo += body.operators
+                        yield body
 
     def _uses_handles(self, index: int) -> bool:
         kinds = (self._schema.TensorType.RESOURCE, self._schema.TensorType.VARIANT)
@@ -348,7 +353,7 @@ class _Pieces:
                     self._plan.left_out[index] = "LiteRT has no SVDF with an 8-bit state, and TFLM is absent"
             elif self._misreads_sparse(index):
                 self._plan.left_out[index] = _NO_SPARSE_KERNEL
-            elif custom and (refusal := self._refusal(index)):
+            elif (custom or self._has_rare_types(index)) and (refusal := self._refusal(index)):
                 self._plan.left_out[index] = refusal
             elif not lacks[Kernels.REFERENCE]:
                 chosen[index] = Kernels.REFERENCE
@@ -383,15 +388,26 @@ class _Pieces:
                 return True
         return False
 
+    def _has_rare_types(self, index: int) -> bool:
+        """Whether an operator is of types that few kernels take, and most notice only when they run."""
+        operator = self._model.operators[index]
+        types = {self._model.tensors[i].dtype for i in (*operator.inputs, *operator.outputs) if i >= 0}
+        return any(type_.kind != "V" and type_.name not in _COMMON_TYPES for type_ in types)
+
     def _refusal(self, index: int) -> str:
-        """Why LiteRT cannot run a custom operator, or one that runs such; "" if it can, as a few that it knows."""
-        try:
+        """Why LiteRT cannot run an operator that it may not know, or not of its types; "" if it can."""
+
+        def run() -> str:
             piece = self._piece([index], Kernels.REFERENCE)
-            _LiteRt(self._pack({0: piece}, Kernels.REFERENCE), Kernels.REFERENCE).prepare()
-        except HostError as error:
-            unknown = "custom op" in str(error).lower()
-            return _NO_KERNEL if unknown else str(error)
-        return ""
+            runtime = _LiteRt(self._pack({0: piece}, Kernels.REFERENCE), Kernels.REFERENCE)
+            runtime.prepare()
+            if self._has_rare_types(index):
+                feeds = [self._model.tensors[i] for i in piece.feeds]
+                runtime.run("0", {f"t{one.index}": np.zeros(one.shape, one.dtype) for one in feeds})
+            return ""
+
+        said = tried(run, "LiteRT's kernel")
+        return _NO_KERNEL if "custom op" in said.lower() else said.split("Node number")[0].rstrip(". ")
 
     def _leave_out(self, operators: Sequence[int]) -> None:
         """Finds what reads the results of the operators that are left out, also a run later."""

@@ -38,8 +38,8 @@ _REGIONS = 8
 @dataclass(frozen=True)
 class RunResult:
     """
-    What one run gave: output values by tensor name, every broken rule, and the operations executed. `by_index` has the
-    values by tensor as well, since names need not differ.
+    What one run gave: output values by tensor name, or NAME:POSITION where several outputs have it; every broken rule,
+    and the operations executed. `by_index` has the values by tensor as well.
 
     An output is absent that a CPU operator would have made which no runtime here can run.
     """
@@ -82,7 +82,9 @@ def given_inputs(model: CompiledModel, inputs: Inputs, complete: bool = False) -
         value = np.asarray(given)
         if position in values:
             raise FileError(f"input {position} {tensor.name!r} is given by name and by position")
-        if value.dtype != tensor.dtype or _extent(value.shape) != _extent(tensor.shape):
+        # Strings, for which NumPy has no type, are objects.
+        same = value.dtype == tensor.dtype or (tensor.dtype.kind == "V" and value.dtype.kind == "O")
+        if not same or _extent(value.shape) != _extent(tensor.shape):
             raise FileError(
                 f"input {tensor.name!r} takes {tensor.dtype.name} {tensor.shape}, not {value.dtype.name} {value.shape}"
             )
@@ -232,7 +234,11 @@ class _Run:
                 outputs[index] = tensor.data.view(tensor.dtype).reshape(tensor.shape)
         for index in self.session.state:
             self.session.state[index] = self.fetch(self.model.tensors[index], "the next run", len(self.model.operators))
-        by_name = {self.model.tensors[index].name: value for index, value in outputs.items()}
+        names = [self.model.tensors[index].name for index in outputs]
+        by_name = {
+            name if names.count(name) == 1 else f"{name}:{self.model.outputs.index(index)}": value
+            for name, (index, value) in zip(names, outputs.items(), strict=True)
+        }
         return RunResult(by_name, self.reports, self.ops, outputs)
 
     def _cpu(self, operator: Operator) -> None:

@@ -36,7 +36,8 @@ STANDARD_OUTPUT = 1
 class Summary:
     """
     What was compiled; sizes in bytes. The arena is what a runtime must have: what regions use, and all values of the
-    host that have a known size. What kernels of the runtime ask for themselves comes on top.
+    host that have a known size. What kernels of the runtime ask for themselves comes on top. Nothing is
+    planned, and the arena is 0, where no operator is on the NPU.
     """
 
     accelerator: str
@@ -55,9 +56,10 @@ class Summary:
 
     def text(self) -> str:
         """A few lines for people."""
+        arena = f"{self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})"
         lines = [
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
-            f"arena         {self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})",
+            f"arena         {arena if self.npu_operators else 'as the runtime plans it, nothing is on the NPU'}",
         ]
         if self.arena_limit is not None and self.arena > self.arena_limit:
             missed = self.arena - self.arena_limit
@@ -165,7 +167,7 @@ def compile_tflite(
         cause = failure.__cause__
         if passes is None and isinstance(cause, LimitError):
             least = _smallest_limit(data, target, name, cause.need)
-            line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest possible is {least}"
+            line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest found to work is {least}"
             raise UserError(line) from None
         raise UserError(failure.message) from None
     from npuc.lowering.export_tflite import export_tflite

@@ -50,7 +50,11 @@ def _parser() -> argparse.ArgumentParser:
         help="invocations of each run, which go on with the state of the one before: variable tensors and resources "
         f"(default {_INVOCATIONS} where the model keeps state, otherwise 1)",
     )
-    parser.add_argument("--output", type=Path, help=".npz for the outputs of the last run, by tensor name")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=".npz for the outputs of the last run, by tensor name, or NAME:POSITION where several have it",
+    )
     parser.add_argument(
         "--trace", action="store_true", help="print what each operation read and wrote, and which source tensor it is"
     )

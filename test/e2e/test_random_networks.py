@@ -70,7 +70,7 @@ def test_a_wrong_output_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_limit_that_does_not_work_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def compiled(data: bytes, target: Target, **options: str) -> Compiled:
         if target.limit is not None:
-            raise UserError("the limit is 16 bytes of SRAM, the smallest possible is 64")
+            raise UserError("the limit is 16 bytes of SRAM, the smallest found to work is 64")
         return compile_tflite(data, target, **options)
 
     monkeypatch.setattr(check_network, "compile_tflite", compiled)

@@ -103,11 +103,11 @@ def _compiled(data: bytes, target: Target, left_out: frozenset[str]) -> Compiled
 
 
 def _limited(data: bytes, target: Target) -> tuple[Target, Compiled]:
-    """Compiled with the target's limit, or the smallest possible that its refusal names."""
+    """Compiled with the target's limit, or the smallest that its refusal names."""
     try:
         compiled = compile_tflite(data, target)
     except UserError as error:
-        named = re.search(r"the smallest possible is (\d+)$", str(error))
+        named = re.search(r"the smallest found to work is (\d+)$", str(error))
         if named is None:
             raise _Wrong("not compiled", str(error)) from error
         target = replace(target, limit=int(named[1]))

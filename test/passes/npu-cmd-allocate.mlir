@@ -36,14 +36,14 @@ module {
 // -----
 
 // What the host alone reads and writes has a place in the same arena. %a and %c lie on either side of %b, which the
-// region is given: 3 x 64 bytes. The place that %b had in the source file is forgotten, and %d, whose size nobody knows,
-// has none.
+// region is given: 3 x 64 bytes. The place that %b had in the source file is forgotten, and so is that of a tensor
+// within %d; %d itself, whose size nobody knows, has none.
 
 // CHECK: npu.arena_size = 192 : i64, npu.arena_bound = 192 : i64
 // CHECK:      func.func @main(%x: tensor<1x4x4x4xi8> {tfl.tensor = {arena_offset = [[X:[0-9]+]] : i64}})
 // CHECK-NEXT:   %a = tfl.abs %x {tfl.tensors = [{arena_offset = [[A:[0-9]+]] : i64}]}
 // CHECK-NEXT:   %b = tfl.abs %a {tfl.tensors = [{arena_offset = [[B:[0-9]+]] : i64}]}
-// CHECK-NEXT:   %d = tfl.builtin %b {operator = "UNIQUE", tfl.tensors = [{}]}
+// CHECK-NEXT:   %d = tfl.builtin %b {operator = "UNIQUE", tfl.intermediates = [{name = "t", type = tensor<4xi8>}, unit], tfl.tensors = [{}]}
 // CHECK-NEXT:   %c = npu.invoke @p(%b) {tfl.tensors = [{arena_offset = [[C:[0-9]+]] : i64}]}
 // CHECK:        npu_cmd.input index <0> address <[[B]]>
 // CHECK-NEXT:   npu_cmd.output index <0> address <[[C]]>
@@ -51,7 +51,7 @@ module {
   func.func @main(%x: tensor<1x4x4x4xi8>) -> (tensor<1x4x4x4xi8>, tensor<1x4x4x4xi8>, tensor<?xi8>) {
     %a = tfl.abs %x : (tensor<1x4x4x4xi8>) -> tensor<1x4x4x4xi8>
     %b = tfl.abs %a {tfl.tensors = [{arena_offset = 4096 : i64}]} : (tensor<1x4x4x4xi8>) -> tensor<1x4x4x4xi8>
-    %d = tfl.builtin %b {operator = "UNIQUE", tfl.tensors = [{arena_offset = 8192 : i64}]} : (tensor<1x4x4x4xi8>) -> tensor<?xi8>
+    %d = tfl.builtin %b {operator = "UNIQUE", tfl.intermediates = [{arena_offset = 64 : i64, name = "t", type = tensor<4xi8>}, unit], tfl.tensors = [{arena_offset = 8192 : i64}]} : (tensor<1x4x4x4xi8>) -> tensor<?xi8>
     %c = npu.invoke @p(%b) : (tensor<1x4x4x4xi8>) -> tensor<1x4x4x4xi8>
     func.return %a, %c, %d : tensor<1x4x4x4xi8>, tensor<1x4x4x4xi8>, tensor<?xi8>
   }

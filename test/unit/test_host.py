@@ -6,7 +6,8 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
-from npuc.analysis.host import HostTimes, held_by_host, host_peak, host_times
+from npuc.analysis import host
+from npuc.analysis.host import HostTimes, Span, held_by_host, host_peak, host_times
 from npuc.analysis.live_ranges import live_ranges
 from npuc.dialects.npu import InvokeOp
 from npuc.tools.driver import make_context
@@ -147,3 +148,28 @@ def test_functions_nested_deeply(depth: int) -> None:
     )
     last = f"func.func @f{depth}(%last: !s) -> !s {{ %r = npu.invoke @npu_0(%last) : (!s) -> !s func.return %r : !s }}"
     assert len(host_times(parse(functions + last)).values) == 2 * depth + 2
+
+
+def test_a_function_that_many_operators_run_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, length = 100, 60
+    main = "".join(
+        f'%y{n + 1} = tfl.builtin %y{n} {{operator = "IF", options = {{then_subgraph_index = @f}}}} : (!s) -> !s\n'
+        for n in range(runs)
+    )
+    body = "".join(f"%t{n + 1} = tfl.abs %t{n} : (!s) -> !s\n" for n in range(length))
+    spans = 0
+
+    def counted(start: int, end: int) -> Span:
+        nonlocal spans
+        spans += 1
+        return Span(start, end)
+
+    monkeypatch.setattr(host, "Span", counted)
+    found = host_times(
+        parse(f"""
+    func.func @main(%y0: !s) -> !s {{ {main} %z = npu.invoke @npu_0(%y{runs}) : (!s) -> !s func.return %z : !s }}
+    func.func @f(%t0: !s) -> !s {{ {body} func.return %t{length} : !s }}""")
+    )
+    assert spans < 4 * (runs + length)
+    last = max(span.start for op, span in found.spans.items() if op.name == "tfl.builtin")
+    assert {end for name, (_, end) in lives(found).items() if name.startswith("t")} == {last}

@@ -19,8 +19,8 @@ from tiny_writer import Sparse, Tensor
 from npuc.simulator import Session, load
 from npuc.simulator.compare import Comparer
 from npuc.simulator.inputs import random_inputs
-from npuc.simulator.isolation import Crash, HostError, Isolated, SourceError
-from npuc.simulator.litert import Host, Kernels, Reference
+from npuc.simulator.isolation import Crash, HostError, Isolated, SourceError, tried
+from npuc.simulator.litert import Host, Kernels, Reference, _Pieces
 from npuc.simulator.tflite import read_model
 from npuc.tools import npu_run
 from npuc.tools.npu_compile import compile_tflite
@@ -404,3 +404,114 @@ def test_the_npu_reads_zero_points_for_what_is_left_out(models):
     result = session.run()
     assert result.reports == []
     assert len({values.tobytes() for values in (session.run(seed=seed).outputs.popitem()[1] for seed in range(3))}) == 1
+
+
+# -- types and operators that kernels refuse
+
+
+def with_operator(code: str, type_: int, result_type: int, custom: str = "") -> bytes:
+    """A convolution, and beside it an operator of two more inputs of shape 2x3."""
+    n = Network(3)
+    model = schema.ModelT.InitFromPackedBuf(n.model(n.conv(n.input((1, 4, 4, 4)), 8)).to_bytes(), 0)
+    graph = model.subgraphs[0]
+    first = len(graph.tensors)
+    for name, kind in (("a", type_), ("b", type_), ("c", result_type)):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, np.array([2, 3], np.int32), kind, 0
+        graph.tensors.append(tensor)
+    added, operator = schema.OperatorCodeT(), schema.OperatorT()
+    number = getattr(schema.BuiltinOperator, code)
+    added.builtinCode, added.deprecatedBuiltinCode, added.version = number, min(number, 127), 1
+    added.customCode = custom or None
+    operator.opcodeIndex = len(model.operatorCodes)
+    operator.inputs, operator.outputs = np.array([first, first + 1], np.int32), np.array([first + 2], np.int32)
+    model.operatorCodes.append(added)
+    graph.operators.append(operator)
+    graph.inputs = np.array([*graph.inputs, first, first + 1], np.int32)
+    graph.outputs = np.array([*graph.outputs, first + 2], np.int32)
+    return packed(model)
+
+
+def packed(model) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_strings_are_drawn_and_compared():
+    kinds = schema.TensorType
+    beside = comparer(with_operator("EQUAL", kinds.STRING, kinds.BOOL))
+    assert beside.notes == []
+    results = [beside.run(seed=seed) for seed in range(3)]
+    assert all(found.exact for found in results)
+    drawn = np.concatenate([found.result.outputs["c"].reshape(-1) for found in results])
+    assert set(drawn.tolist()) == {True, False}
+
+
+def test_an_operator_of_types_that_no_kernel_takes_is_left_out():
+    kinds = schema.TensorType
+    beside = comparer(with_operator("ADD", kinds.FLOAT64, kinds.FLOAT64))
+    left_out, compared = beside.notes
+    assert "FLOAT64" in left_out
+    assert left_out.endswith(": operator 1 (ADD)")
+    assert compared == "compared with 1 of the 2 tensors that the reference makes"
+    assert beside.run().exact
+
+
+def test_a_custom_operator_that_takes_its_kernel_down_is_left_out():
+    """LiteRT knows it, and reads options that are not there."""
+    kinds = schema.TensorType
+    beside = comparer(with_operator("CUSTOM", kinds.FLOAT32, kinds.FLOAT32, "TFLite_Detection_PostProcess"))
+    assert beside.notes[0].endswith(": operator 1 (TFLite_Detection_PostProcess)")
+    assert beside.run().exact
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (lambda: "well", "well"),
+        (lambda: 1 / 0, "division by zero"),
+        (os.abort, "it takes its process down: SIGABRT"),
+        (lambda: os._exit(3), "it takes its process down: exit code 3"),
+    ],
+)
+def test_what_is_tried_takes_nobody_else_down(action, said: str):
+    assert tried(action, "it") == said
+
+
+def test_what_a_case_runs_is_looked_at(models):
+    whole = schema.ModelT.InitFromPackedBuf(models["newer_versions"].path.read_bytes(), 0)
+    inner = schema.ModelT.InitFromPackedBuf(with_operator("CUSTOM", 0, 0, "SecretSauce"), 0)
+    bodies = inner.subgraphs[0]
+    for operator in bodies.operators:
+        operator.opcodeIndex += len(whole.operatorCodes)
+    for tensor in bodies.tensors:
+        tensor.buffer = 0
+    whole.operatorCodes += inner.operatorCodes
+    whole.subgraphs += [bodies]
+    code, case = schema.OperatorCodeT(), schema.OperatorT()
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = schema.BuiltinOperator.STABLEHLO_CASE, 127, 1
+    case.opcodeIndex = len(whole.operatorCodes)
+    whole.operatorCodes.append(code)
+    main = whole.subgraphs[0]
+    case.inputs, case.outputs = main.inputs, np.array([len(main.tensors)], np.int32)
+    main.tensors.append(main.tensors[main.inputs[0]])
+    case.builtinOptions2Type = schema.BuiltinOptions2.StablehloCaseOptions
+    case.builtinOptions2 = schema.StablehloCaseOptionsT()
+    case.builtinOptions2.branchSubgraphIndices = np.array([1], np.int32)
+    main.operators.append(case)
+    pieces = _Pieces(read_model(packed(whole)), [], True)
+    codes = pieces._codes(len(main.operators) - 1)
+    assert [one.customCode for one in codes if one.customCode] == [b"SecretSauce"]
+
+
+def test_outputs_of_one_name_are_all_written(tmp_path: Path):
+    n = Network(1)
+    outputs = [n.conv(n.input((1, 4, 4, 8)), 8) for _ in range(3)]
+    outputs[0].name = outputs[2].name = "same"
+    data = n.model(*outputs).to_bytes()
+    compiled = tmp_path / "compiled"
+    compiled.write_bytes(compile_tflite(data, Target("ethos-u55-128")).data)
+    assert npu_run.main([str(compiled), "--runs", "1", "--output", str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as written:
+        assert {*written.files} == {"same:0", outputs[1].name, "same:2"}
