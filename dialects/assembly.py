@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import accumulate
+from struct import unpack
 from typing import Any, ClassVar, Self
 
-from xdsl.dialects.builtin import FunctionType, StringAttr, UnitAttr
+from xdsl.dialects.builtin import DenseArrayBase, FunctionType, StringAttr, UnitAttr
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation, OptOperandDef, VarOperandDef
 from xdsl.parser import Parser, UnresolvedOperand
@@ -38,6 +41,18 @@ class Clause:
     payload: type[Payload[Any]] | None = None
 
 
+@cache
+def _definition_index(op: type[IRDLOperation], name: str) -> int:
+    """Which of an operation's definitions of operands has this name."""
+    return [other for other, _ in op.get_irdl_definition().operands].index(name)
+
+
+@lru_cache(maxsize=256)
+def _segment_ends(sizes: bytes) -> tuple[int, ...]:
+    """Where each segment of operands begins, and the last one ends; `sizes` holds 32-bit integers, lowest byte first."""
+    return tuple(accumulate(unpack(f"<{len(sizes) // 4}i", sizes), initial=0))
+
+
 class ClauseOp(IRDLOperation):
     """Base class of operations printed as clauses; `CLAUSES` in the order in which they stand."""
 
@@ -47,6 +62,11 @@ class ClauseOp(IRDLOperation):
 
     def values_of(self, name: str) -> Sequence[SSAValue]:
         """The operands of one definition, absent ones left out."""
+        sizes = self.properties.get("operandSegmentSizes")
+        if isinstance(sizes, DenseArrayBase):  # what xDSL's accessors do, which read the sizes anew each time
+            ends = _segment_ends(sizes.data.data)
+            index = _definition_index(type(self), name)
+            return self.operands[ends[index] : ends[index + 1]]
         found: SSAValue | Sequence[SSAValue] | None = getattr(self, name)
         return () if found is None else (found,) if isinstance(found, SSAValue) else found
 

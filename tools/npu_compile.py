@@ -26,8 +26,11 @@ from npuc.tools.pipeline import EMIT, Target, pipeline
 from npuc.tools.process import CLEAR_LINE
 
 ALLOCATE = "npu-cmd-allocate"
-BOUNDARIES = ("tfl-partition", "convert-")
-"""Beginnings of the names of the passes after which the module is verified: those that cross a level."""
+VERIFIED = frozenset(("tfl-partition", "convert-tfl-to-npu-schedule", "convert-npu-schedule-to-npu-cmd", EMIT))
+"""
+Passes after which the module is verified: those behind which a level is complete, from the network that came in. Of
+tosa there is nothing left once the schedule is complete, and verifying both would take as long again.
+"""
 STANDARD_OUTPUT = 1
 """Its file descriptor."""
 
@@ -156,7 +159,7 @@ def compile_tflite(
     def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
         if files is not None:
             files.write(index + 1, pass_.name, module)
-        if not verify_each and pass_.name.startswith(BOUNDARIES):
+        if not verify_each and pass_.name in VERIFIED:
             driver.verify(module, name)
 
     if files is not None:
@@ -267,7 +270,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
     out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
-    out.add_argument("--verify-each", action="store_true", help="verify after every pass, not only between levels")
+    out.add_argument("--verify-each", action="store_true", help="verify after every pass, not only where a level is complete")
     return out
 
 

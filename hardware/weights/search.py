@@ -288,7 +288,7 @@ class _Palettes:
             previous = size
             direct_offset = np.minimum((rest > 0).argmax(axis=1), DIRECT_OFFSET_LIMIT)
             bits = frequency[:, :size] @ _WORD_BITS_BEYOND[:size]
-            for offset in np.unique(direct_offset).tolist():
+            for offset in sorted(set(direct_offset.tolist())):
                 same = np.flatnonzero(direct_offset == offset)
                 direct = slice(size, size + rest.shape[1] - offset)
                 bits[same] += rest[same, offset:] @ _WORD_BITS_BEYOND[direct]
