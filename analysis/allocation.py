@@ -92,31 +92,101 @@ def _crowding(ranges: Sequence[LiveRange]) -> list[int]:
     ]
 
 
-def _place(
-    ranges: Sequence[LiveRange], order: Sequence[int], neighbours: Sequence[Sequence[int]], most: int
-) -> tuple[list[int], list[int], int]:
+@dataclass
+class _Placement:
     """
-    Each range in turn at the lowest address that is free during its life: addresses, for each range the one it
-    stands on (-1 for none), and the height. Gives up as soon as the height is more than `most`.
+    Each range in turn at the lowest address that is free during its life.
+
+    `below` has for each range the one it stands on (-1 for none); `heights` the end of the highest of the first ones in
+    the order, for each number of them.
     """
-    addresses = [-1] * len(ranges)
-    below = [-1] * len(ranges)
-    height = 0
-    for i in order:
-        size = ranges[i].rounded
-        taken = sorted((addresses[j], j) for j in neighbours[i] if addresses[j] >= 0)
-        at, support = 0, -1
-        for start, j in taken:
-            if start - at >= size:
-                break
-            top = start + ranges[j].rounded
-            if top > at:
-                at, support = top, j
-        addresses[i], below[i] = at, support
-        height = max(height, at + size)
-        if height > most:
-            break
-    return addresses, below, height
+
+    order: list[int]
+    addresses: list[int]
+    below: list[int]
+    heights: list[int]
+
+    @property
+    def height(self) -> int:
+        """The end of the highest."""
+        return self.heights[-1]
+
+
+class _Search:
+    """The climb over orders of some ranges."""
+
+    def __init__(self, ranges: Sequence[LiveRange]) -> None:
+        self.sizes = [r.rounded for r in ranges]
+        self.neighbours = _neighbours(ranges)
+        crowding = _crowding(ranges)
+        order = sorted(
+            range(len(ranges)),
+            key=lambda i: (-crowding[i], ranges[i].start - ranges[i].end, ranges[i].start, -ranges[i].size, i),
+        )
+        none = [-1] * len(ranges)
+        first = self._place(_Placement([], none, none, [0]), order, 0, sum(self.sizes))
+        assert first is not None
+        self.best = first
+
+    def climb(self, bound: int, tries: int) -> None:
+        """Tries so many other orders while the height is above the bound."""
+        random = Random(0)
+        tops = self._tops()
+        near: dict[int, list[int]] = {}  # by the highest range, while the placement stays
+        for _ in range(tries):
+            if self.best.height <= bound:
+                return
+            top = _draw(random, tops)
+            if top not in near:
+                near[top] = self._holding_up(top)
+            order, kept = _reorder(self.best.order, near[top], random)
+            better = self._place(self.best, order, kept, self.best.height)
+            if better is not None:
+                self.best = better
+                tops = self._tops()
+                near.clear()
+
+    def _place(self, before: _Placement, order: list[int], kept: int, most: int) -> _Placement | None:
+        """The placement of an order whose first `kept` ranges are those of `before`; None if it is above `most`."""
+        sizes, neighbours = self.sizes, self.neighbours
+        addresses, below, heights = [-1] * len(sizes), before.below.copy(), before.heights[: kept + 1]
+        for i in order[:kept]:
+            addresses[i] = before.addresses[i]
+        height = heights[-1]
+        for i in order[kept:]:
+            size = sizes[i]
+            taken = [(addresses[j], j) for j in neighbours[i] if addresses[j] >= 0]
+            taken.sort()
+            at, support = 0, -1
+            for start, j in taken:
+                if start - at >= size:
+                    break
+                top = start + sizes[j]
+                if top > at:
+                    at, support = top, j
+            addresses[i], below[i] = at, support
+            if at + size > height:
+                height = at + size
+                if height > most:
+                    return None
+            heights.append(height)
+        return _Placement(order, addresses, below, heights)
+
+    def _tops(self) -> list[int]:
+        """The ranges that end highest."""
+        return [
+            i
+            for i, (at, size) in enumerate(zip(self.best.addresses, self.sizes, strict=True))
+            if at + size == self.best.height
+        ]
+
+    def _holding_up(self, top: int) -> list[int]:
+        """The ranges that one stands on, down to the ground, itself, and all that live beside them."""
+        near: set[int] = set()
+        while top >= 0:
+            near |= {top, *self.neighbours[top]}
+            top = self.best.below[top]
+        return sorted(near)
 
 
 def allocate(ranges: Sequence[LiveRange], tries: int = TRIES) -> Allocation:
@@ -129,23 +199,9 @@ def _allocate(ranges: tuple[LiveRange, ...], tries: int) -> Allocation:
     if not ranges:
         return Allocation((), 0, 0)
     bound = lower_bound(ranges)
-    neighbours = _neighbours(ranges)
-    crowding = _crowding(ranges)
-    order = sorted(
-        range(len(ranges)),
-        key=lambda i: (-crowding[i], ranges[i].start - ranges[i].end, ranges[i].start, -ranges[i].size, i),
-    )
-    addresses, below, height = _place(ranges, order, neighbours, sum(r.rounded for r in ranges))
-    random = Random(0)
-    for _ in range(tries):
-        if height <= bound:
-            break
-        top = [i for i, r in enumerate(ranges) if addresses[i] + r.rounded == height]
-        candidate = _reorder(order, _holding_up(_draw(random, top), below, neighbours), random)
-        found = _place(ranges, candidate, neighbours, height)
-        if found[2] <= height:
-            order, (addresses, below, height) = candidate, found
-    return Allocation(tuple(addresses), height, bound)
+    search = _Search(ranges)
+    search.climb(bound, tries)
+    return Allocation(tuple(search.best.addresses), search.best.height, bound)
 
 
 def _draw(random: Random, choices: Sequence[int]) -> int:
@@ -153,17 +209,11 @@ def _draw(random: Random, choices: Sequence[int]) -> int:
     return choices[int(random.random() * len(choices))]
 
 
-def _holding_up(top: int, below: Sequence[int], neighbours: Sequence[Sequence[int]]) -> list[int]:
-    """The ranges that one stands on, down to the ground, itself, and all that live beside them."""
-    near: set[int] = set()
-    while top >= 0:
-        near |= {top, *neighbours[top]}
-        top = below[top]
-    return sorted(near)
-
-
-def _reorder(order: Sequence[int], near: Sequence[int], random: Random) -> list[int]:
-    """The order with one of some ranges moved to the turn of another range, or the two exchanged."""
+def _reorder(order: Sequence[int], near: Sequence[int], random: Random) -> tuple[list[int], int]:
+    """
+    The order with one of some ranges moved to the turn of another range, or the two exchanged; and how many at the
+    beginning of it have stayed.
+    """
     candidate = list(order)
     start = candidate.index(_draw(random, near))
     end = candidate.index(_draw(random, near if random.random() < 0.7 else order))
@@ -171,4 +221,4 @@ def _reorder(order: Sequence[int], near: Sequence[int], random: Random) -> list[
         candidate[start], candidate[end] = candidate[end], candidate[start]
     else:
         candidate.insert(end, candidate.pop(start))
-    return candidate
+    return candidate, min(start, end)
