@@ -1,8 +1,8 @@
 """
 Issue transfers earlier, so that they run beside the kernels before the one that waits for them.
 
-Assumes programs without addresses and waits. Moves a transfer from read-only memory that is the first to fill its
-buffer, together with the `alloc` of that buffer, up to right behind an earlier launch: before the `free`s that follow
+Assumes programs without addresses and waits. Moves a transfer that is the first to fill its buffer, together with the
+`alloc` of that buffer, up to right behind an earlier launch, once its source is there: before the `free`s that follow
 it, so that the two can really run side by side. It makes no buffers and moves no other command. Inputs of the region
 get a `free` of their own, for the same reason.
 
@@ -152,7 +152,8 @@ def _jobs(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> list[
             assert isinstance(source, BufferType)
             alloc = op.destination.owner
             first = min(order[use.operation] for use in op.destination.uses) == order[op]
-            movable = isinstance(alloc, AllocOp) and first and source.space == "read_only"
+            earliest = _available(op, number, order)
+            movable = isinstance(alloc, AllocOp) and first and earliest is not None
             if type_.space == "shram" and (not machine.reserved_end_banks or len(tables) > 1):
                 # Other kernels write there, or tables of different sizes may not find room.
                 movable = False
@@ -165,9 +166,27 @@ def _jobs(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> list[
                 type_.space if movable else None,
                 -(-type_.size // ALIGNMENT) * ALIGNMENT,
                 whole=type_.space == "shram",
+                earliest=earliest or 0,
             )
             jobs.append(_Job(op, alloc, transfer))
     return sorted(jobs, key=lambda job: job.transfer.deadline)
+
+
+def _available(op: DmaOp, number: dict[LaunchOp, int], order: dict[Operation, int]) -> int | None:
+    """
+    The first launch behind which the source of a transfer can be read without a pause: that behind the last kernel that
+    writes it, which the next one gives time to end. None where another transfer writes it.
+    """
+    earliest = 0
+    for use in op.source.uses:
+        user = use.operation
+        if order[user] > order[op]:
+            continue
+        if isinstance(user, DmaOp) and user.destination is op.source:
+            return None
+        if isinstance(user, LaunchOp) and user.ofm is op.source:
+            earliest = max(earliest, number[user] + 1)
+    return earliest
 
 
 def _move(job: _Job, pieces: dict[int, int], launches: Sequence[LaunchOp]) -> None:

@@ -41,6 +41,8 @@ class Transfer(NamedTuple):
     """Bytes that the buffer takes there."""
     whole: bool = False
     """It must not be cut in pieces."""
+    earliest: int = 0
+    """The first launch behind which its source is there."""
 
 
 def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> list[dict[int, int]]:
@@ -63,7 +65,7 @@ def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str
         if one.memory is None:
             continue
         room = excess[one.memory]
-        first = 1 + room.last_above(-one.buffer, one.after)
+        first = max(one.earliest, 1 + room.last_above(-one.buffer, one.after))
         found, _ = early_pieces(levels, first, one.after, one.size, one.cycles, one.whole)
         for launch, size in found.items():
             levels.add(launch, launch + 1, -min(one.cycles(size), levels[launch]))

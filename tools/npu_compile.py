@@ -270,7 +270,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
     out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
-    out.add_argument("--verify-each", action="store_true", help="verify after every pass, not only where a level is complete")
+    out.add_argument(
+        "--verify-each", action="store_true", help="verify after every pass, not only where a level is complete"
+    )
     return out
 
 
