@@ -49,7 +49,7 @@ def _definition_index(op: type[IRDLOperation], name: str) -> int:
 
 @lru_cache(maxsize=256)
 def _segment_ends(sizes: bytes) -> tuple[int, ...]:
-    """Where each segment of operands begins, and the last one ends; `sizes` holds 32-bit integers, lowest byte first."""
+    """Where each segment of operands begins, and the last one ends; `sizes` are 32-bit integers, low byte first."""
     return tuple(accumulate(unpack(f"<{len(sizes) // 4}i", sizes), initial=0))
 
 
