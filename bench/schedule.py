@@ -1,107 +1,499 @@
 """
-SRAM and cycles of schedules, ours beside vela's two cores, by one judge over the command streams.
+Memory and cycles of schedules, ours beside vela's two cores and beside earlier files of ours, by one cost model.
 
-    python bench/schedule.py --vela VELA [--models DIR] [--match TEXT] [--accelerators A,B] [--optimise Size]
-    python bench/schedule.py --each-pass [the same]
+    python bench/schedule.py --vela VELA [--cache DIR] [--baseline DIR] [--match REGEX] [--accelerators A] [--modes M]
+    python bench/schedule.py --each-pass [--match REGEX] [--accelerators A,B] [--modes M,N]
 
-Every file is decoded and run through npuc.analysis.timeline, so no compiler's own estimate counts. SRAM is what the
-file asks a runtime for: its scratch tensor, values of the host included. Ratios are ours over the better of vela's two.
-With --each-pass our own schedules stand beside those that come out when a pass, or passes that belong together, are
-left out: what each is good for.
+The networks are those that lie in the shared folder itself and our own (bench/networks.py); `--models DIR` takes those
+of another folder. Every file is decoded and run through npuc.tools.npu_profile, so no compiler's own estimate counts,
+at each end of what is uncertain in the cost model (`ENDS`).
+
+Memory is what a runtime needs for the file: its scratch tensor, values of the host included, and with Dedicated_Sram
+the cache beside it. Vela has four points a network: two cores, two strategies. What of ours stands beside a point:
+
+- where the arena is slow (Dedicated_Sram): our schedule of the same strategy; the cache of the mode is there for all;
+- elsewhere: our cycles at no more memory than vela took at that point (--arena-cache-size). Points at which vela took
+  8 KiB or less are printed and not counted.
+
+A ratio is our cycles over vela's. A point is won where that is below 1 at both ends, and lost where it is above 1.02 at
+either (`!`); one that is won at one end alone is open, which is no win (`?`). Networks of which we leave more operators
+on the CPU than the better core are printed and not counted (`c`), nor are points where vela leaves more than we (`v`).
+With --baseline, our schedules without a limit stand beside DIR/NETWORK.ACCELERATOR.MODE.STRATEGY.tflite as well.
+With --each-pass our own schedules stand beside those that come out when one pass is left out, each in turn: what it is
+good for. `--cache` keeps vela's files.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import os
+import re
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import product
+from math import exp, log
 from pathlib import Path
 
-from npuc.tools.npu_compile import compile_tflite
+import workers
+from networks import ROOT, SHARED, Network, networks
+
+from npuc.hardware.accelerators import accelerator
+from npuc.hardware.memory import default_names, memory_setup
+from npuc.tools import driver
+from npuc.tools.driver import UserError
+from npuc.tools.npu_compile import compile_tflite, operator_counts
 from npuc.tools.npu_profile import profile
-from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
 
-ROOT = Path(__file__).parents[1]
-NETWORKS = (
-    "mlperf_kws_int8",
-    "mlperf_resnet8_int8",
-    "mlperf_vww_int8",
-    "tflm_person_detect",
-    "coral_mobilenet_v1_0.25_128_quant",
-    "coral_mobilenet_v2_1.0_224_quant",
-)
-
-
-TOGETHER = {
-    "cascades": frozenset({"npu-schedule-plan-cascades", "npu-schedule-form-cascades"}),
-    "buffers": frozenset({"npu-schedule-buffer-weights", "npu-schedule-split-weight-buffers"}),
-    "splitting": frozenset({"npu-schedule-split-weight-buffers"}),
-    "hoisting": frozenset({"npu-cmd-hoist-dma"}),
-    "blocks": frozenset({"npu-schedule-select-blocks"}),
-    "formats": frozenset({"npu-schedule-select-formats"}),
-}
-"""What is left out for a column of --each-pass."""
+STRATEGIES = ("Performance", "Size")
+CORES = {"legacy": ("--debug-force-legacy-core",), "regor": ()}
+ENDS = ("model",)
+"""The ends of what is uncertain in the cost model: every file is profiled at each."""
+LEAST_COUNTED = 8 * 1024
+"""Bytes: what vela did in less is printed and not counted where memory is compared."""
+LOST, WORSE = 1.02, 1.01
+"""Ratios above which a point of vela's is lost, and above which a schedule is worse than that of the baseline."""
 
 
-def by_vela(command: str, path: Path, accelerator: str, optimise: str, *options: str) -> tuple[int, int]:
-    """SRAM in bytes and cycles of what vela makes of a model."""
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [command, str(path), "--accelerator-config", accelerator, "--optimise", optimise]
-        subprocess.run([*arguments, "--output-dir", folder, *options], check=True, capture_output=True)
-        found = profile((Path(folder) / f"{path.stem}_vela.tflite").read_bytes())
-        return found.sram, found.cycles
+@dataclass(frozen=True)
+class Machine:
+    """An accelerator with a memory mode, and the system configuration that both compilers take with it."""
+
+    accelerator: str
+    mode: str
+
+    @property
+    def system(self) -> str:
+        return default_names(accelerator(self.accelerator))[0]
+
+    @property
+    def slow_arena(self) -> bool:
+        """Whether there is a cache beside an arena in slow memory."""
+        return memory_setup(accelerator(self.accelerator), (), self.system, self.mode).spilling
+
+    def target(self, strategy: str, limit: int | None = None) -> Target:
+        size = strategy == "Size"
+        return Target(self.accelerator, None, self.system, self.mode, limit, "size" if size else "performance")
+
+    def __str__(self) -> str:
+        return f"{self.accelerator}, {self.mode}"
 
 
-def by_us(path: Path, accelerator: str, optimise: str, left_out: frozenset[str] = frozenset()) -> tuple[int, int]:
-    """SRAM in bytes and cycles of what npu-compile makes of it, some passes left out."""
-    target = Target(accelerator, strategy="size" if optimise == "Size" else "performance")
-    found = profile(compile_tflite(path.read_bytes(), target, passes=pipeline(target, left_out)).data)
-    return found.sram, found.cycles
+@dataclass(frozen=True)
+class Schedule:
+    """
+    What a compiled file needs: bytes of the arena and of the cache beside it, cycles at each of `ENDS`, and how many
+    operators stay on the CPU.
+    """
+
+    arena: int
+    cache: int
+    cycles: tuple[int, ...]
+    cpu: int
+
+    @property
+    def memory(self) -> int:
+        return self.arena + self.cache
 
 
-def print_each_pass(path: Path, accelerator: str, optimise: str) -> None:
-    """SRAM and cycles of one network with all passes, and the ratios to them without some."""
-    whole = by_us(path, accelerator, optimise)
-    cells: list[str] = []
-    for passes in TOGETHER.values():
-        sram, cycles = by_us(path, accelerator, optimise, passes)
-        cells.append(f"{sram / whole[0]:6.2f} {cycles / whole[1]:5.2f}")
-    size = f"{whole[0] / 1024:7.1f} {whole[1] / 1000:8.0f}"
-    print(f"{optimise:11} {accelerator:12} {path.stem:33} {size} {' '.join(cells)}", flush=True)
+@dataclass(frozen=True)
+class Point:
+    """One of vela's files, and what stands beside it of ours: None where nothing fits in its memory."""
+
+    strategy: str
+    core: str
+    vela: Schedule
+    ours: Schedule | None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Our cycles over vela's at each of `ENDS`; none if either has none."""
+        if self.ours is None:
+            return []
+        return [ours / theirs for ours, theirs in zip(self.ours.cycles, self.vela.cycles, strict=True) if theirs]
+
+
+@dataclass
+class Row:
+    """What was measured of one network on one machine; `failures` says in a line each what could not be."""
+
+    network: str
+    group: str
+    machine: Machine
+    ours: dict[str, Schedule] = field(default_factory=dict[str, Schedule])
+    baseline: dict[str, Schedule] = field(default_factory=dict[str, Schedule])
+    points: list[Point] = field(default_factory=list[Point])
+    failures: list[str] = field(default_factory=list[str])
+
+    @property
+    def leaves_more(self) -> bool:
+        """Whether more operators stay on the CPU than with the better of vela's cores."""
+        ours = min((one.cpu for one in self.ours.values()), default=0)
+        return bool(self.points) and ours > min(point.vela.cpu for point in self.points)
+
+    def why_not_counted(self, point: Point) -> str:
+        """A letter, or nothing for a point that counts."""
+        if self.leaves_more:
+            return "c"
+        if not point.vela.cycles[0] or (point.ours is not None and point.vela.cpu > point.ours.cpu):
+            return "v"
+        if not self.machine.slow_arena and point.vela.memory <= LEAST_COUNTED:
+            return "s"
+        return ""
+
+
+# Measuring
+
+
+def measured(data: bytes, machine: Machine, name: str) -> Schedule:
+    """What a compiled file needs; no cycles where all of it stays on the CPU."""
+    module = driver.load_module(driver.make_context(), data, name, "tflite")
+    cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
+    try:
+        made = [profile(data, name=name, system_config=machine.system, memory_mode=machine.mode) for _ in ENDS]
+    except UserError as error:
+        if "nothing to profile" not in str(error):
+            raise
+        return Schedule(0, 0, (0,) * len(ENDS), cpu)
+    cache = (made[0].fast or 0) if machine.slow_arena else 0
+    return Schedule(made[0].arena, cache, tuple(one.cycles for one in made), cpu)
+
+
+def by_us(
+    network: Network, machine: Machine, strategy: str, limit: int | None = None, left_out: frozenset[str] = frozenset()
+) -> Schedule:
+    """What our compiler makes of a network, some passes left out; raises UserError if it does not fit the limit."""
+    target = machine.target(strategy, limit)
+    passes = pipeline(target, left_out) if left_out else None
+    return measured(compile_tflite(network.read(), target, passes=passes).data, machine, network.name)
+
+
+def file_name(network: Network, machine: Machine, strategy: str) -> str:
+    """What files of a compiler are called, before the ending."""
+    return f"{network.name}.{machine.accelerator}.{machine.mode}.{strategy}"
+
+
+def by_vela(command: str, cache: Path, network: Network, machine: Machine, strategy: str, core: str) -> bytes:
+    """
+    What vela makes of a network, kept in the cache under the network's name and the hash of its contents.
+
+    Raises UserError with the last line that vela wrote where it fails.
+    """
+    model = network.read()
+    digest = hashlib.sha256(model).hexdigest()[:8]
+    kept = cache / f"{file_name(network, machine, strategy)}.{core}.{digest}.tflite"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "network.tflite"
+            source.write_bytes(model)
+            arguments = [command, str(source), "--accelerator-config", machine.accelerator, "--optimise", strategy]
+            arguments += ["--config", "Arm/vela.ini", "--system-config", machine.system, "--memory-mode", machine.mode]
+            run = subprocess.run(
+                [*arguments, "--output-dir", folder, *CORES[core]], capture_output=True, text=True, check=False
+            )
+            made = Path(folder) / "network_vela.tflite"
+            if run.returncode or not made.exists():
+                lines = (run.stdout + run.stderr).strip().splitlines()
+                raise UserError(f"vela {core} {strategy}: {lines[-1] if lines else 'no file'}")
+            kept.write_bytes(made.read_bytes())
+    return kept.read_bytes()
+
+
+@dataclass(frozen=True)
+class Work:
+    """One network on one machine."""
+
+    network: Network
+    machine: Machine
+    strategies: tuple[str, ...]
+
+
+def compare(work: Work, vela: str | None, cache: str, baseline: str | None) -> Row:
+    """Everything that is measured of a network on a machine."""
+    network, machine = work.network, work.machine
+    row = Row(network.name, network.group, machine)
+    for strategy in work.strategies:
+        try:
+            row.ours[strategy] = by_us(network, machine, strategy)
+        except UserError as error:
+            row.failures.append(str(error))
+        earlier = Path(baseline or "", f"{file_name(network, machine, strategy)}.tflite")
+        if baseline is not None and earlier.exists():
+            row.baseline[strategy] = measured(earlier.read_bytes(), machine, network.name)
+    if vela is None:
+        return row
+    at_limit: dict[tuple[str, int], Schedule | None] = {}
+    for strategy, core in product(work.strategies, CORES):
+        try:
+            data = by_vela(vela, Path(cache), network, machine, strategy, core)
+            theirs = measured(data, machine, network.name)
+        except UserError as error:
+            row.failures.append(str(error))
+            continue
+        ours = row.ours.get(strategy)
+        if not machine.slow_arena and theirs.cycles[0]:
+            key = strategy, theirs.memory
+            if key not in at_limit:
+                at_limit[key] = within(network, machine, strategy, theirs.memory, row)
+            ours = at_limit[key]
+        row.points.append(Point(strategy, core, theirs, ours))
+    return row
+
+
+def within(network: Network, machine: Machine, strategy: str, limit: int, row: Row) -> Schedule | None:
+    """The schedule of ours for a limit in bytes; None, and a line among the failures, if there is none."""
+    try:
+        return by_us(network, machine, strategy, limit)
+    except UserError as error:
+        row.failures.append(str(error))
+        return None
+
+
+# Telling
+
+
+def mean(ratios: Iterable[float]) -> float:
+    """The geometric mean; 1 of nothing."""
+    logarithms = [log(ratio) for ratio in ratios]
+    return exp(sum(logarithms) / len(logarithms)) if logarithms else 1.0
+
+
+def mark(ratios: Sequence[float]) -> str:
+    """How a point came out at the ends of the model: lost at either, won at one alone, or nothing to be said."""
+    if not ratios or max(ratios) > LOST:
+        return "!"
+    return "?" if min(ratios) < 1 < max(ratios) else ""
+
+
+def of_schedule(one: Schedule | None) -> str:
+    """KiB, with the cache apart if there is one, and thousand cycles."""
+    if one is None:
+        return f"{'does not fit':>24}"
+    memory = f"{one.arena / 1024:.1f}" + (f"+{one.cache / 1024:.1f}" if one.cache else "")
+    return f"{memory:>14} {one.cycles[0] / 1000:9.1f}"
+
+
+def of_ratios(ratios: Sequence[float], letters: str) -> str:
+    """The ratios at the ends of the model, and what they mean."""
+    return f"{'/'.join(f'{ratio:.3f}' for ratio in ratios):>{6 * len(ENDS)}} {letters:2}"
+
+
+def print_row(row: Row) -> None:
+    """A line a strategy: our schedule without a limit, and for each core its own, ours at that, and the ratio."""
+    for strategy in STRATEGIES:
+        points = [point for point in row.points if point.strategy == strategy]
+        if strategy not in row.ours and not points:
+            continue
+        cells = [f"{row.network[:40]:40} {strategy[:4]:4} {of_schedule(row.ours.get(strategy))}"]
+        for point in points:
+            letters = row.why_not_counted(point) + mark(point.ratios)
+            cells.append(f"{of_schedule(point.vela)} {of_schedule(point.ours)} {of_ratios(point.ratios, letters)}")
+        print(" | ".join(cells), flush=True)
+    for line in row.failures:
+        print(f"    {line}", flush=True)
+
+
+def print_summary(machine: Machine, rows: Sequence[Row]) -> None:
+    """Geometric means, points won and lost, and what is worse than the baseline."""
+    for group in dict.fromkeys(row.group for row in rows):
+        of_group = [row for row in rows if row.group == group]
+        counted = [(row, p) for row in of_group for p in row.points if not row.why_not_counted(p)]
+        for strategy, core in [("", ""), *product(STRATEGIES, CORES)]:
+            chosen = [p for _, p in counted if strategy in p.strategy and core in p.core]
+            if chosen:
+                print(f"{machine}, {group}, {f'{strategy} {core}'.strip() or 'all points'}: {told(chosen)}")
+        for row, p in counted:
+            if mark(p.ratios):
+                what = of_ratios(p.ratios, mark(p.ratios)).strip() if p.ratios else "does not fit"
+                print(f"    {row.network} {p.strategy} {p.core}: {what}")
+        left = [row.network for row in of_group if row.leaves_more]
+        if left:
+            print(f"    not counted, more operators on the CPU: {', '.join(left)}")
+        if any(row.baseline for row in of_group):
+            print_baseline(machine, group, of_group)
+    sys.stdout.flush()
+
+
+def told(points: Sequence[Point]) -> str:
+    """The geometric means at each end, memory, and how many points came out how."""
+    fitting = [point for point in points if point.ratios]
+    means = "/".join(f"{mean(point.ratios[end] for point in fitting):.3f}" for end in range(len(ENDS)))
+    memory = mean(p.ours.memory / p.vela.memory for p in fitting if p.ours and p.ours.memory and p.vela.memory)
+    marks = [mark(point.ratios) for point in points]
+    won = sum(not m and max(p.ratios) < 1 for m, p in zip(marks, points, strict=True))
+    return (
+        f"cycles {means}, memory {memory:.3f}; {len(points)} points, {won} won, "
+        f"{marks.count('!')} lost by more than {LOST - 1:.0%}, {marks.count('?')} open"
+    )
+
+
+def print_baseline(machine: Machine, group: str, rows: Sequence[Row]) -> None:
+    """Our schedules without a limit beside those of the baseline."""
+    pairs = [(row, s, row.ours[s], earlier) for row in rows for s, earlier in row.baseline.items() if s in row.ours]
+    pairs = [pair for pair in pairs if pair[2].cycles[0] and pair[3].cycles[0]]
+    cycles = [[now / then for now, then in zip(a.cycles, b.cycles, strict=True)] for _, _, a, b in pairs]
+    memory = [a.memory / max(b.memory, 1) for _, _, a, b in pairs]
+    means = "/".join(f"{mean(ratios[end] for ratios in cycles):.3f}" for end in range(len(ENDS)))
+    print(f"{machine}, {group}, beside the baseline: cycles {means}, memory {mean(memory):.3f}; {len(pairs)} schedules")
+    for (row, strategy, now, then), quicker, smaller in zip(pairs, cycles, memory, strict=True):
+        words = [word for word, ratio in (("slower", max(quicker)), ("larger", smaller)) if ratio > WORSE]
+        if words:
+            figures = f"{of_schedule(then).strip()} -> {of_schedule(now).strip()}"
+            print(f"    {row.network} {strategy}: {' and '.join(words)}: {figures}")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Our schedule of a network with all passes, and those without one of them each."""
+
+    network: str
+    strategy: str
+    whole: Schedule
+    without: dict[str, Schedule]
+
+    def ratios(self, name: str) -> tuple[float, list[float]]:
+        """Memory, and cycles at each of `ENDS`, without a pass over those with all."""
+        one = self.without[name]
+        cycles = [a / b for a, b in zip(one.cycles, self.whole.cycles, strict=True) if b]
+        return one.memory / max(self.whole.memory, 1), cycles
+
+
+def each_pass(work: Work) -> list[LeftOut]:
+    """A network on a machine without each pass that only optimises."""
+    names = [name for name in (*LOWERING, *SCHEDULE, *COMMANDS) if name in OPTIONAL]
+    return [
+        LeftOut(
+            work.network.name,
+            strategy,
+            by_us(work.network, work.machine, strategy),
+            {n: by_us(work.network, work.machine, strategy, left_out=frozenset({n})) for n in names},
+        )
+        for strategy in work.strategies
+    ]
+
+
+def print_each_pass(machine: Machine, items: Sequence[Work], jobs: int) -> None:
+    """What each pass is good for on one machine: a line a network and strategy, then one a pass."""
+    print(f"\n{machine}: KiB (arena+cache), thousand cycles; then memory and cycles without a pass over those")
+    shown: list[LeftOut] = []
+    for work, answer in workers.each(each_pass, items, jobs):
+        if isinstance(answer, workers.Died):
+            print(f"{work.network.name}: {answer}", flush=True)
+            continue
+        for one in answer:
+            changes = [f"{short(name)} {of_change(*one.ratios(name))}" for name in one.without if changed(one, name)]
+            print(f"{one.network[:40]:40} {one.strategy[:4]:4} {of_schedule(one.whole)} | {', '.join(changes)}")
+            shown.append(one)
+        sys.stdout.flush()
+    for name in shown[0].without if shown else ():
+        cells: list[str] = []
+        for strategy in dict.fromkeys(one.strategy for one in shown):
+            pairs = [one.ratios(name) for one in shown if one.strategy == strategy and one.whole.cycles[0]]
+            cycles = [mean(cycles[end] for _, cycles in pairs) for end in range(len(ENDS))]
+            cells.append(f"{strategy} {of_change(mean(memory for memory, _ in pairs), cycles)}")
+        print(f"{machine}, without {short(name):24} {', '.join(cells)}", flush=True)
+
+
+def changed(one: LeftOut, name: str) -> bool:
+    """Whether a pass makes a difference that two decimals show."""
+    memory, cycles = one.ratios(name)
+    return any(abs(ratio - 1) >= 0.005 for ratio in (memory, *cycles))
+
+
+def of_change(memory: float, cycles: Sequence[float]) -> str:
+    """A ratio of memory, and those of cycles."""
+    return f"{memory:.2f} {'/'.join(f'{ratio:.2f}' for ratio in cycles)}"
+
+
+def short(name: str) -> str:
+    """The name of a pass without its level."""
+    return name.removeprefix("npu-schedule-").removeprefix("npu-cmd-")
+
+
+# The command
+
+
+def versions(vela: str | None) -> str:
+    """Our commit, and vela's version."""
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    ours = f"npuc {commit.stdout.strip() or 'of no repository'}"
+    if vela is None:
+        return ours
+    run = subprocess.run([vela, "--version"], capture_output=True, text=True, check=True)
+    return f"{ours}, vela {run.stdout.strip()}"
+
+
+def print_comparison(machine: Machine, rows: Iterator[Row]) -> list[Row]:
+    """The table of one machine; gives its rows."""
+    width, ratio = 24, 6 * len(ENDS) + 3
+    print(f"\n{machine}: KiB (arena+cache), thousand cycles, our cycles over vela's")
+    columns = " | ".join(f"{f'vela {core}':>{width}} {'ours at that':>{width}} {'ratio':>{ratio}}" for core in CORES)
+    print(f"{'':45} {'ours':>{width}} | {columns}")
+    shown: list[Row] = []
+    for row in rows:
+        print_row(row)
+        shown.append(row)
+    print_summary(machine, shown)
+    return shown
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vela", metavar="COMMAND")
     parser.add_argument("--each-pass", action="store_true", help="what each pass adds, instead of vela's schedules")
-    parser.add_argument("--models", default=str(ROOT.parent / "shared" / "models"), metavar="DIR")
-    parser.add_argument("--match", default="")
-    parser.add_argument("--accelerators", default="ethos-u55-128,ethos-u55-256")
-    parser.add_argument("--optimise", default="Size,Performance")
+    parser.add_argument("--models", type=Path, default=SHARED, metavar="DIR")
+    parser.add_argument("--match", default="", metavar="REGEX", help="networks of which this is part of the name")
+    parser.add_argument("--accelerators", default="ethos-u65-512,ethos-u65-256,ethos-u55-256,ethos-u55-128")
+    parser.add_argument("--modes", default="Dedicated_Sram_384KB,Shared_Sram,Sram_Only")
+    parser.add_argument("--optimise", default=",".join(STRATEGIES))
+    parser.add_argument("--cache", metavar="DIR", help="where vela's files are kept")
+    parser.add_argument("--baseline", metavar="DIR", help="earlier files of ours to stand beside")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="networks at a time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write all that was measured")
     args = parser.parse_args()
-    if not args.vela and not args.each_pass:
-        parser.error("--vela COMMAND or --each-pass")
-    if args.each_pass:
-        print(f"{'':58} {'all passes':>16} {' '.join(f'{name:>12}' for name in TOGETHER)}")
-    else:
-        print(f"{'':58} {'ours':>16} {'vela legacy':>16} {'vela regor':>16} {'SRAM':>5} {'cycles':>6}")
-    for optimise in args.optimise.split(","):
-        for accelerator in args.accelerators.split(","):
-            for name in NETWORKS:
-                if args.match not in name:
-                    continue
-                path = Path(args.models) / f"{name}.tflite"
-                if args.each_pass:
-                    print_each_pass(path, accelerator, optimise)
-                    continue
-                ours = by_us(path, accelerator, optimise)
-                legacy = by_vela(args.vela, path, accelerator, optimise, "--debug-force-legacy-core")
-                regor = by_vela(args.vela, path, accelerator, optimise)
-                cells = " ".join(f"{s / 1024:7.1f} {c / 1000:8.0f}" for s, c in (ours, legacy, regor))
-                ratios = [ours[i] / min(legacy[i], regor[i]) for i in range(2)]
-                print(f"{optimise:11} {accelerator:12} {name:33} {cells} {ratios[0]:5.2f} {ratios[1]:6.2f}", flush=True)
-    print("SRAM in KiB, cycles in thousands" + ("; without each: ratios to all passes" if args.each_pass else ""))
+    if not (args.vela or args.each_pass or args.baseline):
+        parser.error("--vela COMMAND, --baseline DIR or --each-pass")
+    strategies = tuple(s for s in STRATEGIES if s in args.optimise.split(","))
+    print(f"$ python {' '.join(sys.argv)}\n{versions(args.vela)}; the model at: {', '.join(ENDS)}", flush=True)
+    chosen = [network for network in networks(args.models) if re.search(args.match, network.name)]
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        cache = args.cache or folder
+        Path(cache).mkdir(parents=True, exist_ok=True)
+        for machine in machines(args.accelerators.split(","), args.modes.split(",")):
+            items = [Work(network, machine, strategies) for network in chosen]
+            if args.each_pass:
+                print_each_pass(machine, items, args.jobs)
+                continue
+            function = partial(compare, vela=args.vela, cache=cache, baseline=args.baseline)
+            answers = workers.each(function, items, args.jobs)
+            rows += print_comparison(machine, (row_of(work, answer) for work, answer in answers))
+    if args.json:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def machines(accelerators: Sequence[str], modes: Sequence[str]) -> Iterator[Machine]:
+    """Every pair that exists: an accelerator of the first generation has no slow arena, and is shown in one mode."""
+    for name in accelerators:
+        for mode in modes:
+            if name.startswith("ethos-u65") or mode == "Shared_Sram":
+                yield Machine(name, mode)
+
+
+def row_of(work: Work, answer: Row | workers.Died) -> Row:
+    """What a worker measured, or a row that says how it died."""
+    if isinstance(answer, Row):
+        return answer
+    return Row(work.network.name, work.network.group, work.machine, failures=[f"{work.network.name}: {answer}"])
 
 
 if __name__ == "__main__":
