@@ -18,6 +18,7 @@ LOWERING = (
 )
 SCHEDULE = (
     "npu-schedule-fuse-activations",
+    "npu-schedule-tabulate",
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",

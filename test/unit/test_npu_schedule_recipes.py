@@ -297,6 +297,7 @@ OPTIMISED = (
     "tosa-fold-pad",
     *PIPELINE[1:],
     "npu-schedule-fuse-activations",
+    "npu-schedule-tabulate",
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
 )
