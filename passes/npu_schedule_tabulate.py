@@ -28,7 +28,16 @@ from npuc.analysis.by_value import every_value, results, takes_table, uniform, w
 from npuc.analysis.storage import base_of, reshapes_of, tensor_type
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import Activation, ActivationAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
-from npuc.dialects.npu_schedule import ConstantOp, ElementwiseOp, KernelOp, PoolOp, ReshapeOp, element_of, is_brick
+from npuc.dialects.npu_schedule import (
+    ConstantOp,
+    ElementwiseOp,
+    KernelOp,
+    PoolOp,
+    ReshapeOp,
+    element_of,
+    is_brick,
+    space_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +99,7 @@ def _worth(source: SSAValue, kernels: list[KernelOp]) -> bool:
     shape, target = tensor_type(source).get_shape(), tensor_type(last).get_shape()
     if element_of(source) != element_of(last) or prod(shape) != prod(target):
         return False
-    if shape != target and (is_brick(source) or is_brick(last)):
+    if shape != target and (is_brick(source) or is_brick(last) or space_of(source) != space_of(last)):
         return False
     if len(kernels) > 1:
         return True
