@@ -21,6 +21,7 @@ from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, ElementwiseOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.cycles import (
     DMA_WORDS,
     KernelCost,
@@ -77,7 +78,10 @@ class Staging:
         return chosen
 
     def _candidates(self, item: Item) -> Iterator[SSAValue]:
-        """What an item reads from memory slower than the scarce one, dense and not just a number in a register."""
+        """
+        What an item reads from memory slower than the scarce one: dense, in whole units of transfers, and not just a
+        number in a register.
+        """
         seen = set[SSAValue]()
         near = self.setup.memory(self.area).bytes_per_cycle
         for op in _kernels(item):
@@ -86,7 +90,8 @@ class Staging:
                     continue
                 seen.add(value)
                 scalar = isinstance(op, ElementwiseOp) and value is op.ifm2 and op.has_scalar
-                if not scalar and self.network.storage.is_dense(value):
+                whole = area_of(value) == "constants" or storage_bytes(tensor_type(value)) % ALIGNMENT == 0
+                if not scalar and whole and self.network.storage.is_dense(value):
                     yield value
 
     def _gain(self, item: Item, value: SSAValue) -> int:

@@ -52,7 +52,8 @@ from npuc.dialects.npu_schedule import (
     space_of,
 )
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout
+from npuc.hardware.alignment import ALIGNMENT
+from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout, round_up
 from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
 from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
 from npuc.lowering.npu_schedule_to_npu_cmd.weights import Streams, WeightSlice, encode_weights
@@ -160,7 +161,10 @@ class RegionLowering:
                 self.maps.buffers[root] = self.builder.constant(constant_of(root, "a feature map").tobytes())
         root = self.storage.root(result)
         if root not in self.maps.buffers:
-            self.maps.buffers[root] = self.builder.alloc(storage_bytes(tensor_type(root)), space_of(root))
+            size = storage_bytes(tensor_type(root))
+            if isinstance(root.owner, TransferOp):
+                size = round_up(size, ALIGNMENT)
+            self.maps.buffers[root] = self.builder.alloc(size, space_of(root))
 
     def _table(self, op: KernelOp) -> SSAValue | None:
         """
@@ -328,8 +332,10 @@ class RegionLowering:
         }
 
     def _transfer(self, op: TransferOp) -> None:
-        """One DMA; both sides are dense."""
+        """One DMA; both sides are dense. Constants are padded to what a DMA brings at least."""
         size = storage_bytes(tensor_type(op.source))
+        if isinstance(self.storage.root(op.source).owner, ConstantOp):
+            size = round_up(size, ALIGNMENT)
         ends: list[tuple[SSAValue, int]] = []
         for what, value in (("source", op.source), ("result", op.result)):
             if not self.storage.is_dense(value):
