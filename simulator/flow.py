@@ -44,7 +44,7 @@ class Flow:
             place = todo.pop()
             for memory, marks in self._maps(place):
                 for writer in self._writers(place, memory, marks):
-                    if writer in through:
+                    if writer in through or self._brings_constants(writer):
                         continue
                     if writer < first:
                         return True
@@ -52,6 +52,13 @@ class Flow:
                         visited.add(writer)
                         todo.append(writer)
         return False
+
+    def _brings_constants(self, place: int) -> bool:
+        """Whether an operation is a DMA from memory that nothing writes."""
+        reads = self._steps[place][0] if place >= 0 else ()
+        if not reads or any(access.what in _MAPS for access in reads):
+            return False
+        return all(not self._writers(place, memory, marks) for memory, marks in self._maps(place))
 
     def _maps(self, place: int) -> list[tuple[Memory, NDArray[np.bool_]]]:
         """The bytes of feature maps that an operation reads, or of anything that a DMA does, by memory."""
