@@ -3,9 +3,9 @@ Bring operands to the scarce memory by DMA where the kernels that read them gain
 
 Assumes a target on the module, feature maps placed and cascades formed, and on each region `npu.sram_limit` where the
 memory is limited. Operands that lie in a slower memory than the one that schedules are planned for are constants,
-operands of the region and spilled values. For each kernel and cascade that reads one, both are timed: reading it where
-it is, and a transfer right before, as far as the kernels before do not hide it (`npuc.planning.staging`). A transfer
-takes memory that the schedule leaves of the limit; so at its peak there is none.
+operands of the region and spilled values. For the kernels and cascades that read one, both are timed: reading it where
+it is, and a transfer right before the first of them, as far as the kernels before do not hide it
+(`npuc.planning.staging`). A transfer takes memory that the schedule leaves of the limit; so at its peak there is none.
 `npu-cmd-hoist-dma` issues transfers early. Without this pass operands are read where they are: slower, and just as
 right.
 """
@@ -48,14 +48,14 @@ class NpuScheduleStageOperandsPass(ModulePass):
 
 
 def _transfer(staged: Staged, network: Network) -> None:
-    """Let an item read a copy in the scarce memory."""
-    item, value = staged
+    """Let items read a copy in the scarce memory."""
+    items, value = staged
     layout = "nhcwb16" if is_brick(value) else "nhwc"
     transfer = TransferOp(value, stored(tensor_type(value), layout, network.space))
-    transfer.location = item.location
+    transfer.location = items[0].location
     transfer.result.name_hint = value.name_hint
-    Rewriter.insert_op(transfer, InsertPoint.before(item))
-    for kernel in item.kernels if isinstance(item, CascadeOp) else (item,):
+    Rewriter.insert_op(transfer, InsertPoint.before(items[0]))
+    for kernel in (k for item in items for k in (item.kernels if isinstance(item, CascadeOp) else (item,))):
         for index, operand in enumerate(kernel.operands):
             if operand is value:
                 kernel.operands[index] = transfer.result

@@ -38,9 +38,9 @@ from npuc.planning.network import Item, Network, rounded
 
 
 class Staged(NamedTuple):
-    """A value to be transferred right before an item."""
+    """A value to be transferred right before the first of the items that read it so."""
 
-    item: KernelOp | CopyOp | CascadeOp
+    items: tuple[KernelOp | CopyOp | CascadeOp, ...]
     value: SSAValue
 
 
@@ -62,20 +62,38 @@ class Staging:
     limit: int
     free: list[int] = field(default_factory=list[int])
     """For each item, bytes below the limit while it runs."""
+    idle: dict[int, int] = field(default_factory=dict[int, int])
+    """Of the items that somebody has asked for, cycles in which the port of the slow memory has nothing to do."""
 
     def run(self) -> list[Staged]:
         """What to transfer, in program order."""
         items = self.network.items
         self.free = [self.limit - self.network.alone(number) for number in range(len(items))]
         self.area: Area = AREAS[self.network.space]
-        chosen: list[Staged] = []
+        readers: dict[SSAValue, list[int]] = {}
         for number, item in enumerate(items):
             for value in self._candidates(item):
-                size = rounded(storage_bytes(tensor_type(value)))
-                if size <= self.free[number] and self._gain(item, value) > self._late(number, value, size):
-                    self.free[number] -= size
-                    chosen.append(Staged(item.op, value))
-        return chosen
+                readers.setdefault(value, []).append(number)
+        chosen: dict[int, list[Staged]] = {}
+        for value, numbers in readers.items():
+            size = rounded(storage_bytes(tensor_type(value)))
+            while numbers:
+                together = self._together(numbers, size)
+                numbers = numbers[max(1, len(together)) :]
+                gain = sum(self._gain(items[number], value) for number in together)
+                if gain and gain > self._late(together[0], value, size):
+                    self._take(together, value, size)
+                    chosen.setdefault(together[0], []).append(Staged(tuple(items[n].op for n in together), value))
+        return [staged for _, those in sorted(chosen.items()) for staged in those]
+
+    def _together(self, numbers: Sequence[int], size: int) -> Sequence[int]:
+        """The first of some items, as many of them as one buffer of so many bytes can live for."""
+        count = 0
+        for count, number in enumerate(numbers):
+            before = numbers[count - 1] if count else number
+            if min(self.free[before : number + 1]) < size:
+                return numbers[:count]
+        return numbers[: count + 1]
 
     def _candidates(self, item: Item) -> Iterator[SSAValue]:
         """
@@ -122,13 +140,33 @@ class Staging:
         """
         source = self.setup.memory(area_of(value))
         late = dma_cycles(source, self.setup.memory(self.area), size)
-        first = self.network.written_by(value) + 1
-        for before in range(number - 1, first - 1, -1):
-            if late <= 0 or self.free[before] < size:
-                break
-            costs = ((count, self._cost(op, rows)) for op, rows, count in _launches(self.network.items[before]))
-            late -= sum(count * idle_cycles(cost, source) for count, cost in costs)
+        late -= sum(idle for _, idle in self._hidden(number, value, size))
         return max(0, late) + fetch_cycles(self.setup, DMA_WORDS)
+
+    def _hidden(self, number: int, value: SSAValue, size: int) -> Iterator[tuple[int, int]]:
+        """Behind which items before one the transfer of a value can run, the latest first, and their idle cycles."""
+        source = self.setup.memory(area_of(value))
+        for before in range(number - 1, self.network.written_by(value), -1):
+            if self.free[before] < size:
+                break
+            if before not in self.idle:
+                costs = ((n, self._cost(op, rows)) for op, rows, n in _launches(self.network.items[before]))
+                self.idle[before] = sum(n * idle_cycles(cost, source) for n, cost in costs)
+            yield before, self.idle[before]
+
+    def _take(self, numbers: Sequence[int], value: SSAValue, size: int) -> None:
+        """Spend memory and time on the transfer of a value that these items read."""
+        left = dma_cycles(self.setup.memory(area_of(value)), self.setup.memory(self.area), size)
+        first = numbers[0]
+        for before, idle in self._hidden(first, value, size):
+            spent = min(left, idle)
+            self.idle[before] -= spent
+            left -= spent
+            first = before
+            if not left:
+                break
+        for number in range(first, numbers[-1] + 1):
+            self.free[number] -= size
 
 
 def _kernels(item: Item) -> Sequence[KernelOp | CopyOp]:
