@@ -45,6 +45,7 @@ from networks import ROOT, SHARED, Network, networks
 
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import default_names, memory_setup
+from npuc.hardware.parameters import HIGH, LOW
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite, operator_counts
@@ -53,7 +54,7 @@ from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, 
 
 STRATEGIES = ("Performance", "Size")
 CORES = {"legacy": ("--debug-force-legacy-core",), "regor": ()}
-ENDS = ("model",)
+ENDS = {"low": LOW, "high": HIGH}
 """The ends of what is uncertain in the cost model: every file is profiled at each."""
 LEAST_COUNTED = 8 * 1024
 """Bytes: what vela did in less is printed and not counted where memory is compared."""
@@ -156,7 +157,10 @@ def measured(data: bytes, machine: Machine, name: str) -> Schedule:
     module = driver.load_module(driver.make_context(), data, name, "tflite")
     cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
     try:
-        made = [profile(data, name=name, system_config=machine.system, memory_mode=machine.mode) for _ in ENDS]
+        made = [
+            profile(data, name=name, system_config=machine.system, memory_mode=machine.mode, parameters=parameters)
+            for parameters in ENDS.values()
+        ]
     except UserError as error:
         if "nothing to profile" not in str(error):
             raise

@@ -16,14 +16,13 @@ The model:
 - The command processor issues commands in order, as they arrive (`fetch_cycles`; `OPERATIONS_AHEAD` says how early they
   can); time begins with the first. A wait holds it until no more than so many transfers or kernels are outstanding; so
   does a full queue (two kernels, one transfer on U55, two on U65).
-- Kernels run one after the other, and so do transfers; the two run side by side. Where a kernel uses the port that a
-  transfer reads from, as one does that reads weights in place, the transfer gets what the kernel leaves: in a kernel
-  that uses the port for a share u of its time it advances by 1 - u cycles a cycle. What transfers write to the port of
-  the arena is little beside what that port can take, and is not counted.
+- Kernels run one after the other, and so do transfers; the two run side by side. Each uses a port for a share of its
+  time. Where the shares of both add up to more than the port can do, each is slowed: half of the port is for either,
+  and what one does not need goes to the other (`CostParameters.fair_ports`).
 - A kernel takes `KernelCost.cycles`. If it may not overlap the one before (BLOCKDEP 0), or follows a pause, it also
   takes its fill: nothing of it could be under way before. Otherwise its fill is hidden behind the last blocks of the
   kernel before.
-- A transfer takes `dma_cycles`.
+- A transfer takes `dma_cost`, from any memory to any other, or to SHRAM.
 
 When a transfer ends depends on the kernels that run beside it, also on those that are issued after it. So both engines
 are run only as far as the command processor has come: nothing that it issues later can change what was before. Times
@@ -32,7 +31,7 @@ are whole cycles: what ends within a cycle ends with it.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple
 
 from npuc.hardware.accelerators import Accelerator
@@ -41,11 +40,13 @@ from npuc.hardware.cycles import (
     LAUNCH_WORDS,
     OPERATIONS_AHEAD,
     KernelCost,
-    dma_cycles,
+    dma_cost,
     fetch_cycles,
-    port_of,
 )
 from npuc.hardware.memory import Memory, MemorySetup
+
+ENOUGH = 1e-6
+"""Cycles that are left of what has ended, by rounding."""
 
 
 class Run(NamedTuple):
@@ -73,8 +74,9 @@ class _Transfer(NamedTuple):
 
     number: int
     cycles: int
-    """With its port to itself."""
-    port: int
+    """With the ports to itself."""
+    ports: tuple[int, int]
+    """Cycles that it uses each port."""
 
 
 class Clock:
@@ -86,13 +88,15 @@ class Clock:
     """
 
     __slots__ = (
+        "_fair",
         "_fetch_launch",
         "_fetch_transfer",
         "_fetched",
         "_issued",
         "_kernel_end",
         "_kernel_left",
-        "_kernel_ports",
+        "_kernel_length",
+        "_kernel_speed",
         "_kernel_start",
         "_kernels",
         "_log",
@@ -102,6 +106,7 @@ class Clock:
         "_stall",
         "_time",
         "_transfer_left",
+        "_transfer_speed",
         "_transfer_start",
         "_transfers",
     )
@@ -111,6 +116,7 @@ class Clock:
         self._most_transfers = acc.max_outstanding_dmas
         self._fetch_launch = fetch_cycles(setup, LAUNCH_WORDS)
         self._fetch_transfer = fetch_cycles(setup, DMA_WORDS)
+        self._fair = setup.parameters.fair_ports
         self._log = log
         self._number = 0
         self._time = 0
@@ -124,15 +130,19 @@ class Clock:
         """All that are outstanding; the first one runs."""
         self._kernel_start = 0
         self._kernel_left = 0.0
-        self._kernel_ports = (0.0, 0.0)
-        """The share of its time in which the kernel that runs uses each port."""
+        """Cycles that the kernel that runs would still take with the ports to itself, of `_kernel_length`."""
+        self._kernel_length = 0
+        self._kernel_speed = 1.0
+        """By how much a cycle brings it on."""
         self._kernel_end = -1
         """When the last kernel ended."""
         self._transfers: tuple[_Transfer, ...] = ()
         """All that are outstanding; the first one runs."""
         self._transfer_start = 0
         self._transfer_left = 0.0
-        """Cycles that the transfer that runs would still take with its port to itself."""
+        """Cycles that the transfer that runs would still take with the ports to itself."""
+        self._transfer_speed = 1.0
+        """By how much a cycle brings it on."""
 
     def copy(self) -> Clock:
         """The same state, to go on from independently; without a log."""
@@ -169,7 +179,7 @@ class Clock:
         """Issue a transfer of `size` bytes; `target` None is SHRAM."""
         self._arrive(self._fetch_transfer)
         self.wait_transfers(self._most_transfers - 1)
-        self._transfers += (_Transfer(self._number, dma_cycles(source, target, size), port_of(source)),)
+        self._transfers += (_Transfer(self._number, *dma_cost(source, target, size)),)
         self._note()
         if len(self._transfers) == 1:
             self._start_transfer()
@@ -205,43 +215,60 @@ class Clock:
     def _start_kernel(self) -> None:
         kernel = self._kernels[0]
         hidden = kernel.overlaps and self._kernel_end == self._time
-        length = kernel.cycles if hidden else kernel.cycles + kernel.fill
         self._kernel_start = self._time
-        self._kernel_left = length
-        whole = max(1, length)
-        self._kernel_ports = (min(1.0, kernel.ports[0] / whole), min(1.0, kernel.ports[1] / whole))
+        self._kernel_length = kernel.cycles if hidden else kernel.cycles + kernel.fill
+        self._kernel_left = self._kernel_length
+        self._share_ports()
 
     def _start_transfer(self) -> None:
         self._transfer_start = self._time
         self._transfer_left = self._transfers[0].cycles
+        self._share_ports()
+
+    def _share_ports(self) -> None:
+        """How fast the kernel and the transfer that run are beside each other."""
+        self._kernel_speed = self._transfer_speed = 1.0
+        if not self._kernels or not self._transfers:
+            return
+        kernel, transfer = self._kernels[0], self._transfers[0]
+        for kernel_cycles, transfer_cycles in zip(kernel.ports, transfer.ports, strict=True):
+            if not kernel_cycles or not transfer_cycles:
+                continue
+            wanted = min(1.0, kernel_cycles / self._kernel_length)
+            wanted_too = min(1.0, transfer_cycles / transfer.cycles)
+            if wanted + wanted_too > 1:
+                got = max(1 - wanted_too, min(wanted, 0.5)) if self._fair else wanted
+                self._kernel_speed = min(self._kernel_speed, got / wanted)
+                self._transfer_speed = min(self._transfer_speed, (1 - got) / wanted_too)
 
     def _advance(self, limit: int | None) -> None:
         """Let both engines run to the next end of a kernel or transfer, at most to the time `limit`."""
-        step = float("inf") if limit is None else limit - self._time
-        speed = 0.0
+        step = inf if limit is None else limit - self._time
+        if self._kernels and self._kernel_left < self._kernel_speed * step:
+            step = self._kernel_left / self._kernel_speed
+        if self._transfers and self._transfer_left < self._transfer_speed * step:
+            step = self._transfer_left / self._transfer_speed
+        step = ceil(step)
+        self._time += step
         if self._kernels:
-            step = min(step, self._kernel_left)
+            self._kernel_left -= self._kernel_speed * step
         if self._transfers:
-            speed = 1.0 - self._kernel_ports[self._transfers[0].port] if self._kernels else 1.0
-            if self._transfer_left <= speed * step:
-                step = self._transfer_left / speed if self._transfer_left > 0 else 0
-        whole = ceil(step)
-        self._time += whole
-        if self._kernels:
-            self._kernel_left -= whole
-        if self._transfers:
-            self._transfer_left -= speed * whole
-            if self._transfer_left <= 0:
+            self._transfer_left -= self._transfer_speed * step
+            if self._transfer_left <= ENOUGH:
                 self._end(self._transfers[0].number, self._transfer_start)
                 self._transfers = self._transfers[1:]
                 if self._transfers:
                     self._start_transfer()
-        if self._kernels and self._kernel_left <= 0:
+                else:
+                    self._share_ports()
+        if self._kernels and self._kernel_left <= ENOUGH:
             self._end(self._kernels[0].number, self._kernel_start)
             self._kernels = self._kernels[1:]
             self._kernel_end = self._time
             if self._kernels:
                 self._start_kernel()
+            else:
+                self._share_ports()
 
     def _end(self, number: int, start: int) -> None:
         if self._log is not None:

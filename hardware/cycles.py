@@ -1,9 +1,10 @@
 """
 How long the machine takes: an estimate for one kernel launch in blocks of a given size, and for a DMA.
 
-It steers choices and lets two command streams be compared by one judge; it is no promise. Nobody outside Arm can time
+It steers choices and lets two command streams be compared by one model; it is no promise. Nobody outside Arm can time
 each unit, so the rates are those of the model that Arm ships in vela, its coarse steps replaced by exact counts
-(docs/hardware.md says which). All figures are cycles of the core, bytes, or elements.
+(docs/hardware.md says which), and what is not known is a parameter with two ends (`npuc.hardware.parameters`). All
+figures are cycles of the core, bytes, or elements.
 
 MACs. The array multiplies the 8 channels of an IFM micro-block for all elements of an OFM micro-block in a cycle, and
 stays with one micro-block for four of them: 32 channels of one kernel element (depth first; 16 channels of 16 bits), or
@@ -25,12 +26,14 @@ quicker than a quarter of a block's whole way, including the latency of the memo
 
 Memory. Every OFM block fetches what it needs of the IFM again, for every sub-kernel and, unless each channel depends
 on one channel only, for every block in depth; every block of the area reads all weights again; scales are read and the
-OFM is written once. A transfer shorter than a burst takes as long as one. What uses one port adds up:
+OFM is written once. A transfer shorter than a burst takes as long as one. What uses one port adds up. A memory gives no
+more than its rate, and than what it has under way in its latency (`Memory.read_rate`, `write_rate`); the weights of a
+core get no more than that core has under way (`Memory.weight_rate`):
 
-    port = sum over transfers of bytes * max(1, burst length / run of consecutive bytes) / bytes per cycle
-    cycles = max(compute, port 0, port 1)
+    port = sum over transfers of bytes * max(1, burst length / run of consecutive bytes) / rate
+    cycles = start + max(compute, port 0, port 1, weights / weight rate)
 
-DMA. Read and write go on together: max(latency + bytes / bytes per cycle) of both ends.
+DMA. Read and write go on together, unless they use one port: start + max(latency + bytes / rate) of both ends.
 
 Commands. The command stream lies with the constants. Its words arrive at the rate of that memory, and each takes the
 command processor a cycle. It is fetched ahead, so that commands cost time only where kernels are shorter than the
@@ -46,6 +49,7 @@ from typing import NamedTuple
 
 from npuc.hardware.accelerators import MAX_SUBKERNEL, Accelerator, Block
 from npuc.hardware.memory import Area, Memory, MemorySetup
+from npuc.hardware.parameters import CostParameters
 from npuc.hardware.shram import BRICK, Dims, Format, Kernel, acc_bits, block_extents, explain, layout, round_up
 
 BLOCKS_IN_FLIGHT = 4
@@ -85,7 +89,7 @@ class KernelCost(NamedTuple):
     cycles: int
     """The whole launch with all its blocks, if nothing else uses the machine or its ports."""
     compute_cycles: int
-    """Without regard to memory bandwidth."""
+    """The same without regard to memory bandwidth."""
     mac_cycles: int
     output_cycles: int
     port_cycles: tuple[int, int]
@@ -166,19 +170,23 @@ def _output_rate(acc: Accelerator, kernel: Kernel) -> float:
     return max(rate, rates.lut) if kernel.lut else rate
 
 
-class _Transfer(NamedTuple):
-    """Cycles that one byte takes on its port, with and without loss by short bursts."""
+class _Stream(NamedTuple):
+    """Cycles that one byte takes on its port, with and without loss by short accesses."""
 
     port: int
     per_byte: float
-    burst_length: int
+    shortest_access: int
 
     def cycles(self, size: float, run: int) -> float:
-        return size * self.per_byte * max(1.0, self.burst_length / run)
+        return size * self.per_byte * max(1.0, self.shortest_access / run)
 
 
-def _transfer(memory: Memory) -> _Transfer:
-    return _Transfer(int(memory.port == "Axi1"), 1 / memory.bytes_per_cycle, memory.burst_length)
+def _reads(memory: Memory) -> _Stream:
+    return _Stream(port_of(memory), 1 / memory.read_rate, memory.shortest_access)
+
+
+def _writes(memory: Memory) -> _Stream:
+    return _Stream(port_of(memory), 1 / memory.write_rate, memory.shortest_access)
 
 
 def _stored_depth(depth: int, layout: Format) -> int:
@@ -235,14 +243,17 @@ class _Model:
     upscale: int
     ifm_depth: int
     """Channels fetched at once, as stored; 0: those of the OFM block."""
-    ifm: _Transfer
-    ifm2: _Transfer
-    ofm: _Transfer
-    weights: _Transfer
-    scales: _Transfer
+    ifm: _Stream
+    ifm2: _Stream
+    ofm: _Stream
+    weights: _Stream
+    scales: _Stream
     weight_bytes: int
     """Of the whole stream, read once."""
+    weight_rate: float
+    """Bytes a cycle in which weights arrive."""
     scale_bytes: int
+    parameters: CostParameters
 
 
 @lru_cache(maxsize=1024)
@@ -271,13 +282,15 @@ def _model(acc: Accelerator, setup: MemorySetup, kernel: Kernel, places: Places,
         _axis(kernel.kernel[1], kernel.dilation[1], kernel.stride[1], left + right, nearest),
         1 if kernel.upscale == "none" else 2,
         0 if kernel.by_channel else 16 if bits16 or kernel.part_kernel else 32,
-        _transfer(ifm),
-        _transfer(ifm2),
-        _transfer(ofm),
-        _transfer(weights),
-        _transfer(scales),
+        _reads(ifm),
+        _reads(ifm2),
+        _writes(ofm),
+        _reads(weights),
+        _reads(scales),
         weight_bytes,
+        weights.weight_rate,
         SCALE_BYTES * kernel.ofm.depth if scaled else 0,
+        setup.parameters,
     )
 
 
@@ -333,6 +346,8 @@ class _Traffic(NamedTuple):
     ofm: int
     port0: float
     port1: float
+    weight_stream: float
+    """Cycles in which the weights arrive, with the port to themselves."""
 
 
 def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, element: int) -> int:
@@ -343,15 +358,18 @@ def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, element: 
     return dims.depth * columns * element if depth_at_once >= dims.depth else depth_at_once * element
 
 
-def _second_operand(kernel: Kernel, ifm2: Dims, blocks: tuple[int, int, int]) -> int:
+def _second_operand(kernel: Kernel, ifm2: Dims, blocks: tuple[int, int, int], again: bool) -> int:
     """
-    Elements of IFM2 that a launch fetches, in so many blocks along height, width and depth.
+    Elements of IFM2 that a launch fetches, in so many blocks along height, width and depth; `again` is
+    `CostParameters.broadcast_fetched_again`.
 
     Blocks follow each other in depth, then along the width, then down. Each fetches its part of IFM2, unless it is the
     very part of the block before, as where IFM2 is broadcast.
     """
     down, across, deep = blocks
     elements = _stored_depth(ifm2.depth, kernel.ifm2_format)
+    if not again:
+        return elements * ifm2.height * ifm2.width
     changes = deep > 1 and ifm2.depth == kernel.ofm.depth
     for own, whole, count in ((ifm2.width, kernel.ofm.width, across), (ifm2.height, kernel.ofm.height, down)):
         if own == whole:
@@ -381,7 +399,9 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
 
     ifm2_bytes = 0
     if ifm2 is not None and not kernel.ifm2_scalar:
-        ifm2_bytes = _second_operand(kernel, ifm2, (down, across, deep)) * ifm_element
+        ifm2_bytes = (
+            _second_operand(kernel, ifm2, (down, across, deep), model.parameters.broadcast_fetched_again) * ifm_element
+        )
         run = _run(block.depth, block.width, ifm2, kernel.ifm2_format, ifm_element)
         ports[model.ifm2.port] += model.ifm2.cycles(ifm2_bytes, run)
 
@@ -393,8 +413,12 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
     run = _run(block.depth, block.width, ofm, kernel.ofm_format, ofm_element)
     if kernel.ofm_format == "nhwc":
         run = min(run, LONGEST_NHWC_WRITE)
-    ports[model.ofm.port] += model.ofm.cycles(ofm_bytes, run)
-    return _Traffic(ifm_bytes, ifm2_bytes, weight_bytes, ofm_bytes, ports[0], ports[1])
+    written = model.ofm.cycles(ofm_bytes, run)
+    port = model.ofm.port
+    ports[port] = max(ports[port], written) if model.parameters.duplex else ports[port] + written
+    return _Traffic(
+        ifm_bytes, ifm2_bytes, weight_bytes, ofm_bytes, ports[0], ports[1], weight_bytes / model.weight_rate
+    )
 
 
 def _fill(model: _Model, block: Block) -> float:
@@ -404,7 +428,8 @@ def _fill(model: _Model, block: Block) -> float:
     rows = min(model.rows.at_once(min(block.height, ofm.height)) // model.upscale, kernel.ifm.height)
     columns = min(model.columns.at_once(min(block.width, ofm.width)) // model.upscale, kernel.ifm.width)
     depth = min(model.ifm_depth or block.depth, kernel.ifm.depth)
-    return model.latency + max(1, rows) * max(1, columns) * depth * (kernel.ifm_bits // 8) * model.ifm.per_byte
+    arrival = max(1, rows) * max(1, columns) * depth * (kernel.ifm_bits // 8) * model.ifm.per_byte
+    return model.parameters.fill_share * (model.latency + arrival)
 
 
 @lru_cache(maxsize=16384)
@@ -428,9 +453,10 @@ def kernel_cost(
     compute = _compute(model, block)
     traffic = _traffic(model, block)
     total = compute.steady + compute.drain
+    start = setup.parameters.start_cycles
     return KernelCost(
-        ceil(max(total, traffic.port0, traffic.port1)),
-        ceil(total),
+        ceil(max(total, traffic.port0, traffic.port1, traffic.weight_stream)) + start,
+        ceil(total) + start,
         ceil(compute.mac),
         ceil(compute.output),
         (ceil(traffic.port0), ceil(traffic.port1)),
@@ -449,7 +475,7 @@ def kernel_cost(
 
 def fetch_cycles(setup: MemorySetup, words: int) -> int:
     """Cycles until so many words of a command stream have arrived, one behind the other."""
-    return max(words, ceil(words * WORD_BYTES / setup.constants.bytes_per_cycle))
+    return max(words, ceil(words * WORD_BYTES / setup.constants.read_rate))
 
 
 def launch_cycles(setup: MemorySetup, cycles: int, fill_cycles: int) -> int:
@@ -459,7 +485,7 @@ def launch_cycles(setup: MemorySetup, cycles: int, fill_cycles: int) -> int:
 
 def port_of(memory: Memory) -> int:
     """The number of the AXI port that a memory hangs on, an index of `KernelCost.port_cycles`."""
-    return _transfer(memory).port
+    return int(memory.port == "Axi1")
 
 
 def idle_cycles(cost: KernelCost, memory: Memory) -> int:
@@ -471,12 +497,12 @@ def cycles_with_weights_in(cost: KernelCost, before: Memory, after: Memory) -> i
     """Cycles of a launch whose cost is known for weights in one memory, if they came from another one instead."""
     if cost.cycles == cost.compute_cycles:
         return cost.cycles
+    start = before.parameters.start_cycles
     size = cost.weights_read + cost.scales_read
     ports = list(cost.port_cycles)
     for memory, sign in ((before, -1), (after, 1)):
-        transfer = _transfer(memory)
-        ports[transfer.port] += sign * ceil(size * transfer.per_byte)
-    return max(cost.compute_cycles, *ports)
+        ports[port_of(memory)] += sign * ceil(size / memory.read_rate)
+    return max(cost.compute_cycles, start + max(*ports, ceil(cost.weights_read / after.weight_rate)))
 
 
 class _Sizes(NamedTuple):
@@ -506,7 +532,7 @@ def _score(model: _Model, block: Block) -> _Score:
     compute, traffic = _compute(model, block), _traffic(model, block)
     busy = (traffic.port0 + traffic.port1) * PORT_WEIGHT
     return _Score(
-        max(compute.steady + compute.drain, traffic.port0, traffic.port1) + busy,
+        max(compute.steady + compute.drain, traffic.port0, traffic.port1, traffic.weight_stream) + busy,
         traffic.ifm + traffic.ifm2 + traffic.weights + traffic.ofm,
     )
 
@@ -587,6 +613,7 @@ class _Search:
         compute = _least_compute(model, depth, rows.pieces, self.widths[last].pieces)
         traffic = _traffic(model, Block(rows.sizes[0], self.widths[last].sizes[-1], depth))
         port0, port1 = traffic.port0, traffic.port1
+        compute = max(compute, traffic.weight_stream)
         if model.columns.for_block < 0 and first < last:
             # Strides leave gaps between blocks, which narrow blocks do not read; the rest grows with their number.
             port0 = port1 = 0.0
@@ -624,10 +651,30 @@ def best_block(
     return block
 
 
+class DmaCost(NamedTuple):
+    """What one transfer takes."""
+
+    cycles: int
+    """If nothing else uses its ports."""
+    port_cycles: tuple[int, int]
+    """Time that each AXI port is busy."""
+
+
+def dma_cost(source: Memory, destination: Memory | None, length: int) -> DmaCost:
+    """What a DMA of `length` bytes takes; `destination` None is SHRAM, which does not limit it."""
+    ports = [0, 0]
+    read = round_up(length, source.shortest_access) / source.read_rate
+    ports[port_of(source)] = ceil(read)
+    cycles = source.read_latency + read
+    parameters = source.parameters
+    if destination is not None:
+        write = round_up(length, destination.shortest_access) / destination.write_rate
+        port = port_of(destination)
+        ports[port] = max(ports[port], ceil(write)) if parameters.duplex else ports[port] + ceil(write)
+        cycles = max(cycles, destination.write_latency + write, ports[port])
+    return DmaCost(ceil(parameters.start_cycles + cycles), (ports[0], ports[1]))
+
+
 def dma_cycles(source: Memory, destination: Memory | None, length: int) -> int:
-    """Cycles that a DMA of `length` bytes takes; `destination` None is SHRAM, which does not limit it."""
-    read = source.read_latency + round_up(length, source.burst_length) / source.bytes_per_cycle
-    if destination is None:
-        return ceil(read)
-    write = destination.write_latency + round_up(length, destination.burst_length) / destination.bytes_per_cycle
-    return ceil(max(read, write))
+    """Cycles that a DMA of `length` bytes takes, if nothing else uses its ports."""
+    return dma_cost(source, destination, length).cycles

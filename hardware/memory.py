@@ -14,15 +14,19 @@ from a file in vela's `.ini` format or are built in with the names and figures o
     Sram_read_latency=32
     Sram_write_latency=32
 
-A memory moves `clock_scale * ports_used * AXI width` bytes a cycle of the core. Burst lengths are bytes, latencies
-cycles. Keys that this file does not name are ignored.
+A memory moves `clock_scale * ports_used * AXI width` bytes a cycle of the core by its description. Burst lengths are
+bytes, latencies cycles. Keys that this file does not name are ignored. What it moves in truth depends on
+`npuc.hardware.parameters`, too: `Memory.read_rate`, `write_rate` and `weight_rate` are what costs are made of.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil
 from typing import Literal
 
 from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.parameters import AXI_BURST, DEFAULT, CostParameters
 
 Area = Literal["constants", "arena", "cache"]
 MEMORY_NAMES = ("Sram", "Dram", "OnChipFlash", "OffChipFlash")
@@ -45,6 +49,36 @@ class Memory:
     """Bytes that a transfer is made of; shorter ones take as long."""
     read_latency: int
     write_latency: int
+    cores: int = 1
+    """Each reads its own weights."""
+    parameters: CostParameters = DEFAULT
+
+    @cached_property
+    def read_rate(self) -> float:
+        """Bytes a cycle that all readers together get."""
+        return self._rate(self.parameters.reads_outstanding, self.read_latency)
+
+    @cached_property
+    def write_rate(self) -> float:
+        """Bytes a cycle that can be written."""
+        return self._rate(self.parameters.reads_outstanding / 2, self.write_latency)
+
+    @cached_property
+    def weight_rate(self) -> float:
+        """Bytes a cycle that the weights of all cores get."""
+        return min(self.read_rate, self._rate(self.parameters.weight_reads_outstanding * self.cores, self.read_latency))
+
+    @cached_property
+    def shortest_access(self) -> int:
+        """Bytes; a shorter access takes as long."""
+        return min(self.burst_length, self.parameters.longest_burst)
+
+    def _rate(self, outstanding: float, latency: int) -> float:
+        gate = self.parameters.gate_cycles
+        rate = self.bytes_per_cycle
+        if gate:
+            rate = ceil(rate * gate / AXI_BURST) * AXI_BURST / gate
+        return min(rate, outstanding * AXI_BURST / latency) if latency else rate
 
 
 @dataclass(frozen=True)
@@ -69,6 +103,18 @@ class MemorySetup:
     def spilling(self) -> bool:
         """The arena is slow and the cache a memory of its own."""
         return self.cache.port != self.arena.port
+
+    @property
+    def parameters(self) -> CostParameters:
+        """What costs are calculated with."""
+        return self.constants.parameters
+
+    def with_parameters(self, parameters: CostParameters) -> "MemorySetup":
+        """The same memories, for costs with other parameters."""
+        constants, arena, cache = (
+            replace(memory, parameters=parameters) for memory in (self.constants, self.arena, self.cache)
+        )
+        return replace(self, constants=constants, arena=arena, cache=cache)
 
     def memory(self, area: Area) -> Memory:
         """The memory that an area lies in."""
@@ -217,6 +263,7 @@ def _memory(config: _Config, system: str, port: str, acc: Accelerator) -> Memory
         config.whole(system, f"{name}_burst_length", 1, least=1),
         config.whole(system, f"{name}_read_latency", 0),
         config.whole(system, f"{name}_write_latency", 0),
+        acc.cores,
     )
 
 
@@ -264,14 +311,7 @@ def memory_setup(
                 f"--memory-mode '{memory_mode}': constants would lie in Sram of [{system}] and the arena elsewhere"
             )
         # Constants of an SRAM-only system are part of the image, so they are counted as flash of SRAM's speed.
-        constants = Memory(
-            "OnChipFlash",
-            constants.port,
-            constants.bytes_per_cycle,
-            constants.burst_length,
-            constants.read_latency,
-            constants.write_latency,
-        )
+        constants = replace(constants, name="OnChipFlash")
 
     reach = 1 << acc.address_bits
     if arena_cache_size is None:

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 
+from npuc.analysis.block_jobs import MOST
 from npuc.analysis.weights import ALIGNMENT, buffer_sizes, cuts_of, scales_key, weights_key
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.hardware.accelerators import Accelerator, Block
@@ -202,13 +203,15 @@ class _Planner:
         transfers = [self._transfer(size) for size in totals]
         # Times count from the end of the kernel before.
         ready = self._early(totals[0], buffers[0])[1]
-        end = 0
+        end = blocks = 0
         windows: list[tuple[int, int]] = []
         for index, cost in enumerate(costs):
             start = max(end, ready)
             busy = 0
-            if start > end:
+            # What made the input may have unfinished blocks where the slices in between have few: then a slice waits.
+            if start > end or (index and blocks < MOST):
                 end += cost.fill_cycles
+            blocks += cost.blocks
             end = max(end, start) + cost.cycles
             last = index + 1 == len(costs)
             if not last:

@@ -26,6 +26,7 @@ from npuc.dialects.npu import target_of
 from npuc.dialects.npu_cmd import DmaOp, ElementwiseOp, PoolOp, ProgramOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.memory import MemorySetup, memory_setup
+from npuc.hardware.parameters import DEFAULT, CostParameters
 from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
 from npuc.tools import driver
 from npuc.tools.driver import UserError
@@ -70,16 +71,22 @@ def profile(
     config: Sequence[str] = (),
     system_config: str | None = None,
     memory_mode: str | None = None,
+    parameters: CostParameters = DEFAULT,
 ) -> Profile:
-    """Profile the bytes of a compiled file; raises UserError."""
+    """Profile the bytes of a compiled file, by costs with certain parameters; raises UserError."""
     ctx = driver.make_context()
     module = driver.load_module(ctx, data, name, "tflite")
     driver.decode_streams(ctx, module, name)
-    return profile_module(module, name, config, system_config, memory_mode)
+    return profile_module(module, name, config, system_config, memory_mode, parameters)
 
 
 def profile_module(
-    module: ModuleOp, name: str, config: Sequence[str], system_config: str | None, memory_mode: str | None
+    module: ModuleOp,
+    name: str,
+    config: Sequence[str],
+    system_config: str | None,
+    memory_mode: str | None,
+    parameters: CostParameters = DEFAULT,
 ) -> Profile:
     """Profile a module of programs with addresses."""
     programs = [op for op in module.ops if isinstance(op, ProgramOp)]
@@ -93,7 +100,7 @@ def profile_module(
             tuple(config),
             system_config or target.system.data or None,
             memory_mode or target.memory.data or None,
-        )
+        ).with_parameters(parameters)
     except ValueError as error:
         raise UserError(str(error)) from None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.clock import Clock, Run
 from npuc.hardware.cycles import LAUNCH_WORDS, KernelCost, dma_cycles, fetch_cycles
 from npuc.hardware.memory import memory_setup
+from npuc.hardware.parameters import CostParameters
 
 U55, U65 = accelerator("ethos-u55-128"), accelerator("ethos-u65-512")
 SHARED, DEDICATED = memory_setup(U55), memory_setup(U65)
@@ -98,21 +100,61 @@ def test_short_kernels_wait_for_their_commands() -> None:
     assert clock.cycles == 9 * COMMANDS + 5
 
 
-def test_a_kernel_on_the_port_of_a_transfer_slows_it() -> None:
-    """The kernel takes half of port 1 for 1000 cycles; whether it is issued before the transfer or after."""
-    for before in (True, False):
-        log: list[Run] = []
-        clock = Clock(U55, SHARED, log)
-        if not before:
-            bring(clock)
-        clock.launch(cost(1000, ports=(1000, 500)), False)
-        if before:
-            bring(clock)
-        clock.finish()
-        (kernel, transfer) = log if before else log[::-1]
-        beside = kernel.end - max(kernel.start, transfer.start)
-        assert kernel.end - kernel.start == 1000
-        assert transfer.end - transfer.start == TRANSFER + beside // 2
+@pytest.mark.parametrize(
+    ("uses", "kernel_speed", "transfer_speed"),
+    [
+        ((1000, 0), 0.875, 1),  # what the transfer writes takes an eighth of port 0
+        ((800, 0), 1, 1),  # there is enough of it for both
+        ((0, 1000), 0.5, 0.5),  # each gets half of the port that both want whole
+        ((0, 400), 1, 0.6),  # the kernel wants less than half, and gets it
+        ((1000, 1000), 0.5, 0.5),  # the port that is short most decides
+    ],
+)
+@pytest.mark.parametrize("first", ["kernel", "transfer"])
+def test_kernels_and_transfers_share_ports(
+    uses: tuple[int, int], kernel_speed: float, transfer_speed: float, first: str
+) -> None:
+    """Flash at 1 byte a cycle on port 1 and SRAM at 8 on port 0; the latency of the transfer is left out."""
+    plain = SHARED.with_parameters(CostParameters(gate_cycles=0, start_cycles=0))
+    flash = replace(plain.constants, read_latency=0)
+    log: list[Run] = []
+    clock = Clock(U55, plain, log)
+    for what in ("kernel", "transfer") if first == "kernel" else ("transfer", "kernel"):
+        if what == "kernel":
+            clock.launch(cost(1000, ports=uses), False)
+        else:
+            clock.transfer(SIZE, flash, plain.arena)
+    clock.finish()
+    kernel, transfer = log if first == "kernel" else log[::-1]
+    alone = max(0, transfer.start - kernel.start)
+    beside = (1000 - alone) / kernel_speed
+    assert kernel.end - kernel.start == pytest.approx(alone + beside, abs=1)
+    assert transfer.end - transfer.start == pytest.approx(SIZE + beside * (1 - transfer_speed), abs=2)
+
+
+def test_a_kernel_may_go_first() -> None:
+    """With `fair_ports` off the transfer gets what the kernel leaves."""
+    plain = SHARED.with_parameters(CostParameters(fair_ports=False))
+    whole = dma_cycles(plain.constants, plain.arena, SIZE)
+    clock = Clock(U55, plain, log := [])
+    clock.launch(cost(1000, ports=(0, 1000)), False)
+    clock.transfer(SIZE, plain.constants, plain.arena)
+    clock.finish()
+    assert log[0].end - log[0].start == 1000
+    assert log[1].end == pytest.approx(1000 + whole, abs=whole - SIZE / plain.constants.read_rate)
+    assert log[1].end > 1000 + SIZE / plain.constants.read_rate
+
+
+def test_feature_maps_go_out_and_come_back() -> None:
+    """In Dedicated_Sram transfers run between DRAM and SRAM either way; they take turns, for there is one engine."""
+    log: list[Run] = []
+    clock = Clock(U65, DEDICATED, log)
+    clock.transfer(SIZE, DEDICATED.cache, DEDICATED.arena)
+    clock.transfer(SIZE, DEDICATED.arena, DEDICATED.cache)
+    clock.finish()
+    assert log[0].end == dma_cycles(DEDICATED.cache, DEDICATED.arena, SIZE)
+    assert log[1].start == log[0].end
+    assert log[1].end - log[1].start == dma_cycles(DEDICATED.arena, DEDICATED.cache, SIZE)
 
 
 def test_a_copy_goes_on_alone() -> None:

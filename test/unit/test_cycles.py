@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from hypothesis import example, given
@@ -11,17 +12,23 @@ from npuc.hardware.cycles import (
     PORT_WEIGHT,
     Places,
     best_block,
+    cycles_with_weights_in,
+    dma_cost,
     dma_cycles,
     kernel_cost,
     mac_steps,
 )
 from npuc.hardware.memory import memory_setup
+from npuc.hardware.parameters import DEFAULT
 from npuc.hardware.shram import Dims, Kernel, legal_blocks, prefers_part_kernel
 
 U55 = accelerator("ethos-u55-128")
 SHARED = memory_setup(U55)
 U65 = accelerator("ethos-u65-512")
 DEDICATED = memory_setup(U65)
+FLASH = 7 * 64 / 400
+"""Bytes a cycle: 7 bursts of 64 bytes are the first whole ones to reach 400 bytes in 400 cycles."""
+START = DEFAULT.start_cycles
 
 CONV = Kernel(
     "conv",
@@ -46,7 +53,7 @@ ADD = Kernel(
 
 def test_convolution_by_hand() -> None:
     """
-    A 3x3 convolution of 32x32x16 in blocks of 8x8x16 on 128 MACs, 8 bytes a cycle of SRAM, 1 of flash.
+    A 3x3 convolution of 32x32x16 in blocks of 8x8x16 on 128 MACs, 8 bytes a cycle of SRAM, 1.12 of flash.
 
     A block of 8 x 4 micro-blocks takes 9 steps of 4 * 32 cycles, twice in depth: 2304; its 1024 elements leave in half
     a cycle each: 512. There are 16 blocks; the last one's output is not hidden.
@@ -55,14 +62,14 @@ def test_convolution_by_hand() -> None:
     assert cost.blocks == 16
     assert cost.mac_cycles == 16 * 2304
     assert cost.output_cycles == 16 * 512
-    assert cost.compute_cycles == cost.cycles == 16 * 2304 + 512
+    assert cost.compute_cycles == cost.cycles == START + 16 * 2304 + 512
     assert cost.macs == 32 * 32 * 16 * 16 * 9
     # 4 rows of blocks read 10 rows each, less one at the top and one at the bottom; columns likewise.
     assert cost.ifm_read == 38 * 38 * 16
     assert cost.weights_read == 16 * 16 * 16 * 9
     assert cost.scales_read == 160
     assert cost.ofm_written == 32 * 32 * 16
-    assert cost.port_cycles == ((38 * 38 * 16 + 32 * 32 * 16) // 8, 16 * 16 * 16 * 9 + 160)
+    assert cost.port_cycles == ((38 * 38 * 16 + 32 * 32 * 16) // 8, ceil((16 * 16 * 16 * 9 + 160) / FLASH))
     # Latencies of 32 and 32, and 10 x 10 x 16 bytes of the first block.
     assert cost.fill_cycles == 64 + 10 * 10 * 16 // 8
     assert cost.traffic == 38 * 38 * 16 + 16 * 2304 + 160 + 32 * 32 * 16
@@ -96,17 +103,17 @@ def test_a_broadcast_operand_is_fetched_where_blocks_need_another_part() -> None
     assert read(8, 1, 32) == 8 * 2 * 32 * 4
     one = replace(deep, ifm=Dims(1917, 1, 1), ofm=Dims(1917, 1, 1), ifm2=Dims(1, 1, 1), ifm_format="nhwc")
     cost = kernel_cost(U55, SHARED, replace(one, ofm_format="nhwc"), Block(32, 2, 8), Places(ifm2="constants"))
-    assert cost.port_cycles[1] == 128, "one burst of flash"
+    assert cost.port_cycles[1] == ceil(128 / FLASH), "one burst of flash"
 
 
 def test_tiny_blocks_wait_for_memory() -> None:
     """Four blocks are under way at most: one of (32 + 32 + 2 * 16 * 1.5) / 4 = 28 cycles for 2 x 16 elements."""
     small = kernel_cost(U55, SHARED, ADD, Block(1, 2, 16))
     assert small.output_cycles == 8 * 8 * 16 * 1.5
-    assert small.cycles == 32 * 48
+    assert small.cycles == START + 32 * 48
     fast = kernel_cost(U55, SHARED, replace(ADD, operation="min"), Block(1, 2, 16))
     assert fast.output_cycles == 32 * 16
-    assert fast.cycles == 32 * (64 + 16) // 4
+    assert fast.cycles == START + 32 * (64 + 16) // 4
 
 
 def test_steps_of_the_array() -> None:
@@ -190,10 +197,37 @@ def test_illegal_block_is_refused() -> None:
 
 
 def test_dma() -> None:
-    assert dma_cycles(SHARED.constants, SHARED.arena, 1024) == 64 + 1024
-    assert dma_cycles(SHARED.constants, SHARED.arena, 1000) == 64 + 1024, "whole bursts"
-    assert dma_cycles(SHARED.constants, None, 256) == 64 + 256
-    assert dma_cycles(SHARED.arena, SHARED.arena, 1024) == 32 + 1024 // 8
+    burst = ceil(START + 64 + 1024 / FLASH)
+    assert dma_cycles(SHARED.constants, SHARED.arena, 1024) == burst
+    assert dma_cycles(SHARED.constants, SHARED.arena, 1000) == burst, "whole bursts"
+    assert dma_cycles(SHARED.constants, None, 256) == ceil(START + 64 + 256 / FLASH)
+    assert dma_cost(SHARED.constants, SHARED.arena, 1024).port_cycles == (128, ceil(1024 / FLASH))
+    inside = dma_cost(SHARED.arena, SHARED.arena, 1024)
+    assert inside == (START + 256, (256, 0)), "it reads and writes through one port"
+
+
+def test_dma_either_way() -> None:
+    """24 reads of 64 bytes are under way in the 500 cycles that one takes, and 12 writes in 250."""
+    out, back = dma_cost(DEDICATED.arena, DEDICATED.cache, 1 << 20), dma_cost(DEDICATED.cache, DEDICATED.arena, 1 << 20)
+    rate = 24 * 64 / 500
+    assert out == (ceil(START + 500 + (1 << 20) / rate), (1 << 16, ceil((1 << 20) / rate)))
+    assert back == (ceil(START + 250 + (1 << 20) / rate), out.port_cycles)
+
+
+def test_weights_arrive_as_fast_as_their_cores_ask_for_them() -> None:
+    """A core has 16 reads of 64 bytes under way, each of which takes 500 cycles of DRAM; the memory 24."""
+    one = accelerator("ethos-u65-256")
+    full = Kernel("conv", Dims(1, 1, 512), Dims(1, 1, 512))
+    block, size = Block(2, 4, 64), 512 * 512
+    single = kernel_cost(one, memory_setup(one), full, block, weight_bytes=size)
+    assert single.cycles == START + ceil(size / (16 * 64 / 500))
+    double = kernel_cost(U65, DEDICATED, full, block, weight_bytes=size)
+    assert double.cycles - START == double.port_cycles[1] == ceil((size + 5120) / (24 * 64 / 500))
+    for setup, cost in ((memory_setup(one), single), (DEDICATED, double)):
+        assert cycles_with_weights_in(cost, setup.constants, setup.constants) == cost.cycles
+        near = kernel_cost(U65 if cost is double else one, setup, full, block, Places(weights="cache"), size)
+        moved = cycles_with_weights_in(cost, setup.constants, setup.cache)
+        assert near.cycles <= moved <= near.cycles * 1.05, "but for how late scales come from there"
 
 
 @st.composite

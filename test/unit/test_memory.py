@@ -57,8 +57,8 @@ def test_shared_sram() -> None:
 def test_dedicated_sram_spills() -> None:
     setup = memory_setup(U65, system_config="Ethos_U65_High_End", memory_mode="Dedicated_Sram_512KB")
     assert setup.spilling
-    assert setup.arena == setup.constants == Memory("Dram", "Axi1", 3.75, 128, 500, 250)
-    assert setup.memory("cache") == Memory("Sram", "Axi0", 16.0, 32, 32, 32)
+    assert setup.arena == setup.constants == Memory("Dram", "Axi1", 3.75, 128, 500, 250, cores=2)
+    assert setup.memory("cache") == Memory("Sram", "Axi0", 16.0, 32, 32, 32, cores=2)
     assert setup.arena_cache_size == 512 * 1024
 
 
@@ -73,8 +73,8 @@ def test_own_file_with_inheritance(tmp_path: Path) -> None:
     path.write_text(OWN)
     setup = memory_setup(U65, [str(path)], "Mine", "Small")
     assert setup.core_clock == 100e6
-    assert setup.arena == Memory("Dram", "Axi1", 8.0, 1, 0, 0)
-    assert setup.cache == Memory("Sram", "Axi0", 8.0, 16, 3, 4)
+    assert setup.arena == Memory("Dram", "Axi1", 8.0, 1, 0, 0, cores=2)
+    assert setup.cache == Memory("Sram", "Axi0", 8.0, 16, 3, 4, cores=2)
     assert setup.arena_cache_size == 1024
     assert memory_setup(U65, [str(path)], "Mine", "Base").arena_cache_size == 4096
     assert memory_setup(U65, [str(path)], "Mine", "Base", 77).arena_cache_size == 77
