@@ -18,7 +18,8 @@ the cache beside it. Vela has four points a network: two cores, two strategies. 
 A ratio is our cycles over vela's. A point is won where that is below 1 at both ends, and lost where it is above 1.02 at
 either (`!`); one that is won at one end alone is open, which is no win (`?`). Networks of which we leave more operators
 on the CPU than the better core are printed and not counted (`c`), nor are points where vela leaves more than we (`v`).
-With --baseline, our schedules without a limit stand beside DIR/NETWORK.ACCELERATOR.MODE.STRATEGY.tflite as well.
+With --baseline, our schedules without a limit stand beside DIR/NETWORK.ACCELERATOR.MODE.STRATEGY.tflite as well
+(ACCELERATOR.MODE.SYSTEM with --system-config).
 With --each-pass our own schedules stand beside those that come out when one pass is left out, each in turn: what it is
 good for. `--cache` keeps vela's files.
 """
@@ -64,14 +65,16 @@ LOST, WORSE = 1.02, 1.01
 
 @dataclass(frozen=True)
 class Machine:
-    """An accelerator with a memory mode, and the system configuration that both compilers take with it."""
+    """An accelerator with a memory mode and a system configuration, None for the usual one."""
 
     accelerator: str
     mode: str
+    other_system: str | None = None
 
     @property
     def system(self) -> str:
-        return default_names(accelerator(self.accelerator))[0]
+        """The name of the system configuration that both compilers take."""
+        return self.other_system or default_names(accelerator(self.accelerator))[0]
 
     @property
     def slow_arena(self) -> bool:
@@ -83,7 +86,7 @@ class Machine:
         return Target(self.accelerator, None, self.system, self.mode, limit, "size" if size else "performance")
 
     def __str__(self) -> str:
-        return f"{self.accelerator}, {self.mode}"
+        return ", ".join(filter(None, (self.accelerator, self.mode, self.other_system)))
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ def by_us(
 
 def file_name(network: Network, machine: Machine, strategy: str) -> str:
     """What files of a compiler are called, before the ending."""
-    return f"{network.name}.{machine.accelerator}.{machine.mode}.{strategy}"
+    return ".".join((network.name, *str(machine).split(", "), strategy))
 
 
 def by_vela(command: str, cache: Path, network: Network, machine: Machine, strategy: str, core: str) -> bytes:
@@ -460,6 +463,7 @@ def main() -> None:
     parser.add_argument("--match", default="", metavar="REGEX", help="networks of which this is part of the name")
     parser.add_argument("--accelerators", default="ethos-u65-512,ethos-u65-256,ethos-u55-256,ethos-u55-128")
     parser.add_argument("--modes", default="Dedicated_Sram_384KB,Shared_Sram,Sram_Only")
+    parser.add_argument("--system-config", metavar="NAME", help="instead of each accelerator's usual one")
     parser.add_argument("--optimise", default=",".join(STRATEGIES))
     parser.add_argument("--cache", metavar="DIR", help="where vela's files are kept")
     parser.add_argument("--baseline", metavar="DIR", help="earlier files of ours to stand beside")
@@ -475,7 +479,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache = args.cache or folder
         Path(cache).mkdir(parents=True, exist_ok=True)
-        for machine in machines(args.accelerators.split(","), args.modes.split(",")):
+        for machine in machines(args.accelerators.split(","), args.modes.split(","), args.system_config):
             items = [Work(network, machine, strategies) for network in chosen]
             if args.each_pass:
                 print_each_pass(machine, items, args.jobs)
@@ -487,12 +491,12 @@ def main() -> None:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 
-def machines(accelerators: Sequence[str], modes: Sequence[str]) -> Iterator[Machine]:
+def machines(accelerators: Sequence[str], modes: Sequence[str], system: str | None) -> Iterator[Machine]:
     """Every pair that exists: an accelerator of the first generation has no slow arena, and is shown in one mode."""
     for name in accelerators:
         for mode in modes:
             if name.startswith("ethos-u65") or mode == "Shared_Sram":
-                yield Machine(name, mode)
+                yield Machine(name, mode, system)
 
 
 def row_of(work: Work, answer: Row | workers.Died) -> Row:
