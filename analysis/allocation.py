@@ -2,23 +2,29 @@
 Placing live ranges in one memory: plain data in, addresses out.
 
 Two ranges that are alive at the same time must not overlap in memory. No placement can be lower than the largest sum
-of sizes alive at one time; `lower_bound` is that sum. The search first places ranges in the order of how crowded
-their busiest moment is, then, while the top is above the bound, climbs: it gives ranges that hold up a highest one, or
-live beside those, other turns in the order, and keeps what is no worse. The climb draws from a generator with a fixed
-seed, so the same ranges get the same addresses.
+of sizes alive at one time; `lower_bound` is that sum. A placement follows from an order: each range in turn takes the
+lowest address that is free during its life. The search first tries a few orders that follow from the ranges, by how
+crowded their busiest moment is, by size, by length; mostly one of them reaches the bound. While none does, it climbs:
+it gives ranges that hold up a highest one other turns in the order, and keeps what is no worse. Where that has not
+helped for a while it climbs from the next of the first orders, since where a climb ends is luck. It draws from a
+generator with a fixed seed, so the same ranges get the same addresses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import cycle
 from random import Random
 
 ALIGNMENT = 16
 """Of every address, in bytes."""
 TRIES = 5000
 """Orders tried while the result is above the lower bound; those that ever reach it mostly do in a few hundred."""
+PATIENCE = 300
+"""Orders that a climb tries without getting lower before another climb begins."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,6 @@ def _crowding(ranges: Sequence[LiveRange]) -> list[int]:
     """For each range, the most bytes alive at one time during its life."""
     curve = usage(ranges)
     times = [time for time, _ in curve]
-    from bisect import bisect_right
-
     return [
         max(total for _, total in curve[bisect_right(times, r.start) - 1 : bisect_right(times, r.end)]) for r in ranges
     ]
@@ -113,38 +117,83 @@ class _Placement:
 
 
 class _Search:
-    """The climb over orders of some ranges."""
+    """The climbs over orders of some ranges; `best` is the lowest placement of all."""
 
-    def __init__(self, ranges: Sequence[LiveRange]) -> None:
+    def __init__(self, ranges: Sequence[LiveRange], bound: int) -> None:
         self.sizes = [r.rounded for r in ranges]
         self.neighbours = _neighbours(ranges)
-        crowding = _crowding(ranges)
-        order = sorted(
-            range(len(ranges)),
-            key=lambda i: (-crowding[i], ranges[i].start - ranges[i].end, ranges[i].start, -ranges[i].size, i),
-        )
+        self.bound = bound
+        self.tries = 0
+        self.random = Random(0)
         none = [-1] * len(ranges)
-        first = self._place(_Placement([], none, none, [0]), order, 0, sum(self.sizes))
-        assert first is not None
-        self.best = first
+        nothing = _Placement([], none, none, [0])
+        self.starts: list[_Placement] = []
+        for order in _orders(ranges):
+            placement = self._place(nothing, order, 0, sum(self.sizes))
+            assert placement is not None
+            self.starts.append(placement)
+            if placement.height <= bound:
+                break
+        self.starts.sort(key=lambda placement: placement.height)
+        self.best = self.starts[0]
 
-    def climb(self, bound: int, tries: int) -> None:
+    def climb(self, tries: int) -> None:
         """Tries so many other orders while the height is above the bound."""
-        random = Random(0)
-        tops = self._tops()
-        near: dict[int, list[int]] = {}  # by the highest range, while the placement stays
-        for _ in range(tries):
-            if self.best.height <= bound:
+        for start in cycle(self.starts):
+            if self.best.height <= self.bound or self.tries >= tries:
                 return
-            top = _draw(random, tops)
-            if top not in near:
-                near[top] = self._holding_up(top)
-            order, kept = _reorder(self.best.order, near[top], random)
-            better = self._place(self.best, order, kept, self.best.height)
+            end = self._climb_from(start, tries)
+            if end.height < self.best.height:
+                self.best = end
+
+    def _climb_from(self, current: _Placement, tries: int) -> _Placement:
+        """Where one climb ends."""
+        patience = PATIENCE
+        while current.height > self.bound and self.tries < tries and patience:
+            tops = [
+                i
+                for i, (at, size) in enumerate(zip(current.addresses, self.sizes, strict=True))
+                if at + size == current.height
+            ]
+            turns = {i: turn for turn, i in enumerate(current.order)}
+            better: _Placement | None = None
+            while better is None and self.tries < tries and patience:
+                self.tries += 1
+                patience -= 1
+                order, kept = self._other_order(current, turns, _draw(self.random, tops))
+                better = self._place(current, order, kept, current.height)
             if better is not None:
-                self.best = better
-                tops = self._tops()
-                near.clear()
+                if better.height < current.height:
+                    patience = PATIENCE
+                current = better
+        return current
+
+    def _other_order(self, current: _Placement, turns: dict[int, int], top: int) -> tuple[list[int], int]:
+        """
+        An order that may lower a range that ends highest, and how many ranges at its beginning have stayed.
+
+        Mostly that range, or one that it stands on, gets its turn before one that lives beside it. Now and then any of
+        these ranges and those beside them takes the turn of another, or any two are exchanged.
+        """
+        random, order = self.random, list(current.order)
+        pile = [top]
+        while current.below[pile[-1]] >= 0:
+            pile.append(current.below[pile[-1]])
+        if random.random() < 0.8:
+            moved = top if random.random() < 0.5 else _draw(random, pile)
+            start = turns[moved]
+            earlier = [turns[i] for i in self.neighbours[moved] if turns[i] < start]
+            end = _draw(random, earlier) if earlier else 0
+            order.insert(end, order.pop(start))
+            return order, end
+        near = sorted({i for member in pile for i in (member, *self.neighbours[member])})
+        start = turns[_draw(random, near)]
+        end = turns[_draw(random, near if random.random() < 0.7 else order)]
+        if random.random() < 0.5:
+            order[start], order[end] = order[end], order[start]
+        else:
+            order.insert(end, order.pop(start))
+        return order, min(start, end)
 
     def _place(self, before: _Placement, order: list[int], kept: int, most: int) -> _Placement | None:
         """The placement of an order whose first `kept` ranges are those of `before`; None if it is above `most`."""
@@ -172,21 +221,22 @@ class _Search:
             heights.append(height)
         return _Placement(order, addresses, below, heights)
 
-    def _tops(self) -> list[int]:
-        """The ranges that end highest."""
-        return [
-            i
-            for i, (at, size) in enumerate(zip(self.best.addresses, self.sizes, strict=True))
-            if at + size == self.best.height
-        ]
 
-    def _holding_up(self, top: int) -> list[int]:
-        """The ranges that one stands on, down to the ground, itself, and all that live beside them."""
-        near: set[int] = set()
-        while top >= 0:
-            near |= {top, *self.neighbours[top]}
-            top = self.best.below[top]
-        return sorted(near)
+def _orders(ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
+    """Orders to begin with."""
+    crowding = _crowding(ranges)
+    length = [r.end - r.start + 1 for r in ranges]
+    size = [r.rounded for r in ranges]
+    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
+        lambda i: (-crowding[i], -length[i], ranges[i].start, -size[i]),
+        lambda i: (-size[i], ranges[i].start),
+        lambda i: (-crowding[i], -size[i]),
+        lambda i: (ranges[i].start, -size[i]),
+        lambda i: (-length[i], -size[i]),
+        lambda i: (-length[i] * size[i],),
+    )
+    for key in keys:
+        yield sorted(range(len(ranges)), key=key)
 
 
 def allocate(ranges: Sequence[LiveRange], tries: int = TRIES) -> Allocation:
@@ -199,26 +249,11 @@ def _allocate(ranges: tuple[LiveRange, ...], tries: int) -> Allocation:
     if not ranges:
         return Allocation((), 0, 0)
     bound = lower_bound(ranges)
-    search = _Search(ranges)
-    search.climb(bound, tries)
+    search = _Search(ranges, bound)
+    search.climb(tries)
     return Allocation(tuple(search.best.addresses), search.best.height, bound)
 
 
 def _draw(random: Random, choices: Sequence[int]) -> int:
     # Not `choice`, of which Python does not promise that it draws the same in every version.
     return choices[int(random.random() * len(choices))]
-
-
-def _reorder(order: Sequence[int], near: Sequence[int], random: Random) -> tuple[list[int], int]:
-    """
-    The order with one of some ranges moved to the turn of another range, or the two exchanged; and how many at the
-    beginning of it have stayed.
-    """
-    candidate = list(order)
-    start = candidate.index(_draw(random, near))
-    end = candidate.index(_draw(random, near if random.random() < 0.7 else order))
-    if random.random() < 0.5:
-        candidate[start], candidate[end] = candidate[end], candidate[start]
-    else:
-        candidate.insert(end, candidate.pop(start))
-    return candidate, min(start, end)
