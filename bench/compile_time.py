@@ -10,8 +10,8 @@ of the ratios to vela's Python core (`--debug-force-legacy-core`), run by run. B
 ratios and our slowest model. Peak memory is that of the largest process. VELA is the command of an installation of its
 own; --regor measures its other core too. Networks of our own come from `bench/networks.py DIR`.
 
-npu-compile runs as an installed package does, from compiled modules: they are kept in a folder of this run, whatever
-PYTHONDONTWRITEBYTECODE says, and one run that is not counted fills it.
+All run as installed packages do, from compiled modules: these are kept in a folder of this bench, whatever
+PYTHONDONTWRITEBYTECODE says, and one run of each that is not counted fills it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def main() -> None:
             options = [str(path), "--accelerator-config", args.accelerator, "--output-dir", folder]
             commands = {name: [*tool, *options, "--optimise", args.optimise] for name, tool in tools.items()}
             if path == files[0]:
-                measure(commands["npu-compile"], environment)
+                for command in commands.values():
+                    measure(command, environment)
             runs: dict[str, list[tuple[float, float] | None]] = {name: [] for name in commands}
             for _ in range(args.runs):
                 for name, command in commands.items():
