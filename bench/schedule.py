@@ -50,7 +50,7 @@ from npuc.hardware.parameters import HIGH, LOW
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite, operator_counts
-from npuc.tools.npu_profile import profile
+from npuc.tools.npu_profile import profile_module
 from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
 
 STRATEGIES = ("Performance", "Size")
@@ -157,13 +157,12 @@ class Row:
 
 def measured(data: bytes, machine: Machine, name: str) -> Schedule:
     """What a compiled file needs; no cycles where all of it stays on the CPU."""
-    module = driver.load_module(driver.make_context(), data, name, "tflite")
+    ctx = driver.make_context()
+    module = driver.load_module(ctx, data, name, "tflite")
     cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
+    driver.decode_streams(ctx, module, name)
     try:
-        made = [
-            profile(data, name=name, system_config=machine.system, memory_mode=machine.mode, parameters=parameters)
-            for parameters in ENDS.values()
-        ]
+        made = [profile_module(module, name, (), machine.system, machine.mode, end) for end in ENDS.values()]
     except UserError as error:
         if "nothing to profile" not in str(error):
             raise
