@@ -108,7 +108,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Point:
-    """One of vela's files, and what stands beside it of ours: None where nothing fits in its memory."""
+    """One of vela's files, and what stands beside it of ours: None where that could not be made."""
 
     strategy: str
     core: str
@@ -177,7 +177,8 @@ def by_us(
     """What our compiler makes of a network, some passes left out; raises UserError if it does not fit the limit."""
     target = machine.target(strategy, limit)
     passes = pipeline(target, left_out) if left_out else None
-    return measured(compile_tflite(network.read(), target, passes=passes).data, machine, network.name)
+    compiled = compile_tflite(network.read(), target, name=network.name, passes=passes)
+    return measured(compiled.data, machine, network.name)
 
 
 def file_name(network: Network, machine: Machine, strategy: str) -> str:
@@ -280,7 +281,7 @@ def mark(ratios: Sequence[float]) -> str:
 def of_schedule(one: Schedule | None) -> str:
     """KiB, with the cache apart if there is one, and thousand cycles."""
     if one is None:
-        return f"{'does not fit':>24}"
+        return f"{'no schedule':>24}"
     memory = f"{one.arena / 1024:.1f}" + (f"+{one.cache / 1024:.1f}" if one.cache else "")
     return f"{memory:>14} {one.cycles[0] / 1000:9.1f}"
 
@@ -316,7 +317,7 @@ def print_summary(machine: Machine, rows: Sequence[Row]) -> None:
                 print(f"{machine}, {group}, {f'{strategy} {core}'.strip() or 'all points'}: {told(chosen)}")
         for row, p in counted:
             if mark(p.ratios):
-                what = of_ratios(p.ratios, mark(p.ratios)).strip() if p.ratios else "does not fit"
+                what = of_ratios(p.ratios, mark(p.ratios)).strip() if p.ratios else "no schedule"
                 print(f"    {row.network} {p.strategy} {p.core}: {what}")
         left = [row.network for row in of_group if row.leaves_more]
         if left:
@@ -329,6 +330,8 @@ def print_summary(machine: Machine, rows: Sequence[Row]) -> None:
 def told(points: Sequence[Point]) -> str:
     """The geometric means at each end, memory, and how many points came out how."""
     fitting = [point for point in points if point.ratios]
+    if not fitting:
+        return f"{len(points)} points, no schedule at any"
     means = "/".join(f"{mean(point.ratios[end] for point in fitting):.3f}" for end in range(len(ENDS)))
     memory = mean(p.ours.memory / p.vela.memory for p in fitting if p.ours and p.ours.memory and p.vela.memory)
     marks = [mark(point.ratios) for point in points]
