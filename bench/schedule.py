@@ -12,8 +12,8 @@ Memory is what a runtime needs for the file: its scratch tensor, values of the h
 the cache beside it. Vela has four points a network: two cores, two strategies. What of ours stands beside a point:
 
 - where the arena is slow (Dedicated_Sram): our schedule of the same strategy; the cache of the mode is there for all;
-- elsewhere: our cycles at no more memory than vela took at that point (--arena-cache-size). Points at which vela took
-  8 KiB or less are printed and not counted.
+- elsewhere: our cycles at no more memory than vela took at that point (Performance with --arena-cache-size). Points at
+  which vela took 8 KiB or less are printed and not counted.
 
 A ratio is our cycles over vela's. A point is won where that is below 1 at both ends, and lost where it is above 1.02 at
 either (`!`); one that is won at one end alone is open, which is no win (`?`). Networks of which we leave more operators
@@ -235,7 +235,7 @@ def compare(work: Work, vela: str | None, cache: str, baseline: str | None) -> R
             row.baseline[strategy] = measured(earlier.read_bytes(), machine, network.name)
     if vela is None:
         return row
-    at_limit: dict[tuple[str, int], Schedule | None] = {}
+    at_limit: dict[int, Schedule | None] = {}
     for strategy, core in product(work.strategies, CORES):
         try:
             data = by_vela(vela, Path(cache), network, machine, strategy, core)
@@ -245,18 +245,17 @@ def compare(work: Work, vela: str | None, cache: str, baseline: str | None) -> R
             continue
         ours = row.ours.get(strategy)
         if not machine.slow_arena and theirs.cycles[0]:
-            key = strategy, theirs.memory
-            if key not in at_limit:
-                at_limit[key] = within(network, machine, strategy, theirs.memory, row)
-            ours = at_limit[key]
+            if theirs.memory not in at_limit:
+                at_limit[theirs.memory] = within(network, machine, theirs.memory, row)
+            ours = at_limit[theirs.memory]
         row.points.append(Point(strategy, core, theirs, ours))
     return row
 
 
-def within(network: Network, machine: Machine, strategy: str, limit: int, row: Row) -> Schedule | None:
-    """The schedule of ours for a limit in bytes; None, and a line among the failures, if there is none."""
+def within(network: Network, machine: Machine, limit: int, row: Row) -> Schedule | None:
+    """Our quickest schedule for a limit in bytes; None, and a line among the failures, if there is none."""
     try:
-        return by_us(network, machine, strategy, limit)
+        return by_us(network, machine, "Performance", limit)
     except UserError as error:
         row.failures.append(str(error))
         return None
@@ -279,7 +278,7 @@ def mark(ratios: Sequence[float]) -> str:
 
 
 def of_schedule(one: Schedule | None) -> str:
-    """KiB, with the cache apart if there is one, and thousand cycles."""
+    """KiB, with the cache apart if there is one, and thousand cycles at the first of `ENDS`."""
     if one is None:
         return f"{'no schedule':>24}"
     memory = f"{one.arena / 1024:.1f}" + (f"+{one.cache / 1024:.1f}" if one.cache else "")
@@ -391,7 +390,8 @@ def each_pass(work: Work) -> list[LeftOut]:
 
 def print_each_pass(machine: Machine, items: Sequence[Work], jobs: int) -> None:
     """What each pass is good for on one machine: a line a network and strategy, then one a pass."""
-    print(f"\n{machine}: KiB (arena+cache), thousand cycles; then memory and cycles without a pass over those")
+    columns = f"KiB (arena+cache), thousand cycles (at {next(iter(ENDS))}); memory and cycles without a pass over those"
+    print(f"\n{machine}: {columns}")
     shown: list[LeftOut] = []
     for work, answer in workers.each(each_pass, items, jobs):
         if isinstance(answer, workers.Died):
@@ -445,7 +445,7 @@ def versions(vela: str | None) -> str:
 def print_comparison(machine: Machine, rows: Iterator[Row]) -> list[Row]:
     """The table of one machine; gives its rows."""
     width, ratio = 24, 6 * len(ENDS) + 3
-    print(f"\n{machine}: KiB (arena+cache), thousand cycles, our cycles over vela's")
+    print(f"\n{machine}: KiB (arena+cache), thousand cycles (at {next(iter(ENDS))}), our cycles over vela's")
     columns = " | ".join(f"{f'vela {core}':>{width}} {'ours at that':>{width}} {'ratio':>{ratio}}" for core in CORES)
     print(f"{'':45} {'ours':>{width}} | {columns}")
     shown: list[Row] = []
