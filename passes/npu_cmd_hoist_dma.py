@@ -39,7 +39,7 @@ from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import limit_of, machine_of, setup_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
-from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp
+from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
@@ -77,10 +77,10 @@ class NpuCmdHoistDmaPass(ModulePass):
                 most = max(usage[space]) if limit is None else limit
                 excess[space] = Levels(n - most for n in _at_launches(program, usage[space], ranges.times))
             idle = [idle_cycles(launch_cost(one, machine, setup), setup.constants) for one in launches]
-            pieces = plan([job.transfer for job in jobs], idle, excess)
+            pieces, held = plan([job.transfer for job in jobs], idle, excess)
             for job, parts in zip(jobs, pieces, strict=True):
                 if parts:
-                    _move(job, parts, launches)
+                    _move(job, parts, held, launches)
 
 
 @dataclass
@@ -189,8 +189,8 @@ def _available(op: DmaOp, number: dict[LaunchOp, int], order: dict[Operation, in
     return earliest
 
 
-def _move(job: _Job, pieces: dict[int, int], launches: Sequence[LaunchOp]) -> None:
-    """Put the buffer and the pieces behind their launches."""
+def _move(job: _Job, pieces: dict[int, int], held: set[int], launches: Sequence[LaunchOp]) -> None:
+    """Put the buffer and the pieces behind their launches, those of `held` behind a wait for the launch before."""
     op, alloc = job.op, job.alloc
     block = op.parent
     assert block is not None
@@ -200,8 +200,13 @@ def _move(job: _Job, pieces: dict[int, int], launches: Sequence[LaunchOp]) -> No
     for window in sorted(pieces):
         at: Operation = launches[window]
         # Behind what has been moved there before: it is needed sooner.
-        while isinstance(at.next_op, AllocOp | DmaOp):
+        while isinstance(at.next_op, AllocOp | DmaOp | WaitOp):
             at = at.next_op
+        if at is launches[window] and window in held:
+            wait = WaitOp("kernel", 1)
+            wait.location = op.location
+            block.insert_op_after(wait, at)
+            at = wait
         if not done:
             block.insert_op_after(alloc, at)
             at = alloc

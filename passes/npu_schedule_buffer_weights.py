@@ -27,11 +27,9 @@ from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import AREAS, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
-from npuc.planning.buffers import plan
 from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.schedules import UNLIMITED, Schedules
 from npuc.planning.tasks import Works
-
-UNLIMITED = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         if setup.memory(area).bytes_per_cycle <= setup.constants.bytes_per_cycle:
             return
         held = held_by_host(op)
+        schedules = Schedules(area, machine, setup)
         cuts: dict[Hashable, tuple[int, ...]] = {}
         for function in functions:
             network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
@@ -56,9 +55,8 @@ class NpuScheduleBufferWeightsPass(ModulePass):
             tasks = works.of_network()
             works.measure(work for task in tasks for work in task.works)
             limit = limit_of(function, space)
-            for work, (at, buffers) in plan(
-                tasks, UNLIMITED if limit is None else limit, area, machine, setup, cuts
-            ).items():
+            limit = UNLIMITED if limit is None else limit
+            for work, (at, buffers) in schedules.buffered(tasks, limit, cuts).decisions.items():
                 kernel = work.op
                 assert isinstance(kernel, ConvKernelOp)
                 if len(at) > 2:

@@ -4,7 +4,7 @@ Write on each NPU region how many bytes of the arena its schedule may take, `npu
 Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
 the target, else the arena size of its memory mode, else (and for an arena in slow memory) the address space. Strategy
 `size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
-with all memory (both as `npuc.planning.cascades` estimates them), and no more than `performance` would. All regions
+with all memory (both as `npuc.planning.schedules` times them), and no more than `performance` would. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
 keeps in the arena across a region are part of it. A limit that is written already stays.
 An error if not even the smallest schedule keeps to the limit; it names the bytes that this one needs, gaps between
@@ -25,8 +25,8 @@ from xdsl.passes import ModulePass
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import LimitError, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
-from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.schedules import region_of
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,15 @@ class NpuScheduleLimitSramPass(ModulePass):
         wanted = limit
         host = host_peak(op) if scarce_space_of(op) == "arena" else 0
         if self.strategy == "size" or max(host, *(network.plain_peak for network in networks)) > limit:
-            planners = [Planner(n, machine_of(n.function), setup_of(n.function)) for n in networks]
-            least = max(host, *(planner.least_peak() for planner in planners))
+            regions = [
+                region_of(f, held.get(f.sym_name.data, NOTHING_HELD), machine_of(f), setup_of(f)) for f in functions
+            ]
+            least = max(host, *(region.planner.least_peak() for region in regions))
             if least > limit:
                 message = f"the limit is {limit} bytes of SRAM, the planner finds no schedule below {least}"
                 raise LimitError(message, limit, least)
             if self.strategy == "size":
-                wanted = max(host, *(planner.least_peak_within(self.slowdown) for planner in planners))
+                wanted = max(host, *(region.least_limit(self.slowdown) for region in regions))
         for function in functions:
             function.attributes[LIMIT_ATTR] = IntegerAttr(min(limit, wanted), i64)
 

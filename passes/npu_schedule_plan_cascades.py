@@ -4,7 +4,8 @@ Plan which kernels run stripe by stripe: the quickest of all schedules that keep
 Assumes a target on the module, the limit on each region (`npu-schedule-limit-sram`; a region without one is left as it
 is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes, and
 what is left of the limit to be used for weights, as `npu-schedule-buffer-weights` does.
-Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.planning.cascades`): `cascade`, the
+Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.planning.cascades`) and by timing the
+whole schedule that comes of each of the best (`npuc.planning.schedules`): `cascade`, the
 number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
 that its result then needs while it stays inside, in the memory that is scarce. Kernels that have a `cascade` already
 stay together as they are, with the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out
@@ -30,6 +31,7 @@ from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp, is_brick, stored
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.schedules import region_of
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class NpuSchedulePlanCascadesPass(ModulePass):
 
 def plan(function: FuncOp, held: Held, limit: int) -> None:
     """Write the quickest schedule of a region within a limit."""
+    machine = machine_of(function)
     network = Network(function, held)
     pinned = any(isinstance(item.op, KernelOp) and item.op.cascade is not None for item in network.items)
-    machine = machine_of(function)
     if network.buffered_peak(machine) <= limit and not pinned:
         return
-    planner = Planner(network, machine, setup_of(function))
+    region = region_of(function, held, machine, setup_of(function))
     try:
-        segments = planner.quickest(limit)
+        segments = region.cut(limit)
     except PassFailedException as error:
         raise PassFailedException(f"@{function.sym_name.data}: {error}") from error
     numbers = {number for item in network.items if (number := _number(item.op)) is not None}
@@ -65,7 +67,7 @@ def plan(function: FuncOp, held: Held, limit: int) -> None:
             continue
         if _number(network.items[segment.start].op) is None:
             following += 1
-        _write(planner, segment, following - 1)
+        _write(region.planner, segment, following - 1)
 
 
 def _number(op: object) -> int | None:

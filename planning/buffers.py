@@ -66,17 +66,23 @@ def pinned(tasks: Sequence[Task]) -> dict[Work, Decision]:
     return found
 
 
-def plan(
-    tasks: Sequence[Task], limit: int, area: Area, machine: Accelerator, setup: MemorySetup, cuts: Cuts
-) -> dict[Work, Decision]:
-    """
-    The choice for every kernel with weights, whose buffers lie in `area` and keep to `limit` bytes beside what tasks
-    take; `cuts` are known from other regions, and are added to.
-    """
-    planner = _Planner(machine, setup, area, cuts)
-    for task in tasks:
-        planner.add(task, limit - task.used)
-    return planner.decisions
+class BufferPlanner:
+    """Plans buffers for the tasks of a region in `area`; remembers of works what it has found out about them."""
+
+    def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
+        self.area: Area = area
+        self.machine, self.setup = machine, setup
+        self._ways: dict[Work, list[_Way]] = {}
+
+    def plan(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> dict[Work, Decision]:
+        """
+        The choice for every kernel with weights. Buffers keep to `limit` bytes beside what tasks take; `cuts` are known
+        from other regions, and are added to.
+        """
+        planner = _Planner(self.machine, self.setup, self.area, cuts, self._ways)
+        for task in tasks:
+            planner.add(task, limit - task.used)
+        return planner.decisions
 
 
 def shares_buffer(
@@ -93,22 +99,32 @@ def shares_buffer(
     )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A way to bring weights, and what that costs."""
+class _Way(NamedTuple):
+    """A way to bring the weights of a work: where the stream is cut, through which buffers, and what its parts take."""
 
     cuts: tuple[int, ...]
-    sizes: tuple[int, ...]
+    buffers: tuple[int, ...]
     """Bytes of each buffer; none for weights in place."""
-    cycles: int
-    windows: tuple[tuple[int, int], ...]
-    """For each launch: idle cycles, and bytes of buffers that are alive."""
-    first: int = 0
+    launches: list[tuple[int, int, int, int]]
+    """
+    Of each slice: cycles, cycles to fill the pipeline, cycles in which the port of the constants is idle, and blocks.
+    """
+    transfers: list[int]
+    """Cycles of each transfer; none for weights in place."""
+    first: int
     """Bytes of the first transfer."""
 
     @property
     def memory(self) -> int:
-        return sum(self.sizes)
+        """Bytes of all buffers."""
+        return sum(self.buffers)
+
+
+class _Choice(NamedTuple):
+    """A way, and the cycles that it takes where it stands."""
+
+    cycles: int
+    way: _Way
 
 
 @dataclass
@@ -117,6 +133,10 @@ class _Planner:
     setup: MemorySetup
     area: Area
     cuts: Cuts
+    ways: dict[Work, list[_Way]]
+    """Ways to slice works, as far as they have been looked at."""
+    transfers: dict[int, int] = field(default_factory=dict[int, int])
+    """Cycles of transfers by their bytes."""
     decisions: dict[Work, Decision] = field(default_factory=dict[Work, Decision])
     idle: Levels = field(default_factory=Levels)
     """For each launch so far, in order, its cycles in which the port of the constants is idle."""
@@ -133,7 +153,7 @@ class _Planner:
         (work,) = task.works
         self._bring_table(work)
         if work.weighted:
-            self._take(work, self._best(work, room), room)
+            self._take(work, self._best(work, room).way, room)
         else:
             self._add_launch(self._idle(work.usual_cost()), room)
 
@@ -143,7 +163,9 @@ class _Planner:
         return idle_cycles(cost, self.setup.constants)
 
     def _transfer(self, size: int) -> int:
-        return dma_cycles(self.setup.constants, self.setup.memory(self.area), size)
+        if size not in self.transfers:
+            self.transfers[size] = dma_cycles(self.setup.constants, self.setup.memory(self.area), size)
+        return self.transfers[size]
 
     def _early(self, size: int, buffer: int) -> tuple[dict[int, int], int]:
         """
@@ -183,101 +205,101 @@ class _Planner:
 
     # -- choices
 
-    def _in_place(self, work: Work, cuts: tuple[int, ...], sizes: Sequence[Sizes]) -> _Choice:
-        costs = self._costs(work, cuts, sizes, "constants")
-        windows = tuple((self._idle(cost), 0) for cost in costs)
-        return _Choice(cuts, (), sum(cost.cycles for cost in costs), windows)
-
-    def _costs(self, work: Work, cuts: Sequence[int], sizes: Sequence[Sizes], area: Area) -> list[KernelCost]:
-        return [
-            work.usual_cost(end - start, size.weights, area)
-            for (start, end), size in zip(pairwise(cuts), sizes, strict=True)
-        ]
-
-    def _through(self, work: Work, cuts: tuple[int, ...], sizes: Sequence[Sizes], count: int) -> _Choice:
-        """Slices of these sizes through so many buffers."""
+    def _way(self, work: Work, cuts: tuple[int, ...], sizes: Sequence[Sizes], count: int) -> _Way:
+        """Slices of these sizes through so many buffers, or in place."""
         totals = [size.total for size in sizes]
-        buffers = tuple(size for size in buffer_sizes(totals, count) if size)
-        count = len(buffers)
-        costs = self._costs(work, cuts, sizes, self.area)
-        transfers = [self._transfer(size) for size in totals]
-        # Times count from the end of the kernel before.
-        ready = self._early(totals[0], buffers[0])[1]
-        end = blocks = 0
-        windows: list[tuple[int, int]] = []
-        for index, cost in enumerate(costs):
+        buffers = tuple(size for size in buffer_sizes(totals, count) if size) if count else ()
+        area = self.area if count else "constants"
+        launches: list[tuple[int, int, int, int]] = []
+        for (start, end), size in zip(pairwise(cuts), sizes, strict=True):
+            cost = work.usual_cost(end - start, size.weights, area)
+            launches.append((cost.cycles, cost.fill_cycles, self._idle(cost), cost.blocks))
+        transfers = [self._transfer(size) for size in totals] if count else []
+        return _Way(cuts, buffers, launches, transfers, totals[0])
+
+    def _timed(self, way: _Way) -> _Choice:
+        """A way behind the launches so far; times count from the end of the last one."""
+        if not way.buffers:
+            return _Choice(sum(launch[0] for launch in way.launches), way)
+        ready = self._early(way.first, way.buffers[0])[1]
+        paired = len(way.buffers) > 1
+        end = done = 0
+        for index, (cycles, fill, _, blocks) in enumerate(way.launches):
             start = max(end, ready)
-            busy = 0
             # What made the input may have unfinished blocks where the slices in between have few: then a slice waits.
-            if start > end or (index and blocks < MOST):
-                end += cost.fill_cycles
-            blocks += cost.blocks
-            end = max(end, start) + cost.cycles
-            last = index + 1 == len(costs)
-            if not last:
+            if start > end or (index and done < MOST):
+                end += fill
+            done += blocks
+            end = max(end, start) + cycles
+            if index + 1 < len(way.launches):
                 # With two buffers beside this launch, with one behind it.
-                begin = max(start, ready) if count > 1 else end
-                ready = begin + transfers[index + 1]
-                busy = min(cost.cycles, transfers[index + 1]) if count > 1 else 0
-            windows.append((max(0, self._idle(cost) - busy), buffers[index % count] if last else sum(buffers)))
-        return _Choice(cuts, buffers, end, tuple(windows), totals[0])
+                ready = (max(start, ready) if paired else end) + way.transfers[index + 1]
+        return _Choice(end, way)
 
     def _best(self, work: Work, room: int) -> _Choice:
         """The choice for a kernel outside of cascades."""
-        op, depth = work.op, work.depth
+        op = work.op
         assert isinstance(op, ConvKernelOp)
         if op.buffers is not None:
             cuts = cuts_of(op)
-            return self._through(work, cuts, work.sizes(cuts), op.buffers.data[0])
-        cuts = op.slices.data if op.slices is not None else self.cuts.get(work.key())
+            return self._timed(self._way(work, cuts, work.sizes(cuts), op.buffers.data[0]))
+        cuts = op.slices.data if op.slices is not None else self.cuts.get(work.key)
         if cuts is not None:
-            sizes = work.sizes(cuts)
-            found = [self._in_place(work, cuts, sizes), *(self._through(work, cuts, sizes, n) for n in (1, 2))]
-            return _pick([choice for choice in found if choice.memory <= max(0, room)])
-        whole = work.sizes((0, depth))
-        found = [self._in_place(work, (0, depth), whole)]
-        single = self._through(work, (0, depth), whole, 1)
-        if single.memory <= room:
-            found.append(single)
+            ways = [self._way(work, cuts, work.sizes(cuts), count) for count in (0, 1, 2)]
+            return _pick([self._timed(way) for way in ways if way.memory <= max(0, room)])
+        cuts = (0, work.depth)
+        ways = [self._way(work, cuts, work.sizes(cuts), count) for count in (0, 1)]
+        choices = [self._timed(way) for way in ways if way.memory <= max(0, room)]
         if room > 0:
-            found += self._sliced(work, room, _pick(found))
-        return _pick(found)
+            choices += self._sliced(work, room, _pick(choices))
+        return _pick(choices)
 
     def _sliced(self, work: Work, room: int, best: _Choice) -> list[_Choice]:
         """Slices better than what is known already; the best of those that are tried."""
-        whole, depth = work.sizes((0, work.depth))[0], work.depth
-        guesses: list[tuple[_Choice, int]] = []
-        for cuts, count in product(_all_cuts(depth, work.block.depth), (2, 1)):
-            # As if the weights of all channels were equally long.
-            sizes = [
-                Sizes(
-                    _share(whole.weights, end - start, depth),
-                    _share(whole.scales, end - start, depth),
-                )
-                for start, end in pairwise(cuts)
-            ]
-            if sum(buffer_sizes([size.total for size in sizes], count)) <= room:
-                guesses.append((self._through(work, cuts, sizes, count), count))
+        guesses = [self._timed(way) for way in self._guesses(work) if way.memory <= room]
         for _ in range(TRIES):
-            guesses = [guess for guess in guesses if _pick([best, guess[0]]) is guess[0]]
+            guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
             if not guesses:
                 break
-            picked = _pick([guess for guess, _ in guesses])
-            number = next(i for i, (guess, _) in enumerate(guesses) if guess is picked)
-            guess, count = guesses.pop(number)
-            exact = self._through(work, guess.cuts, work.sizes(guess.cuts), count)
-            if exact.memory <= room and _pick([best, exact]) is exact:
+            guess = _pick(guesses)
+            guesses.remove(guess)
+            cuts = guess.way.cuts
+            exact = self._timed(self._way(work, cuts, work.sizes(cuts), len(guess.way.buffers)))
+            if exact.way.memory <= room and _pick([best, exact]) is exact:
                 return [exact]
         return []
 
-    def _take(self, work: Work, choice: _Choice, room: int) -> None:
-        """Decide for a choice, and account for its transfers and memory."""
-        self.cuts.setdefault(work.key(), choice.cuts)
-        self.decisions[work] = Decision(choice.cuts, len(choice.sizes))
-        if choice.sizes:
-            self._fetch_before(choice.first, choice.sizes[0])
-        for idle, alive in choice.windows:
-            self._add_launch(idle, room - alive)
+    def _guesses(self, work: Work) -> list[_Way]:
+        """All ways to slice a work, as if the weights of all channels were equally long."""
+        ways = self.ways.get(work)
+        if ways is None:
+            whole, depth = work.sizes((0, work.depth))[0], work.depth
+            ways = []
+            for cuts in _all_cuts(depth, work.block.depth):
+                parts = [end - start for start, end in pairwise(cuts)]
+                of_part = {
+                    part: Sizes(_share(whole.weights, part, depth), _share(whole.scales, part, depth))
+                    for part in set(parts)
+                }
+                ways += [self._way(work, cuts, [of_part[part] for part in parts], count) for count in (2, 1)]
+            self.ways[work] = ways
+        return ways
+
+    def _take(self, work: Work, way: _Way, room: int) -> None:
+        """Decide for a way, and account for its transfers and memory."""
+        self.cuts.setdefault(work.key, way.cuts)
+        count = len(way.buffers)
+        self.decisions[work] = Decision(way.cuts, count)
+        if count:
+            self._fetch_before(way.first, way.buffers[0])
+        for index, (cycles, _, idle, _) in enumerate(way.launches):
+            if not count:
+                self._add_launch(idle, room)
+            elif index + 1 == len(way.launches):
+                self._add_launch(idle, room - way.buffers[index % count])
+            else:
+                busy = min(cycles, way.transfers[index + 1]) if count > 1 else 0
+                self._add_launch(max(0, idle - busy), room - way.memory)
 
     def _fetch_before(self, size: int, buffer: int) -> None:
         """Spend the time of the launches so far on a transfer, and their room on its buffer."""
@@ -333,9 +355,9 @@ def _share(size: int, part: int, whole: int) -> int:
 
 def _pick(choices: Sequence[_Choice]) -> _Choice:
     """The quickest choice, or a smaller one that is hardly slower."""
-    least = min(choice.cycles for choice in choices)
-    good = [choice for choice in choices if choice.cycles <= least * TOLERANCE]
-    return min(good, key=lambda choice: (choice.memory, choice.cycles, len(choice.cuts), len(choice.sizes)))
+    most = min(choice.cycles for choice in choices) * TOLERANCE
+    good = [choice for choice in choices if choice.cycles <= most]
+    return min(good, key=lambda one: (one.way.memory, one.cycles, len(one.way.cuts), len(one.way.buffers)))
 
 
 def _all_cuts(depth: int, block_depth: int) -> list[tuple[int, ...]]:

@@ -18,7 +18,7 @@ A larger limit only adds segments and buffers to choose from, so that more memor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple, NoReturn
 
@@ -26,20 +26,16 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.storage import storage_bytes, tensor_type
-from npuc.analysis.weights import encoded_size
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import (
     CascadeOp,
-    ConvKernelOp,
     KernelOp,
     nhwc,
 )
-from npuc.dialects.stripes import Input, Reach, Stage, count
+from npuc.dialects.stripes import Input, Launch, Reach, Stage, count, unroll
 from npuc.hardware import accelerators
 from npuc.hardware.accelerators import LUT_BANKS, Accelerator
 from npuc.hardware.cycles import (
-    LAUNCH_WORDS,
-    WORD_BYTES,
     KernelCost,
     best_block,
     cycles_with_weights_in,
@@ -54,8 +50,6 @@ from npuc.planning.residency import NOTHING, Resident, best_within, extended
 
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
-LARGER_LIMITS = 8
-"""So many limits are tried where the smallest asks for too many commands."""
 TABLE_BYTES = LUT_BANKS * 1024
 
 
@@ -263,6 +257,16 @@ class Planner:
         ]
         return Choice([stage.stripe for stage in stages], rolling)
 
+    def launches(self, segment: Segment) -> Sequence[Launch]:
+        """The launches of a cascade in order; their stages count from the first item of the segment."""
+        return unroll(self._stages(segment.start, segment.stop, segment.rows)).launches
+
+    def launch_count(self, segment: Segment) -> int:
+        """How many launches a cascade has."""
+        walk = self._walks[segment.stop, segment.rows]
+        of_items = walk.launches[segment.start - walk.lowest : segment.stop - walk.lowest + 1]
+        return sum(sum(counts.values()) for counts in of_items)
+
     def _with_rows(self, lowest: int, stop: int, rows: int) -> list[Segment]:
         """The segments of two or more items that end with `stop`, in launches of `rows` rows at the end."""
         network = self.network
@@ -412,81 +416,6 @@ class Planner:
         return self._blocks[key]
 
     # -- cuts
-
-    def least_peak_within(self, slowdown: float) -> int:
-        """
-        The smallest limit for which the quickest cut takes at most `slowdown` times the cycles of the quickest of all,
-        all weights read in place: what buffers gain is no reason to give a schedule more memory. So that the promise
-        holds for the commands that come of it, launches of a cascade fill their pipelines anew, kernels that run whole
-        do not.
-
-        If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
-        do not.
-        """
-        sizes = sorted({segment.memory for segments in self.segments for segment in segments})
-        least, plain = self.least_peak(), self.network.plain_peak
-        sizes = [size for size in sizes if size >= least]
-        whole = self.quickest(sizes[-1], buffers=False)
-
-        def keeps(limit: int, exact: bool) -> bool:
-            """Whether a limit keeps the promise, all weights stored a byte a weight, or as they are in its cascades."""
-            cut = self.quickest(limit, buffers=False)
-            inside = {item for s in cut if s.rows for item in range(s.start, s.stop + 1)} if exact else set[int]()
-            sizes = {item: size for item in inside if (size := self._encoded(item))}
-            cycles, most = (sum(self._cycles_of_commands(s, sizes) for s in segments) for segments in (cut, whole))
-            return cycles <= slowdown * most
-
-        low = 0
-        for exact in (False, True):
-            high = low if exact and keeps(sizes[low], exact) else len(sizes) - 1
-            while low < high:
-                middle = (low + high) // 2
-                if keeps(sizes[middle], exact):
-                    high = middle
-                else:
-                    low = middle + 1
-        larger = [size for size in sizes[low:] if size < plain]
-        for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
-            cut = self.quickest(limit, buffers=False)
-            if self._more_command_bytes(cut) <= plain - limit:
-                return limit
-        return max(plain, sizes[low])
-
-    def _cycles_of_commands(self, segment: Segment, sizes: Mapping[int, int]) -> int:
-        """
-        Cycles of a segment, all weights read in place, given the encoded sizes of some. The fill of a kernel that runs
-        whole is hidden behind the one before, of whose result it reads the first rows first; a stripe waits for rows
-        that have just been written.
-        """
-        start, stop, rows, _ = segment
-        op = self.network.items[start].op
-        if rows:
-            if not any(item in sizes for item in range(start, stop + 1)):
-                return self.cycles(segment)
-            walk = self._walks[stop, rows]
-            times = (self._times_of(walk, item, sizes.get(item)) for item in range(start, stop + 1))
-            return sum(n * time.in_place for launches in times for n, time in launches)
-        if not isinstance(op, KernelOp):
-            return self.cycles(segment)
-        height = nhwc(op.result)[0]
-        return self._launch(start, height, height, sizes.get(start)).least
-
-    def _encoded(self, number: int) -> int:
-        """Bytes of the encoded weights of an item, without scales; 0 where it has none."""
-        op = self.network.items[number].op
-        if not isinstance(op, ConvKernelOp):
-            return 0
-        return encoded_size(op, self._block(number, op, nhwc(op.result)[0]), self.machine)
-
-    def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
-        """Bytes of commands that a cut adds to those of items that run as they stand."""
-        launches = 0
-        for start, stop, rows, _ in cut:
-            if rows:
-                walk = self._walks[stop, rows]
-                of_items = walk.launches[start - walk.lowest : stop - walk.lowest + 1]
-                launches += sum(sum(counts.values()) for counts in of_items) - (stop - start + 1)
-        return launches * LAUNCH_WORDS * WORD_BYTES
 
     def least_peak(self) -> int:
         """The smallest number of bytes in which the network can run."""

@@ -45,9 +45,21 @@ class Transfer(NamedTuple):
     """The first launch behind which its source is there."""
 
 
-def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> list[dict[int, int]]:
+class Plan(NamedTuple):
+    """When transfers are issued."""
+
+    pieces: list[dict[int, int]]
+    """For each transfer how many of its bytes are issued behind which launch; nothing for one that stays."""
+    held: set[int]
     """
-    For each transfer how many of its bytes are issued behind which launch; nothing for one that stays where it is.
+    Launches behind which transfers wait for the launch before. Issued behind a launch, a transfer would begin while the
+    one before still runs; if that has no time for it, both would be slowed.
+    """
+
+
+def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> Plan:
+    """
+    Plan all transfers of a program.
 
     `idle` are each launch's cycles in which nothing else is read from the memory of the constants. `excess` are, for
     each memory, the bytes that are needed from each launch on until what it read is given up, less the limit; they are
@@ -72,7 +84,11 @@ def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str
         if found:
             room.add(min(found), one.after, one.buffer)
         pieces[number] = found
-    return pieces
+    taken: dict[int, int] = {}
+    for one, parts in zip(transfers, pieces, strict=True):
+        for launch, size in parts.items():
+            taken[launch] = taken.get(launch, 0) + one.cycles(size)
+    return Plan(pieces, {launch for launch, cycles in taken.items() if launch and levels[launch - 1] < cycles})
 
 
 def _spend(idle: list[int], first: int, stop: int, cycles: int) -> None:

@@ -2,7 +2,7 @@
 A schedule of a region as plain data: tasks in order, each with its launches and the memory that is taken meanwhile.
 
 A *task* is a kernel that runs whole, a copy, or a cascade. It is built from a `Network` and the segments that a planner
-would cut it into, before there is any IR of cascades (`of_segments`), or from IR in which cascades are formed
+would cut it into, before there is any IR of cascades (`of_cascade`, `of_item`), or from IR in which cascades are formed
 (`of_network`); both give the same tasks for the same schedule. A *work* is one kernel and how it is launched: the rows
 of its stripes, the OFM block, where its operands lie, and what its weights take when they are cut in some way.
 
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 
@@ -22,7 +23,8 @@ from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
 from npuc.dialects.launch import padding
-from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, nhwc
+from npuc.dialects.npu import AREAS
+from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
@@ -31,18 +33,21 @@ from npuc.hardware.shram import Kernel, explain, ifm_block
 from npuc.planning.network import Network
 
 Op = KernelOp | CopyOp
-BlockPolicy = Callable[[Op, Kernel], Block]
+BlockPolicy = Callable[[Op, Kernel, Places], Block]
 """The OFM block of a kernel or copy whose launches are like the one that is given."""
 
 
-def suitable_block(op: Op, launch: Kernel, machine: Accelerator, setup: MemorySetup) -> Block:
+def suitable_block(
+    op: Op, launch: Kernel, machine: Accelerator, setup: MemorySetup, places: Places | None = None
+) -> Block:
     """
-    The block in which a launch of `op` is quickest; that of the whole if it would not be legal there.
+    The block in which a launch of `op` is quickest, its operands in these memories (by default as its types say); that
+    of the whole if it would not be legal there.
 
     ValueError if none is legal.
     """
     whole = op.launch()
-    places = places_of(op)
+    places = places or places_of(op)
     block = best_block(machine, setup, launch, places)
     if launch != whole and explain(machine, whole, block) is not None:
         return best_block(machine, setup, whole, places)
@@ -113,18 +118,19 @@ class Work:
     machine: Accelerator
     setup: MemorySetup
     storage: Storage
+    rolling: int = 0
+    """Rows of the rolling buffer that its OFM lives in; 0 where it is whole."""
     height: int = 0
     depth: int = 0
     table: SSAValue | None = None
     table_bytes: int = 0
-    writes: SSAValue | None = None
+    writes: SSAValue = field(init=False)
     """The root of what it writes."""
     reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
     """Of each feature map that it reads the value and its root."""
     _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
     slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
     """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
-    _ifm_depth: int = 0
 
     def __post_init__(self) -> None:
         op = self.op
@@ -140,14 +146,13 @@ class Work:
         """It has weights."""
         return isinstance(self.op, ConvKernelOp)
 
-    @property
+    @cached_property
     def ifm_depth(self) -> int:
         """Channels of the IFM that a job reads at once; 0 for those of the OFM block."""
-        if not self._ifm_depth:
-            kernel = self.op.launch()
-            self._ifm_depth = -1 if kernel.by_channel else ifm_block(self.machine, kernel, self.block).depth
-        return max(0, self._ifm_depth)
+        kernel = self.op.launch()
+        return 0 if kernel.by_channel else ifm_block(self.machine, kernel, self.block).depth
 
+    @cached_property
     def key(self) -> Hashable:
         """Equal for works that read equal weights in one order."""
         assert isinstance(self.op, ConvKernelOp)
@@ -228,19 +233,8 @@ class Task:
     runs: list[Run]
     used: int
     cascade: bool
-
-
-class _Segment(Protocol):
-    """Items of a network that run as one; see `npuc.planning.cascades.Segment`."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def stop(self) -> int: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def memory(self) -> int: ...
+    brings: list[TransferOp] = field(default_factory=list[TransferOp])
+    """Transfers of feature maps that stand right before it."""
 
 
 class Works:
@@ -249,22 +243,22 @@ class Works:
     def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup, policy: BlockPolicy | None = None):
         self.network, self.machine, self.setup = network, machine, setup
         self._policy = policy or self._suitable
-        self._works: dict[tuple[Op, int], Work] = {}
+        self._works: dict[tuple[Op, int, int, Places], Work] = {}
 
-    def work(self, op: Op, stripe: int | None = None) -> Work:
-        """A kernel in stripes of so many rows, by default whole or as is written on it."""
-        if stripe is None:
-            written = op.stripe if isinstance(op, KernelOp) else None
-            stripe = written.data[0] if written is not None else nhwc(op.result)[0]
-        if (op, stripe) not in self._works:
-            block = op.block.data if op.block is not None else self._policy(op, usual_launch(op, stripe))
-            self._works[op, stripe] = Work(
-                op, stripe, block, places_of(op), self.machine, self.setup, self.network.storage
-            )
-        return self._works[op, stripe]
+    def work(self, op: Op, stripe: int, rolling: int = 0, places: Places | None = None) -> Work:
+        """
+        A kernel in stripes of so many rows, its OFM in a rolling buffer of so many, its operands in these memories, by
+        default as its types say.
+        """
+        places = places or places_of(op)
+        key = (op, stripe, rolling, places)
+        if key not in self._works:
+            block = op.block.data if op.block is not None else self._policy(op, usual_launch(op, stripe), places)
+            self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, self.network.storage, rolling)
+        return self._works[key]
 
-    def _suitable(self, op: Op, launch: Kernel) -> Block:
-        return suitable_block(op, launch, self.machine, self.setup)
+    def _suitable(self, op: Op, launch: Kernel, places: Places) -> Block:
+        return suitable_block(op, launch, self.machine, self.setup, places)
 
     def measure(self, works: Iterable[Work]) -> None:
         """Find out what the whole weights of these take, all at once."""
@@ -274,34 +268,51 @@ class Works:
             work.remember((0, work.depth), [size])
 
     def of_network(self) -> list[Task]:
-        """The tasks of a region as it stands."""
-        return [self._of_item(number) for number in range(len(self.network.items))]
-
-    def of_segments(
-        self,
-        segments: Iterable[_Segment],
-        stripes: Callable[[_Segment], Sequence[int]],
-        launches: Callable[[_Segment], Sequence[Launch]],
-    ) -> list[Task]:
-        """The tasks that segments become, given the stripes of the works of each, and its launches in order."""
-        tasks: list[Task] = []
-        for segment in segments:
-            if not segment.rows:
-                tasks.append(self._of_item(segment.start))
-                continue
-            works: list[Work] = []
-            for number, stripe in zip(range(segment.start, segment.stop + 1), stripes(segment), strict=True):
-                op = self.network.items[number].op
-                assert isinstance(op, KernelOp)
-                works.append(self.work(op, stripe))
-            runs = [Run(works[one.stage], one.start, one.stop) for one in launches(segment)]
-            tasks.append(Task(works, runs, segment.memory, True))
+        """The tasks of a region as it stands, with the transfers that it holds."""
+        tasks = [self.of_item(number) for number in range(len(self.network.items))]
+        by_op = {item.op: task for item, task in zip(self.network.items, tasks, strict=True)}
+        brings: list[TransferOp] = []
+        for op in self.network.function.body.block.ops:
+            if isinstance(op, TransferOp):
+                brings.append(op)
+            elif isinstance(op, KernelOp | CopyOp | CascadeOp):
+                by_op[op].brings += brings
+                brings.clear()
         return tasks
 
-    def _of_item(self, number: int) -> Task:
+    def of_cascade(
+        self, start: int, stripes: Sequence[int], rolling: Sequence[int | None], launches: Iterable[Launch], used: int
+    ) -> Task:
+        """
+        The task that items from number `start` on become in one cascade, given the rows a launch of each and of the
+        rolling buffer that its OFM lives in (None: none), the launches in order and the bytes that all of that takes.
+        """
+        near: Area = AREAS[self.network.space]
+        works: list[Work] = []
+        inside = set[SSAValue]()
+        for number, (stripe, rows) in enumerate(zip(stripes, rolling, strict=True), start):
+            op = self.network.items[number].op
+            assert isinstance(op, KernelOp)
+            places, inputs = places_of(op), op.feature_maps
+            if rows is not None:
+                inside.add(op.result)
+                places = places._replace(ofm=near)
+            if inputs[0] in inside:
+                places = places._replace(ifm=near)
+            if inputs[-1] in inside:
+                places = places._replace(ifm2=near)
+            works.append(self.work(op, stripe, rows or 0, places))
+        return Task(works, [Run(works[one.stage], one.start, one.stop) for one in launches], used, True)
+
+    def of_item(self, number: int) -> Task:
+        """The task that an item is as it stands."""
         op, used = self.network.items[number].op, self.network.alone(number)
         if isinstance(op, CascadeOp):
-            works = [self.work(kernel) for kernel in op.kernels]
+            works: list[Work] = []
+            for kernel in op.kernels:
+                stripe = nhwc(kernel.result)[0] if kernel.stripe is None else kernel.stripe.data[0]
+                rolls = kernel.rolling is not None and kernel.result not in op.yielded
+                works.append(self.work(kernel, stripe, kernel.rolling.data[0] if kernel.rolling and rolls else 0))
             return Task(works, [Run(works[i], start, stop) for i, start, stop in op.unrolled().launches], used, True)
         # Outside of a cascade a kernel runs whole, whatever stripe is written on it.
         work = self.work(op, nhwc(op.result)[0])

@@ -103,6 +103,6 @@ def test_some_network_shrinks(models) -> None:
     """The sweep would show nothing if no cascade were ever formed."""
     shrunk = 0
     for name in NETWORKS:
-        performance, size = (build(models[name], Target(ACCELERATORS[0], strategy=s)) for s in ("performance", "size"))
+        performance, size = (build(models[name], Target("ethos-u55-128", strategy=s)) for s in ("performance", "size"))
         shrunk += size.summary.arena < performance.summary.arena
     assert shrunk >= 3

@@ -23,6 +23,7 @@ from npuc.passes.npu_schedule_form_cascades import form
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.schedules import Region
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import profile
@@ -47,6 +48,12 @@ def placed(text: str) -> str:
     module = parse(text)
     apply(module, ["npu-schedule-place-feature-maps"])
     return str(module)
+
+
+def schedules_of(module: ModuleOp) -> Region:
+    """The schedules of the only region of a module."""
+    function = region_of(module)
+    return Region(Network(function), machine_of(function), setup_of(function))
 
 
 def limited(module: ModuleOp, limit: int) -> ModuleOp:
@@ -274,9 +281,9 @@ def test_b5_size_never_takes_more_than_the_limit_of_the_target() -> None:
 
 def test_b7_rolling_buffers_and_what_lives_across_are_counted_once() -> None:
     """The memory that a plan predicts for each segment is what the allocator finds."""
-    planner = planner_of(parse(chain()))
-    for limit in range(planner.least_peak(), planner.network.plain_peak, 1500):
-        predicted = max(segment.memory for segment in planner.quickest(limit))
+    region = schedules_of(parse(chain()))
+    for limit in range(region.planner.least_peak(), region.network.plain_peak, 1500):
+        predicted = max(segment.memory for segment in region.cut(limit))
         module = limited(parse(chain()), limit)
         apply(module, [*PLAN, *LOWERING])
         assert size_of(module, "bound") == predicted <= limit

@@ -1,0 +1,469 @@
+"""
+What a whole schedule takes: its launches, transfers and waits, told to a clock.
+
+A schedule is tasks (`npuc.planning.tasks`), and a decision for the weights of each work (`npuc.planning.buffers`). Here
+it becomes the row of launches that it will be as commands, transfers are planned as hoisting plans them
+(`npuc.planning.prefetch`), and `npuc.hardware.clock` says how long it takes. So two schedules can be compared before
+any IR is made of either, by the figure that `npu-profile` gives for the commands.
+
+Not known before memory is allocated are addresses. Waits, and which launch may overlap the one before (BLOCKDEP), are
+taken from the values that launches and transfers touch. Memory that has been given up is taken to be used again by the
+next value or buffer, so that these wait for the launch that used it last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple
+
+from xdsl.ir import SSAValue
+
+from npuc.analysis.block_jobs import MOST
+from npuc.analysis.machine import area_of
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.dialects.npu import AREAS
+from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, ElementwiseOp, TransferOp, nhwc, space_of
+from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.alignment import ALIGNMENT
+from npuc.hardware.clock import Clock
+from npuc.hardware.cycles import KernelCost, dma_cycles, idle_cycles
+from npuc.hardware.memory import Area, Memory, MemorySetup
+from npuc.hardware.shram import round_up
+from npuc.planning.buffers import Decision, Decisions, shares_buffer
+from npuc.planning.levels import Levels
+from npuc.planning.network import rounded
+from npuc.planning.prefetch import Transfer, plan
+from npuc.planning.tasks import Run, Task, Work, rows_of
+
+TABLES = "shram"
+TABLE_BYTES = LUT_BANKS * 1024
+TABLE_SLOT = 256
+
+
+class _Launch(NamedTuple):
+    """One launch: OFM rows and channels of a work."""
+
+    run: Run
+    channels: tuple[int, int]
+    cost: KernelCost
+    weights: int | None
+    """The transfer that brings its weights; None for weights in place."""
+    table: int | None
+    """The transfer that brings its table."""
+    maps: tuple[int, ...]
+    """The transfers that bring feature maps that it reads."""
+
+
+class _Fill(NamedTuple):
+    """What the clock must know of a transfer."""
+
+    behind: bool
+    """It stands right behind the launch before, not right before the next one."""
+    overwrites: int | None
+    """The launch that it must wait for: one that reads what it writes over, or writes what it reads."""
+    source: Memory
+    target: Memory | None
+    """None for SHRAM."""
+    table: SSAValue | None = None
+
+
+@dataclass
+class _Buffer:
+    """A buffer of weights: what it holds, and its life in launches."""
+
+    size: int
+    first: int
+    last: int
+    content: object
+    transfer: int
+
+
+@dataclass
+class Program:
+    """A schedule as launches and transfers in the order of its commands, before transfers are moved."""
+
+    machine: Accelerator
+    setup: MemorySetup
+    area: Area
+    """Where buffers lie."""
+    launches: list[_Launch] = field(default_factory=list[_Launch])
+    transfers: list[Transfer] = field(default_factory=list[Transfer])
+    fills: list[_Fill] = field(default_factory=list[_Fill])
+    used: list[int] = field(default_factory=list[int])
+    """Bytes of the scarce memory that are in use from each launch on, until what it read is given up."""
+    tables: list[int] = field(default_factory=list[int])
+    """Bytes of tables in SHRAM, likewise."""
+
+    def cycles(self, limit: int) -> int:
+        """How long it takes if buffers keep to `limit` bytes of the memory that they lie in."""
+        idle = [idle_cycles(one.cost, self.setup.constants) for one in self.launches]
+        excess = {
+            str(self.area): Levels(size - limit for size in self.used),
+            TABLES: Levels(size - TABLE_BYTES for size in self.tables),
+        }
+        order = sorted(range(len(self.transfers)), key=lambda number: self.transfers[number].deadline)
+        pieces, held = plan([self.transfers[number] for number in order], idle, excess)
+        moved: dict[int, list[tuple[int, int]]] = {}
+        """Behind each launch: transfers and how much of them."""
+        before: dict[int, list[int]] = {}
+        behind: dict[int, list[int]] = {}
+        for number, parts in zip(order, pieces, strict=True):
+            for launch, size in parts.items():
+                moved.setdefault(launch, []).append((number, size))
+        stays = {number for number, parts in zip(order, pieces, strict=True) if not parts}
+        for number, one in enumerate(self.transfers):
+            if number in stays:
+                place = behind if self.fills[number].behind else before
+                place.setdefault(one.after, []).append(number)
+        return _Run(self, held).run(before, behind, moved)
+
+
+@dataclass
+class _Run:
+    """One way through a program."""
+
+    program: Program
+    held: set[int]
+    """Launches behind which transfers wait for the launch before."""
+    issued: int = 0
+    """Transfers, or parts of them."""
+    last: dict[int, int] = field(default_factory=dict[int, int])
+    """When the last part of each transfer was issued."""
+    kept: list[tuple[SSAValue, int]] = field(default_factory=list[tuple[SSAValue, int]])
+    """Tables in SHRAM and their slots, the one used last at the end."""
+
+    def run(
+        self, before: dict[int, list[int]], behind: dict[int, list[int]], moved: dict[int, list[tuple[int, int]]]
+    ) -> int:
+        """The cycles, given the transfers that stand before and behind launches, and the parts moved behind them."""
+        program = self.program
+        clock = Clock(program.machine, program.setup)
+        overlaps = _Overlaps(program.machine, program.launches)
+        for number, launch in enumerate(program.launches):
+            for one in before.get(number, ()):
+                self._bring(clock, one, program.transfers[one].size, number)
+            for need in (launch.weights, launch.table, *launch.maps):
+                if need is not None and need in self.last:
+                    clock.wait_transfers(self.issued - self.last[need])
+            self._use_table(launch)
+            clock.launch(launch.cost, overlaps.next(launch))
+            for one in behind.get(number + 1, ()):
+                self._bring(clock, one, program.transfers[one].size, number + 1)
+            if number in self.held:
+                clock.wait_kernels(1)
+            for one, size in moved.get(number, ()):
+                self._bring(clock, one, size, number + 1)
+        clock.finish()
+        return clock.cycles
+
+    def _bring(self, clock: Clock, number: int, size: int, launched: int) -> None:
+        """Issue a transfer or a part of it after so many launches."""
+        program, fill = self.program, self.program.fills[number]
+        if fill.table is not None and any(value is fill.table for value, _ in self.kept):
+            return
+        if fill.overwrites is not None:
+            clock.wait_kernels(max(0, launched - fill.overwrites - 1))
+        clock.transfer(size, fill.source, fill.target)
+        self.issued += 1
+        self.last[number] = self.issued
+        if fill.table is not None:
+            self.kept.append((fill.table, -(-program.transfers[number].size // TABLE_SLOT)))
+            while sum(slots for _, slots in self.kept) * TABLE_SLOT > TABLE_BYTES:
+                self.kept.pop(0)
+
+    def _use_table(self, launch: _Launch) -> None:
+        """Keep the table that a launch uses longest; on small machines one without a table overwrites all."""
+        table = launch.run.work.table
+        if table is not None:
+            self.kept.sort(key=lambda one: one[0] is table)
+        elif not self.program.machine.reserved_end_banks:
+            self.kept.clear()
+
+
+def program_of(
+    tasks: Sequence[Task], decisions: Decisions, area: Area, machine: Accelerator, setup: MemorySetup
+) -> Program:
+    """The launches and transfers of a schedule whose buffers lie in `area`."""
+    return _Builder(Program(machine, setup, area), decisions).build(tasks)
+
+
+@dataclass
+class _Builder:
+    program: Program
+    decisions: Decisions
+    buffers: dict[tuple[Work, int], _Buffer] = field(default_factory=dict[tuple[Work, int], _Buffer])
+    """By the work that they were made for, and their number."""
+    owners: dict[Work, Work] = field(default_factory=dict[Work, Work])
+    """Whose buffers a work uses."""
+    tables: dict[Work, tuple[int, int]] = field(default_factory=dict[Work, tuple[int, int]])
+    """The transfer of a work's table, and the launch that used it last."""
+    filled: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
+    """Lives of buffers: first launch, last launch, bytes."""
+    maps: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """The transfer that writes a root."""
+    written: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """The last launch that writes a root."""
+    plain: int = -1
+    """The last launch without a table."""
+
+    def build(self, tasks: Sequence[Task]) -> Program:
+        program = self.program
+        sizes = {work.table_bytes for task in tasks for work in task.works if work.table is not None}
+        self.movable_tables = bool(program.machine.reserved_end_banks) and len(sizes) == 1
+        previous: Work | None = None
+        for task in tasks:
+            for work in task.works:
+                self.owners[work] = work
+            if not task.cascade:
+                (work,) = task.works
+                if previous is not None and self._shares(work, previous):
+                    self.owners[work] = self.owners[previous]
+                previous = work
+            else:
+                previous = None
+            first = len(program.launches)
+            for op in task.brings:
+                self._bring(op, task.works[0].storage)
+            for run in task.runs:
+                self._run(run)
+            program.used += [task.used] * (len(program.launches) - first)
+        used, tables = [0] * (len(program.launches) + 1), [0] * (len(program.launches) + 1)
+        for buffer in self.buffers.values():
+            used[buffer.first] += buffer.size
+            used[buffer.last + 1] -= buffer.size
+        for work, (transfer, last) in self.tables.items():
+            tables[program.transfers[transfer].after] += work.table_bytes
+            tables[last + 1] -= work.table_bytes
+        more = total = 0
+        for number in range(len(program.launches)):
+            more += used[number]
+            total += tables[number]
+            program.used[number] += more
+            program.tables.append(total)
+        return program
+
+    def _decision(self, work: Work) -> Decision:
+        return self.decisions.get(work, Decision((0, work.depth), 0))
+
+    def _shares(self, work: Work, previous: Work) -> bool:
+        if not work.weighted or not previous.weighted:
+            return False
+        if self._decision(work) != ((0, work.depth), 1) or self._decision(previous) != ((0, previous.depth), 1):
+            return False
+        assert isinstance(work.op, ConvKernelOp)
+        assert isinstance(previous.op, ConvKernelOp)
+        return shares_buffer(work.op, work.block, previous.op, previous.block, self.program.machine)
+
+    def _run(self, run: Run) -> None:
+        """All launches of some rows."""
+        program, work = self.program, run.work
+        cuts, count = self._decision(work)
+        slices = list(pairwise(cuts))
+        sizes = work.sizes(cuts) if work.weighted else None
+        weights = self._weights(work, 0, behind=False)
+        table = self._table(work)
+        for index, channels in enumerate(slices):
+            area = program.area if count else "constants"
+            cost = work.cost(run, channels, None if sizes is None else sizes[index].weights, area)
+            number = len(program.launches)
+            maps = tuple(self.maps[root] for _, root in work.reads if root in self.maps)
+            program.launches.append(_Launch(run, channels, cost, weights, table, maps))
+            self.written[work.writes] = number
+            if count:
+                owner, buffers = self.owners[work], max(1, min(count, len(slices)))
+                self.buffers[owner, index % buffers].last = number
+            if work.table is not None:
+                self.tables[work] = (self.tables[work][0], number)
+            else:
+                self.plain = number
+            if index + 1 < len(slices):
+                weights = self._weights(work, index + 1, behind=True)
+
+    def _weights(self, work: Work, index: int, behind: bool) -> int | None:
+        """The transfer that brings a slice of a work's weights to its buffer, a new one unless it is there."""
+        cuts, count = self._decision(work)
+        if not count:
+            return None
+        program, sizes = self.program, work.sizes(cuts)
+        owner, buffers = self.owners[work], max(1, min(count, len(sizes)))
+        key, content, now = (owner, index % buffers), (owner, index), len(program.launches)
+        buffer = self.buffers.get(key)
+        if buffer is not None and buffer.content == content:
+            return buffer.transfer
+        most = rounded(max(size.total for size in sizes[index % buffers :: buffers]))
+        transfer = Transfer(
+            sizes[index].total,
+            now,
+            now,
+            partial(dma_cycles, program.setup.constants, program.setup.memory(program.area)),
+            str(program.area) if buffer is None else None,
+            most,
+        )
+        number = len(program.transfers)
+        program.transfers.append(transfer)
+        overwrites = None if buffer is None else buffer.last
+        setup = program.setup
+        program.fills.append(_Fill(behind, overwrites, setup.constants, setup.memory(program.area)))
+        if buffer is None:
+            self.buffers[key] = _Buffer(most, max(0, now - behind), now, content, number)
+        else:
+            buffer.content, buffer.transfer = content, number
+        return number
+
+    def _bring(self, op: TransferOp, storage: Storage) -> None:
+        """The transfer of a feature map, once its source is there."""
+        program, now = self.program, len(self.program.launches)
+        setup, root, origin = program.setup, storage.root(op.result), storage.root(op.source)
+        source, target = (setup.memory(area_of(value)) for value in (op.source, op.result))
+        written = self.written.get(origin, -1)
+        movable = root is op.result and root not in self.maps and origin not in self.maps
+        movable = movable and AREAS[space_of(root)] == program.area
+        transfer = Transfer(
+            round_up(storage_bytes(tensor_type(op.source)), ALIGNMENT),
+            now,
+            now,
+            partial(dma_cycles, source, target),
+            str(program.area) if movable else None,
+            rounded(storage_bytes(tensor_type(root))),
+            earliest=written + 1,
+        )
+        self.maps[root] = len(program.transfers)
+        program.transfers.append(transfer)
+        program.fills.append(_Fill(False, written if written >= 0 else None, source, target))
+
+    def _table(self, work: Work) -> int | None:
+        """The transfer that brings a work's table: on its first launch, on small machines on each."""
+        program = self.program
+        if work.table is None:
+            return None
+        now = len(program.launches)
+        if work not in self.tables or not program.machine.reserved_end_banks:
+            transfer = Transfer(
+                work.table_bytes,
+                now,
+                now,
+                partial(dma_cycles, program.setup.constants, None),
+                TABLES if self.movable_tables else None,
+                work.table_bytes,
+                whole=True,
+            )
+            self.tables[work] = (len(program.transfers), now)
+            program.transfers.append(transfer)
+            small = not program.machine.reserved_end_banks
+            overwrites = self.plain if small and self.plain >= 0 else None
+            program.fills.append(_Fill(False, overwrites, program.setup.constants, None, work.table))
+        return self.tables[work][0]
+
+
+class _Overlaps:
+    """Which launch may begin while the last blocks of the one before are still being made, as BLOCKDEP has it."""
+
+    def __init__(self, machine: Accelerator, launches: Sequence[_Launch]):
+        self.machine = machine
+        self.last = {place: number for number, one in enumerate(launches) for _, place in one.run.work.reads}
+        self.number = -1
+        self.earlier: list[_Launch] = []
+        """The last launches, as many as can be unfinished."""
+
+    def next(self, launch: _Launch) -> bool:
+        """Whether a launch may overlap the one before it."""
+        self.number += 1
+        result = bool(self.earlier) and self._may(launch)
+        self.earlier = [*self.earlier[-2:], launch]
+        return result
+
+    def _may(self, launch: _Launch) -> bool:
+        work, previous = launch.run.work, self.earlier[-1]
+        if not self.machine.reserved_end_banks and previous.run.work.table is not None and work.table is None:
+            return False
+        blocks = previous.cost.blocks
+        for before in reversed(self.earlier[:-1]):
+            if blocks >= MOST:
+                break
+            if _touches(launch, before) or self._gone(before):
+                return False
+            blocks += before.cost.blocks
+        root = previous.run.work.writes
+        inputs = [number for number, (_, place) in enumerate(work.reads) if place is root]
+        if not inputs:
+            return True
+        if isinstance(work.op, ElementwiseOp) and len(work.reads) > 1:
+            full = nhwc(work.op.result)
+            if len(inputs) > 1 or (inputs == [1] and nhwc(work.reads[1][0]) != full):
+                return False
+        return not any(_first_reads_last(launch, number, previous) for number in inputs)
+
+    def _gone(self, before: _Launch) -> bool:
+        """Whether nothing reads what a launch writes any more, so that its memory is likely to be written over."""
+        place = before.run.work.writes
+        return place in self.last and self.last[place] < self.number
+
+
+def _rows_read(launch: _Launch, number: int, stop: int) -> tuple[int, int]:
+    """Rows of an operand that OFM rows from the first of a launch up to `stop` read."""
+    op = launch.run.work.op
+    value = launch.run.work.reads[number][0]
+    if isinstance(op, CopyOp):
+        return 0, nhwc(value)[0]
+    if isinstance(op, ElementwiseOp):
+        return (0, 1) if nhwc(value)[0] == 1 else (launch.run.start, stop)
+    rows = rows_of(op, launch.run.start, stop)
+    return rows.first, rows.last
+
+
+def _touches(launch: _Launch, before: _Launch) -> bool:
+    """Whether a launch reads or writes over rows of what an earlier one writes."""
+    root, made = before.run.work.writes, before.run
+    if launch.run.work.writes is root:
+        rolling = launch.run.work.rolling
+        if launch.run.start < made.stop and made.start < launch.run.stop:
+            return True
+        if rolling and launch.run.stop - rolling > made.start:
+            return True
+    for number, (value, place) in enumerate(launch.run.work.reads):
+        if place is root:
+            if value is not made.work.op.result:
+                return True
+            first, last = _rows_read(launch, number, launch.run.stop)
+            if first < made.stop and made.start < last:
+                return True
+    return False
+
+
+def _first_reads_last(launch: _Launch, number: int, previous: _Launch) -> bool:
+    """Whether the first job of a launch reads something of the last block of the one before."""
+    made, work, run = previous.run.work, launch.run.work, launch.run
+    value = work.reads[number][0]
+    if value is not made.op.result:
+        return previous.cost.blocks == 1
+    _, width, _ = nhwc(made.op.result)
+    block = made.block
+    last_row = previous.run.start + _last(previous.run.stop - previous.run.start, block.height)
+    last_column = _last(width, block.width)
+    last_channel = previous.channels[0] + _last(previous.channels[1] - previous.channels[0], block.depth)
+    _, last = _rows_read(launch, number, min(run.stop, run.start + work.block.height))
+    if last <= last_row:
+        return False
+    op = work.op
+    own = min(work.block.width, nhwc(op.result)[1])
+    columns = own
+    if not isinstance(op, CopyOp):
+        window = op.sliding
+        columns = -(
+            -((own - 1) * window.stride_x + window.dilated_width - window.left)
+            // (1 if window.upscale == "none" else 2)
+        )
+    if columns <= last_column:
+        return False
+    depth = work.ifm_depth
+    if depth:
+        return depth > last_channel
+    return launch.channels[0] + min(work.block.depth, launch.channels[1] - launch.channels[0]) > last_channel
+
+
+def _last(size: int, step: int) -> int:
+    """Where the last piece of an axis begins."""
+    return round_up(size, step) - step

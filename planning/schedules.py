@@ -1,0 +1,205 @@
+"""
+Whole schedules of a region side by side: how each of them is cut, which weights are buffered, and what it takes.
+
+The last word on a schedule has the evaluation of the whole program (`npuc.planning.evaluation`). The planner of
+cascades finds the best cut for a limit by what segments take each for itself, and buffers are chosen kernel by kernel;
+here what comes of both is timed, and the quickest wins: cuts and buffers that were chosen for the limit that is given,
+for lower ones, and no buffers at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+
+from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
+from npuc.dialects.npu import AREAS
+from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
+from npuc.hardware.memory import Area, MemorySetup
+from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
+from npuc.planning.cascades import Planner, Segment
+from npuc.planning.evaluation import program_of
+from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.tasks import Task, Work, Works
+
+UNLIMITED = 1 << 40
+"""Bytes that nothing has."""
+LOWER_LIMITS = 2
+"""So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
+CUTS = 4
+"""So many cuts are timed: the best ones for the limit and for lower limits, as the planner of cascades has it."""
+STEPS = 32
+"""The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
+LARGER_LIMITS = 8
+"""So many limits are tried where the smallest asks for too many commands."""
+
+
+class Buffered(NamedTuple):
+    """What has been decided about the weights of tasks, and the cycles of the program that comes of it."""
+
+    cycles: int
+    decisions: dict[Work, Decision]
+
+
+class Schedules:
+    """Times schedules of one machine whose buffers lie in `area`."""
+
+    def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
+        self.area: Area = area
+        self.machine, self.setup = machine, setup
+        self._buffers = BufferPlanner(area, machine, setup)
+        self._help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
+
+    def bare(self, tasks: Sequence[Task], limit: int) -> Buffered:
+        """No buffers but those that stand in the IR."""
+        return self._timed(tasks, pinned(tasks), limit)
+
+    def buffered(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
+        """
+        The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
+        other regions, and are added to.
+        """
+        best = self.bare(tasks, limit)
+        tried = [best.decisions]
+        for less in self._limits(tasks, limit) if self._help else ():
+            decisions = self._buffers.plan(tasks, less, dict(cuts))
+            if decisions not in tried:
+                tried.append(decisions)
+                best = min(best, self._timed(tasks, decisions, limit), key=lambda one: one.cycles)
+        for work, decision in best.decisions.items():
+            cuts.setdefault(work.key, decision.cuts)
+        return best
+
+    def _timed(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int) -> Buffered:
+        program = program_of(tasks, decisions, self.area, self.machine, self.setup)
+        return Buffered(program.cycles(limit), decisions)
+
+    def _limits(self, tasks: Sequence[Task], limit: int) -> list[int]:
+        """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""
+        used = max((task.used for task in tasks), default=0)
+        if limit >= used + sum(work.size for task in tasks for work in task.works):
+            return [limit]  # There is memory for all that could be in a buffer.
+        row = (used + (scale << power) // 4 for power in range(10, 40) for scale in (4, 6))
+        lower = list(takewhile(lambda less: less < limit, row))
+        return [limit, *lower[-LOWER_LIMITS:]]
+
+
+class Region:
+    """The schedules of one region, before there are cascades."""
+
+    def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup):
+        self.network, self.machine, self.setup = network, machine, setup
+        self.planner = Planner(network, machine, setup)
+        self.works = Works(network, machine, setup)
+        self._schedules = Schedules(AREAS[network.space], machine, setup)
+        self._bares: dict[tuple[Segment, ...], int] = {}
+
+    def tasks(self, cut: Sequence[Segment]) -> list[Task]:
+        """What segments become."""
+        tasks: list[Task] = []
+        for one in cut:
+            if one.rows:
+                choice, launches = self.planner.choice(one), self.planner.launches(one)
+                tasks.append(self.works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory))
+            else:
+                tasks.append(self.works.of_item(one.start))
+        self.works.measure(work for task in tasks for work in task.works)
+        return tasks
+
+    def cut(self, limit: int) -> list[Segment]:
+        """
+        The cut within a limit whose whole schedule, buffers of weights included, is quickest: of the best cuts for the
+        limit and for lower ones by the estimates of the planner of cascades. PassFailedException if none keeps to it.
+        """
+        cuts = self._cuts(limit)
+        if len(cuts) == 1:
+            return cuts[0]
+        return min(cuts, key=lambda one: self._schedules.buffered(self.tasks(one), limit, {}).cycles)
+
+    def _cuts(self, limit: int) -> list[list[Segment]]:
+        """The best cut for the limit, and for as many lower limits as have others."""
+        cuts = [self.planner.quickest(limit)]
+        least, plain = self.planner.least_peak(), self.network.plain_peak
+        steps = sorted({least + (plain - least) * step // STEPS for step in range(STEPS + 1)}, reverse=True)
+        for lower in [step for step in steps if step < limit]:
+            if len(cuts) == CUTS:
+                break
+            if (cut := self.planner.quickest(lower)) not in cuts:
+                cuts.append(cut)
+        return cuts
+
+    def least_limit(self, slowdown: float) -> int:
+        """
+        The smallest limit for which the quickest schedule takes at most `slowdown` times the cycles of the quickest of
+        all, all weights read in place: what buffers gain is no reason to give a schedule more memory.
+
+        If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
+        do not.
+        """
+        planner = self.planner
+        sizes = sorted({segment.memory for segments in planner.segments for segment in segments})
+        least, plain = planner.least_peak(), self.network.plain_peak
+        sizes = [size for size in sizes if size >= least]
+        most = slowdown * self._bare(sizes[-1])
+        low, high = 0, len(sizes) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._bare(sizes[middle]) <= most:
+                high = middle
+            else:
+                low = middle + 1
+        larger = [size for size in sizes[low:] if size < plain]
+        for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
+            if self._more_command_bytes(planner.quickest(limit, buffers=False)) <= plain - limit:
+                return limit
+        return max(plain, sizes[low])
+
+    def _bare(self, limit: int) -> int:
+        """Cycles of the quickest schedule within a limit, all weights read in place."""
+        cut = tuple(self.planner.quickest(limit, buffers=False))
+        if cut not in self._bares:
+            self._bares[cut] = self._schedules.bare(self.tasks(cut), limit).cycles
+        return self._bares[cut]
+
+    def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
+        """Bytes of commands that a cut adds to those of items that run as they stand."""
+        more = sum(self.planner.launch_count(one) - (one.stop - one.start + 1) for one in cut if one.rows)
+        return more * LAUNCH_WORDS * WORD_BYTES
+
+
+_regions: WeakKeyDictionary[FuncOp, tuple[Hashable, Region]] = WeakKeyDictionary()
+
+
+def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemorySetup) -> Region:
+    """The schedules of a region as it stands; what has been found out about it before is kept while it stays so."""
+    state = (
+        held,
+        machine,
+        setup,
+        tuple((op, tuple(op.operands), tuple(op.properties.items())) for op in function.walk() if op is not function),
+    )
+    known = _regions.get(function)
+    if known is None or known[0] != state:
+        known = state, Region(Network(function, held), machine, setup)
+        _regions[function] = known
+    return known[1]
+
+
+def planned_cycles(module: ModuleOp) -> int:
+    """Cycles of all regions of a module as their schedules stand in the IR, before there are commands."""
+    machine, setup, space = machine_of(module), setup_of(module), scarce_space_of(module)
+    held = held_by_host(module)
+    total = 0
+    for function in scheduled_functions(module):
+        network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
+        limit = limit_of(function, space)
+        tasks = Works(network, machine, setup).of_network()
+        total += Schedules(AREAS[space], machine, setup).bare(tasks, UNLIMITED if limit is None else limit).cycles
+    return total
