@@ -11,8 +11,9 @@ what the program is, and carries the plan out. Each transfer, the one that is ne
 latest kernels before its own that no other transfer has taken, in which the port of the constants has nothing to do,
 and for which its buffer finds room beside all that is alive there. A transfer that needs the time of several kernels is
 cut in pieces, one behind each launch, since a machine that can have but one transfer outstanding would hold up
-everything behind a long one. What finds no time is issued behind the launch right before the one that needs it; where
-not even that has room for its buffer, it stays where it was.
+everything behind a long one. Where only the launch that it is issued behind has time for a transfer, a wait for the
+launch before keeps it from beginning beside that. What finds no time is issued behind the launch right before the one
+that needs it; where not even that has room for its buffer, it stays where it was.
 
 Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
 arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
@@ -190,7 +191,10 @@ def _available(op: DmaOp, number: dict[LaunchOp, int], order: dict[Operation, in
 
 
 def _move(job: _Job, pieces: dict[int, int], held: set[int], launches: Sequence[LaunchOp]) -> None:
-    """Put the buffer and the pieces behind their launches, those of `held` behind a wait for the launch before."""
+    """
+    Put the buffer and the pieces behind their launches. The first at a launch that is `held` stands behind a wait for
+    the launch before; it is taken from the set.
+    """
     op, alloc = job.op, job.alloc
     block = op.parent
     assert block is not None
@@ -202,7 +206,8 @@ def _move(job: _Job, pieces: dict[int, int], held: set[int], launches: Sequence[
         # Behind what has been moved there before: it is needed sooner.
         while isinstance(at.next_op, AllocOp | DmaOp | WaitOp):
             at = at.next_op
-        if at is launches[window] and window in held:
+        if window in held:
+            held.remove(window)
             wait = WaitOp("kernel", 1)
             wait.location = op.location
             block.insert_op_after(wait, at)

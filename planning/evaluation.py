@@ -152,9 +152,11 @@ class _Run:
             clock.launch(launch.cost, overlaps.next(launch))
             for one in behind.get(number + 1, ()):
                 self._bring(clock, one, program.transfers[one].size, number + 1)
-            if number in self.held:
+            parts = moved.get(number, ())
+            if number in self.held or any(one not in self.last and program.fills[one].target for one, _ in parts):
+                # A new buffer most likely lies where something was that the launch before reads last.
                 clock.wait_kernels(1)
-            for one, size in moved.get(number, ()):
+            for one, size in parts:
                 self._bring(clock, one, size, number + 1)
         clock.finish()
         return clock.cycles

@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     held: set[int]
     """
     Launches behind which transfers wait for the launch before. Issued behind a launch, a transfer would begin while the
-    one before still runs; if that has no time for it, both would be slowed.
+    one before still runs; if only the launch has time for it, both would be slowed.
     """
 
 
@@ -88,7 +88,8 @@ def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str
     for one, parts in zip(transfers, pieces, strict=True):
         for launch, size in parts.items():
             taken[launch] = taken.get(launch, 0) + one.cycles(size)
-    return Plan(pieces, {launch for launch, cycles in taken.items() if launch and levels[launch - 1] < cycles})
+    held = {n for n, cycles in taken.items() if n and levels[n - 1] < cycles <= idle[n]}
+    return Plan(pieces, held)
 
 
 def _spend(idle: list[int], first: int, stop: int, cycles: int) -> None:
