@@ -41,6 +41,8 @@ from npuc.planning.tasks import Run, Task, Work, rows_of
 TABLES = "shram"
 TABLE_BYTES = LUT_BANKS * 1024
 TABLE_SLOT = 256
+LARGE = 1024
+"""Bytes from which a buffer is taken to lie where another value was; a smaller one finds a gap."""
 
 
 class _Launch(NamedTuple):
@@ -153,7 +155,8 @@ class _Run:
             for one in behind.get(number + 1, ()):
                 self._bring(clock, one, program.transfers[one].size, number + 1)
             parts = moved.get(number, ())
-            if number in self.held or any(one not in self.last and program.fills[one].target for one, _ in parts):
+            new = [program.transfers[one].buffer for one, _ in parts if one not in self.last]
+            if number in self.held or max(new, default=0) >= LARGE:
                 # A new buffer most likely lies where something was that the launch before reads last.
                 clock.wait_kernels(1)
             for one, size in parts:
