@@ -9,7 +9,7 @@ for lower ones, and no buffers at all.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,6 +23,7 @@ from npuc.dialects.npu import AREAS
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
+from npuc.hardware.parameters import LOW
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import program_of
@@ -31,6 +32,8 @@ from npuc.planning.tasks import Task, Work, Works
 
 UNLIMITED = 1 << 40
 """Bytes that nothing has."""
+CLOSE = 1.005
+"""Of schedules that take no longer than the quickest by more than this factor, the one that is quickest at `LOW`."""
 LOWER_LIMITS = 2
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
 CUTS = 4
@@ -55,6 +58,10 @@ class Schedules:
         self.area: Area = area
         self.machine, self.setup = machine, setup
         self._buffers = BufferPlanner(area, machine, setup)
+        self._low = setup.with_parameters(LOW)
+        # Where a memory may be quicker than it is taken to be, waiting less for it may pay.
+        self._uncertain = self._low.constants.read_rate != setup.constants.read_rate
+        self._low_buffers = BufferPlanner(area, machine, self._low)
         self._help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
 
     def bare(self, tasks: Sequence[Task], limit: int) -> Buffered:
@@ -66,16 +73,37 @@ class Schedules:
         The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
         other regions, and are added to.
         """
-        best = self.bare(tasks, limit)
-        tried = [best.decisions]
+        tried = [self.bare(tasks, limit)]
         for less in self._limits(tasks, limit) if self._help else ():
-            decisions = self._buffers.plan(tasks, less, dict(cuts))
-            if decisions not in tried:
-                tried.append(decisions)
-                best = min(best, self._timed(tasks, decisions, limit), key=lambda one: one.cycles)
+            for decisions in self._planned(tasks, less, cuts):
+                if all(decisions != one.decisions for one in tried):
+                    tried.append(self._timed(tasks, decisions, limit))
+        best = self._best(tasks, tried, limit)
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
+
+    def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Iterator[dict[Work, Decision]]:
+        """Choices of buffers within a limit: by the costs as they are taken to be, and by the lowest there can be."""
+        yield self._buffers.plan(tasks, limit, dict(cuts))
+        if self._uncertain:
+            works = {work.under(self._low): work for task in tasks for work in task.works}
+            decisions = self._low_buffers.plan([task.under(self._low) for task in tasks], limit, dict(cuts))
+            yield {works[work]: decision for work, decision in decisions.items()}
+
+    def _best(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> Buffered:
+        """The quickest; where others are as quick but for what nobody knows that well, the quickest of these at `LOW`."""
+        least = min(one.cycles for one in tried)
+        close = [one for one in tried if one.cycles <= least * CLOSE]
+        if not self._uncertain or len(close) == 1:
+            return min(close, key=lambda one: one.cycles)
+        low = [task.under(self._low) for task in tasks]
+
+        def at_low(one: Buffered) -> int:
+            decisions = {work.under(self._low): decision for work, decision in one.decisions.items()}
+            return program_of(low, decisions, self.area, self.machine, self._low).cycles(limit)
+
+        return min(close, key=at_low)
 
     def _timed(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int) -> Buffered:
         program = program_of(tasks, decisions, self.area, self.machine, self.setup)

@@ -131,6 +131,7 @@ class Work:
     _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
     slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
     """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
+    _others: dict[MemorySetup, Work] = field(default_factory=dict[MemorySetup, "Work"])
 
     def __post_init__(self) -> None:
         op = self.op
@@ -140,6 +141,12 @@ class Work:
         self.reads = tuple((value, self.storage.root(value)) for value in inputs)
         if isinstance(op, KernelOp) and (table := op.table_value) is not None:
             self.table, self.table_bytes = table, storage_bytes(tensor_type(table))
+
+    def under(self, setup: MemorySetup) -> Work:
+        """The same work where costs are those of another setup; it shares what is known of its weights."""
+        if setup not in self._others:
+            self._others[setup] = replace(self, setup=setup, _costs={}, _others={})
+        return self._others[setup]
 
     @property
     def weighted(self) -> bool:
@@ -235,6 +242,14 @@ class Task:
     cascade: bool
     brings: list[TransferOp] = field(default_factory=list[TransferOp])
     """Transfers of feature maps that stand right before it."""
+
+    def under(self, setup: MemorySetup) -> Task:
+        """The same task where costs are those of another setup."""
+        return replace(
+            self,
+            works=[work.under(setup) for work in self.works],
+            runs=[run._replace(work=run.work.under(setup)) for run in self.runs],
+        )
 
 
 class Works:
