@@ -4,6 +4,8 @@ Choose the OFM block of every kernel and copy: the one in which it takes the few
 Assumes a target on the module, and formats, stripes and slices as they are to stay: the cost of a block depends on all
 three. Decides `block` where there is none; one that stands in the IR is respected. A kernel that runs in stripes or
 depth slices is judged by the launches that it will become, as long as what suits them is legal for the whole as well.
+Where memory for buffers of weights is left below `npu.sram_limit`, whole schedules are timed: with blocks for weights
+in place, and with blocks for weights in buffers (`npuc.planning.blocks`).
 Kernels with equal weights get blocks of one depth where that costs little for what it saves: the depth decides the
 order of the weights, and weights in one order are stored once.
 
@@ -20,7 +22,8 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.machine import machine_of, places_of, setup_of
+from npuc.analysis.host import NOTHING_HELD, held_by_host
+from npuc.analysis.machine import limit_of, machine_of, places_of, setup_of
 from npuc.analysis.weights import block_of, weights_key_but_for_depth
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BlockAttr
@@ -29,6 +32,8 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
+from npuc.planning.blocks import blocks_for_buffers
+from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import suitable_block, usual_launch
 
 CYCLES_A_BYTE = 1 / 16
@@ -45,12 +50,20 @@ class NpuScheduleSelectBlocksPass(ModulePass):
         kernels = [k for k in op.walk() if isinstance(k, KernelOp | CopyOp) and k.block is None]
         if not kernels:
             return
-        machine, setup = machine_of(op), setup_of(op)
+        machine, setup, held = machine_of(op), setup_of(op), held_by_host(op)
+        blocks: dict[KernelOp | CopyOp, Block] = {}
         for kernel in kernels:
             try:
-                kernel.block = BlockAttr(suitable_block(kernel, _launch(kernel), machine, setup))
+                blocks[kernel] = suitable_block(kernel, _launch(kernel), machine, setup)
             except ValueError as error:
                 raise OperationError(kernel, str(error)) from error
+        for function in scheduled_functions(op):
+            network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
+            limit = limit_of(function, network.space)
+            if limit is not None:
+                blocks |= blocks_for_buffers(network, machine, setup, limit)
+        for kernel in kernels:
+            kernel.block = BlockAttr(blocks[kernel])
         sharing: dict[Hashable, list[ConvKernelOp]] = {}
         for kernel in kernels:
             if isinstance(kernel, ConvKernelOp):

@@ -62,7 +62,7 @@ class Schedules:
         # Where a memory may be quicker than it is taken to be, waiting less for it may pay.
         self._uncertain = self._low.constants.read_rate != setup.constants.read_rate
         self._low_buffers = BufferPlanner(area, machine, self._low)
-        self._help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
+        self.buffers_help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
 
     def bare(self, tasks: Sequence[Task], limit: int) -> Buffered:
         """No buffers but those that stand in the IR."""
@@ -74,7 +74,7 @@ class Schedules:
         other regions, and are added to.
         """
         tried = [self.bare(tasks, limit)]
-        for less in self._limits(tasks, limit) if self._help else ():
+        for less in self._limits(tasks, limit) if self.buffers_help else ():
             for decisions in self._planned(tasks, less, cuts):
                 if all(decisions != one.decisions for one in tried):
                     tried.append(self._timed(tasks, decisions, limit))
@@ -92,7 +92,7 @@ class Schedules:
             yield {works[work]: decision for work, decision in decisions.items()}
 
     def _best(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> Buffered:
-        """The quickest; where others are as quick but for what nobody knows that well, the quickest of these at `LOW`."""
+        """The quickest; where others are as quick but for what nobody knows well, the quickest of these at `LOW`."""
         least = min(one.cycles for one in tried)
         close = [one for one in tried if one.cycles <= least * CLOSE]
         if not self._uncertain or len(close) == 1:

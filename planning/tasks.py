@@ -275,6 +275,10 @@ class Works:
     def _suitable(self, op: Op, launch: Kernel, places: Places) -> Block:
         return suitable_block(op, launch, self.machine, self.setup, places)
 
+    def blocks(self) -> dict[Op, Block]:
+        """The block of every kernel and copy that has been asked for."""
+        return {work.op: work.block for work in self._works.values()}
+
     def measure(self, works: Iterable[Work]) -> None:
         """Find out what the whole weights of these take, all at once."""
         missing = [work for work in works if work.weighted and (0, work.depth) not in work.slices]
