@@ -41,7 +41,7 @@ from npuc.planning.tasks import Run, Task, Work, rows_of
 TABLES = "shram"
 TABLE_BYTES = LUT_BANKS * 1024
 TABLE_SLOT = 256
-LARGE = 1024
+LARGE = 256
 """Bytes from which a buffer is taken to lie where another value was; a smaller one finds a gap."""
 
 
