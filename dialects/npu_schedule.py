@@ -307,6 +307,13 @@ def verify_launch(op: KernelOp | CopyOp) -> None:
         raise VerifyException(problem)
 
 
+def verify_rows(height: int, stripe: IntsAttr | None, rolling: IntsAttr | None) -> None:
+    """Stripe and rolling buffer have a number of rows that a feature map of so many has."""
+    for name, rows in (("stripe", stripe), ("rolling", rolling)):
+        if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= height):
+            raise VerifyException(f"{name} is one number of rows from 1 to {height}")
+
+
 def _format(value: SSAValue) -> Format:
     return "nhcwb16" if is_brick(value) else "nhwc"
 
@@ -391,9 +398,7 @@ class KernelOp(ClauseOp):
             within("zero point", zero_point, *REGISTER)
         ofm_h = nhwc(self.result)[0]
         within("OFM height", ofm_h, 1, MAX_EXTENT)
-        for name, rows in (("stripe", self.stripe), ("rolling", self.rolling)):
-            if rows is not None and (len(rows.data) != 1 or not 1 <= rows.data[0] <= ofm_h):
-                raise VerifyException(f"{name} is one number of rows from 1 to {ofm_h}")
+        verify_rows(ofm_h, self.stripe, self.rolling)
         if self.cascade is not None and len(self.cascade.data) != 1:
             raise VerifyException("a kernel is part of one cascade")
 
@@ -683,27 +688,42 @@ class CopyOp(IRDLOperation):
 
 
 @irdl_op_definition
-class TransferOp(IRDLOperation):
+class TransferOp(ClauseOp):
     """
     A feature map brought to another place by DMA, beside the kernels that run meanwhile: a constant or an operand of
     the region to a faster memory, or a value between the arena and the fast memory beside it. Byte for byte, so that
-    source and result are stored alike, and whole: the source has no gaps.
+    source and result are stored alike, and the source has no gaps.
+
+    Outside of a cascade it is brought whole. Inside of one it brings the rows that its readers want, at most `stripe`
+    at a time, always one launch ahead of them, and a rolling buffer of `rolling` rows holds what is needed of them.
     """
 
     name = "npu_schedule.transfer"
     source = operand_def(TensorType)
     result = result_def(TensorType)
+    stripe = opt_prop_def(IntsAttr)
+    rolling = opt_prop_def(IntsAttr)
     traits = traits_def(Pure())
-    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
 
-    def __init__(self, source: SSAValue, result_type: Attribute):
-        super().__init__(operands=[source], result_types=[result_type])
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause(operand="source"),
+        Clause("stripe", attribute="stripe", payload=IntsAttr),
+        Clause("rolling", attribute="rolling", payload=IntsAttr),
+    )
+
+    def __init__(self, source: SSAValue, result_type: Attribute, rolling: int | None = None):
+        super().__init__(
+            operands=[source],
+            result_types=[result_type],
+            properties={} if rolling is None else {"rolling": IntsAttr((rolling,))},
+        )
 
     def verify_(self) -> None:
         if nhwc(self.source) != nhwc(self.result) or element_of(self.source) != element_of(self.result):
             raise VerifyException("a transfer keeps shape and element type")
         if is_brick(self.source) != is_brick(self.result):
             raise VerifyException("a transfer keeps the layout: only kernels change it")
+        verify_rows(nhwc(self.result)[0], self.stripe, self.rolling)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -843,6 +863,12 @@ class CascadeOp(IRDLOperation):
     """
     Kernels that run stripe by stripe, on demand of the last one (`npuc.dialects.stripes`): a value that stays inside
     lives in a rolling buffer of `rolling` rows, one that is yielded, or has no `rolling`, in a whole feature map.
+
+    A transfer may be one of its stages: it brings rows of what lies outside, beside the kernels.
+
+        %y = npu_schedule.cascade -> tensor<1x32x32x16xi8> {
+          %near = npu_schedule.transfer %x rolling <10> : (tensor<1x32x32x8xi8>) -> tensor<1x32x32x8xi8>
+          %1 = npu_schedule.conv2d %near, ... window <3x3, pad 1 1 1 1> stripe <4> : ...
     """
 
     name = "npu_schedule.cascade"
@@ -855,9 +881,14 @@ class CascadeOp(IRDLOperation):
         super().__init__(regions=[body], result_types=[list(result_types)])
 
     @property
+    def stages(self) -> tuple[KernelOp | TransferOp, ...]:
+        """The kernels and transfers of the cascade in program order: the stages of `unrolled`."""
+        return tuple(op for op in self.body.block.ops if isinstance(op, KernelOp | TransferOp))
+
+    @property
     def kernels(self) -> tuple[KernelOp, ...]:
-        """The kernels of the cascade in program order: the stages of `unrolled`."""
-        return tuple(op for op in self.body.block.ops if isinstance(op, KernelOp))
+        """The kernels of the cascade in program order."""
+        return tuple(op for op in self.stages if isinstance(op, KernelOp))
 
     @property
     def yielded(self) -> tuple[SSAValue, ...]:
@@ -868,9 +899,9 @@ class CascadeOp(IRDLOperation):
 
     def unrolled(self) -> Unrolled:
         """The launches in order; VerifyException if a rolling buffer is too low for what is alive in it."""
-        kernels = self.kernels
-        found = unroll(stages_of(kernels, self.yielded))
-        for op, rows in zip(kernels, found.alive, strict=True):
+        stages = self.stages
+        found = unroll(stages_of(stages, self.yielded))
+        for op, rows in zip(stages, found.alive, strict=True):
             if op.rolling is not None and op.result not in self.yielded and rows > op.rolling.data[0]:
                 raise VerifyException(f"{rows} rows are alive in a rolling buffer of {op.rolling.data[0]}")
         return found
@@ -880,27 +911,39 @@ class CascadeOp(IRDLOperation):
         if not isinstance(last, YieldOp) or list(last.operand_types) != list(self.result_types):
             raise VerifyException("a cascade yields exactly its results")
         for op in self.body.block.ops:
-            if not isinstance(op, KernelOp | ConstantOp | ScalesOp | YieldOp):
-                raise VerifyException(f"a cascade holds kernels and their constants, not {op.name}")
+            if not isinstance(op, KernelOp | TransferOp | ConstantOp | ScalesOp | YieldOp):
+                raise VerifyException(f"a cascade holds kernels, transfers and constants, not {op.name}")
+            if isinstance(op, TransferOp):
+                self._verify_transfer(op)
             if isinstance(op, ElementwiseOp) and op.in_place is not None:
                 # Stripes take turns: another kernel may read the operand's rows after this one has written them.
                 raise VerifyException("a kernel of a cascade cannot be in_place")
         self.unrolled()
 
+    def _verify_transfer(self, op: TransferOp) -> None:
+        owner = op.source.owner
+        if isinstance(owner, KernelOp | TransferOp) and owner.parent_op() is self:
+            raise VerifyException("a transfer of a cascade brings what lies outside of it")
+        if op.result in self.yielded:
+            raise VerifyException("a transfer of a cascade brings what is read inside of it")
+
 
 def stages_of(
-    kernels: Sequence[KernelOp], leaving: Collection[SSAValue], stripes: Sequence[int] | None = None
+    ops: Sequence[KernelOp | TransferOp], leaving: Collection[SSAValue], stripes: Sequence[int] | None = None
 ) -> list[Stage]:
     """
-    The stages that kernels in program order are in one cascade, the results `leaving` it given.
+    The stages that kernels and transfers in program order are in one cascade, the results `leaving` it given.
 
-    `stripes` are rows a launch for each kernel; None takes those that are written on them, or all rows.
+    `stripes` are rows a launch for each of them; None takes those that are written on them, or all rows.
     """
-    index: dict[SSAValue, int] = {op.result: k for k, op in enumerate(kernels)}
+    index: dict[SSAValue, int] = {op.result: k for k, op in enumerate(ops)}
     stages: list[Stage] = []
-    for k, op in enumerate(kernels):
+    for k, op in enumerate(ops):
         height = nhwc(op.result)[0]
         written = op.stripe.data[0] if op.stripe is not None else height
+        if isinstance(op, TransferOp):
+            stages.append(Stage(height, written if stripes is None else stripes[k], ahead=True))
+            continue
         own = op.reach(op.feature_maps[0])
         stages.append(
             Stage(

@@ -8,6 +8,9 @@ A kernel runs on demand. Before a launch of the consumer its producers run as fa
 in launches of at most their stripe. Then no row is made before somebody waits for it, and a rolling buffer need hold
 only what a consumer's launch sees: `(stripe - 1) * stride + window rows` for a single consumer, and the lag between
 branches where there are several.
+
+A transfer is a stage as well. It runs *ahead*: right behind a launch that reads from it, it brings what the next one
+will read, so that it runs beside the kernel. Its rolling buffer holds the rows of both.
 """
 
 from __future__ import annotations
@@ -65,7 +68,7 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """One kernel of a cascade."""
+    """One kernel of a cascade, or one transfer."""
 
     height: int
     """Rows of its OFM."""
@@ -77,6 +80,15 @@ class Stage:
     """Its OFM is needed outside the cascade, so all of it is made."""
     granule: Reach | None = None
     """How it reads an upscaled IFM, which decides where its launches may start."""
+    ahead: bool = False
+    """It runs beside its readers: right behind a launch of one it makes what the next launch of that one reads."""
+
+    def following(self, start: int) -> int:
+        """Where a launch from row `start` on ends."""
+        stop = start + self.stripe
+        if self.granule is not None:
+            stop = self.granule.aligned(stop)
+        return min(stop, self.height)
 
 
 class Launch(NamedTuple):
@@ -176,6 +188,10 @@ class _Run:
                 low = min(low, reach.first(done[reader]))
         self.alive[index] = max(self.alive[index], stop - low)
         self.launches.append(Launch(index, start, stop))
+        for producer, reach in stage.inputs:
+            if self.stages[producer].ahead:
+                # This launch is not done yet: what it reads is alive.
+                self.produce(producer, reach.end(stage.following(stop)))
         done[index] = stop
 
     def repeats(self, before: Sequence[int]) -> int:
@@ -197,6 +213,10 @@ class _Run:
         for index, stage in enumerate(self.stages):
             if not steps[index]:
                 continue
+            if any(self.stages[producer].ahead for producer, _ in stage.inputs):
+                # The end of the next launch, too, is to be away from the end of the feature map.
+                left = stage.height - self.done[index] - stage.stripe - (stage.granule is not None)
+                times = min(times, left // steps[index] - 1)
             for producer, reach in stage.inputs:
                 if steps[producer] * reach.up != steps[index] * reach.stride and (
                     self.done[producer] < self.stages[producer].height
@@ -204,7 +224,7 @@ class _Run:
                     return 0
             if stage.granule is not None and steps[index] * stage.granule.stride % stage.granule.up:
                 return 0
-        return times
+        return max(0, times)
 
     def skip(self, before: Sequence[int], times: int) -> None:
         """Leave out what would be run so many times again."""

@@ -8,7 +8,7 @@ What the host keeps in the arena meanwhile counts with it, where the arena is wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ModuleOp
@@ -46,6 +46,13 @@ def weight_bytes(op: KernelOp, machine: Accelerator) -> int:
     """Bytes of a kernel's weights and scales, taken to be stored a byte a weight; 0 for kernels without."""
     size = raw_weight_bytes(op.launch())
     return rounded(size) + scale_bytes(nhwc(op.result)[2], machine) if size else 0
+
+
+def inputs_of(op: KernelOp | CopyOp | TransferOp) -> Sequence[SSAValue]:
+    """The feature maps that are read."""
+    if isinstance(op, KernelOp):
+        return op.feature_maps
+    return (op.ifm,) if isinstance(op, CopyOp) else (op.source,)
 
 
 def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
@@ -215,16 +222,15 @@ class Network:
         number = len(self.items)
         item = Item(op)
         self.items.append(item)
-        inner = op.kernels if isinstance(op, CascadeOp) else (op,)
+        inner = op.stages if isinstance(op, CascadeOp) else (op,)
         results = list(op.outputs) if isinstance(op, CascadeOp) else [op.result]
         if isinstance(op, CascadeOp):
-            for kernel, rows in zip(op.kernels, op.unrolled().alive, strict=True):
-                if kernel.result not in op.yielded:
-                    height = nhwc(kernel.result)[0]
-                    rows = kernel.rolling.data[0] if kernel.rolling is not None else height
-                    item.own += rounded(rows * self.storage.place(kernel.result).stride_y)
-        for kernel in inner:
-            for value in (kernel.ifm,) if isinstance(kernel, CopyOp) else kernel.feature_maps:
+            for stage in op.stages:
+                if stage.result not in op.yielded and self._space_of(stage.result) == self.space:
+                    rows = stage.rolling.data[0] if stage.rolling is not None else nhwc(stage.result)[0]
+                    item.own += rounded(rows * self.storage.place(stage.result).stride_y)
+        for one in inner:
+            for value in inputs_of(one):
                 self._bring(value, item, number)
                 index = self._find(value)
                 if index is None:

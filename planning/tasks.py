@@ -232,6 +232,14 @@ class Run(NamedTuple):
     stop: int
 
 
+class Piece(NamedTuple):
+    """Rows of a feature map that are brought."""
+
+    op: TransferOp
+    start: int
+    stop: int
+
+
 @dataclass
 class Task:
     """What runs before the next task begins, and the bytes of the scarce memory that it takes, without buffers."""
@@ -242,6 +250,8 @@ class Task:
     cascade: bool
     brings: list[TransferOp] = field(default_factory=list[TransferOp])
     """Transfers of feature maps that stand right before it."""
+    pieces: dict[int, list[Piece]] = field(default_factory=dict[int, list[Piece]])
+    """By the number of runs before them, rows that a cascade brings beside its kernels."""
 
     def under(self, setup: MemorySetup) -> Task:
         """The same task where costs are those of another setup."""
@@ -327,12 +337,21 @@ class Works:
         """The task that an item is as it stands."""
         op, used = self.network.items[number].op, self.network.alone(number)
         if isinstance(op, CascadeOp):
-            works: list[Work] = []
-            for kernel in op.kernels:
-                stripe = nhwc(kernel.result)[0] if kernel.stripe is None else kernel.stripe.data[0]
-                rolls = kernel.rolling is not None and kernel.result not in op.yielded
-                works.append(self.work(kernel, stripe, kernel.rolling.data[0] if kernel.rolling and rolls else 0))
-            return Task(works, [Run(works[i], start, stop) for i, start, stop in op.unrolled().launches], used, True)
+            works: dict[int, Work] = {}
+            for index, kernel in enumerate(op.stages):
+                if isinstance(kernel, KernelOp):
+                    stripe = nhwc(kernel.result)[0] if kernel.stripe is None else kernel.stripe.data[0]
+                    rolls = kernel.rolling is not None and kernel.result not in op.yielded
+                    rolling = kernel.rolling.data[0] if kernel.rolling and rolls else 0
+                    works[index] = self.work(kernel, stripe, rolling)
+            task = Task(list(works.values()), [], used, True)
+            for index, start, stop in op.unrolled().launches:
+                stage = op.stages[index]
+                if isinstance(stage, TransferOp):
+                    task.pieces.setdefault(len(task.runs), []).append(Piece(stage, start, stop))
+                else:
+                    task.runs.append(Run(works[index], start, stop))
+            return task
         # Outside of a cascade a kernel runs whole, whatever stripe is written on it.
         work = self.work(op, nhwc(op.result)[0])
         return Task([work], [Run(work, 0, work.height)], used, False)

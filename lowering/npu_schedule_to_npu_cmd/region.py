@@ -145,7 +145,7 @@ class RegionLowering:
             self._copy(op)
         elif isinstance(op, TransferOp):
             self._prepare([op.source], op.result)
-            self._transfer(op)
+            self._transfer(op, 0, nhwc(op.result)[0])
         elif isinstance(op, CascadeOp):
             self._cascade(op)
         elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
@@ -331,19 +331,33 @@ class RegionLowering:
             "shram": ShramAttr(Shram(found.ib_end, found.ab_start, acc_bits(kernel), ib2)),
         }
 
-    def _transfer(self, op: TransferOp) -> None:
-        """One DMA; both sides are dense. Constants are padded to what a DMA brings at least."""
-        size = storage_bytes(tensor_type(op.source))
-        if isinstance(self.storage.root(op.source).owner, ConstantOp):
-            size = round_up(size, ALIGNMENT)
-        ends: list[tuple[SSAValue, int]] = []
+    def _transfer(self, op: TransferOp, start: int, stop: int) -> None:
+        """One DMA of rows [start, stop), or two where a rolling buffer wraps; both sides are dense."""
         for what, value in (("source", op.source), ("result", op.result)):
             if not self.storage.is_dense(value):
                 raise VerifyException(f"the {what} of a transfer has gaps: copy it instead")
-            place = self.storage.place(value)
-            ends.append((self.maps.buffers[place.root], place.offset))
-        (source, start), (destination, at) = ends
-        self.builder.emit(DmaOp(source, destination, size, start, at), op)
+        from_, to = self.storage.place(op.source), self.storage.place(op.result)
+        source, destination = self.maps.buffers[from_.root], self.maps.buffers[to.root]
+        height = nhwc(op.source)[0]
+        row = storage_bytes(tensor_type(op.source)) // height
+        rows = self.maps.rolling.get(to.root, height)
+        while start < stop:
+            at = start % rows
+            count = min(stop - start, rows - at)
+            self._dma(op, count * row, source, destination, from_.offset + start * row, to.offset + at * row)
+            start += count
+
+    def _dma(
+        self, op: TransferOp, size: int, source: SSAValue, destination: SSAValue, offset: int, destination_offset: int
+    ) -> None:
+        """One DMA. Where lengths are to be aligned it carries on into what both buffers have behind the feature map."""
+        step = self.machine.external_dma_alignment
+        rounded = round_up(size, step)
+        if offset + rounded <= buffer_size(source) and destination_offset + rounded <= buffer_size(destination):
+            size = rounded
+        if size % step or offset % step or destination_offset % step:
+            raise VerifyException(f"{self.machine.name} transfers multiples of {step} bytes, from and to such bytes")
+        self.builder.emit(DmaOp(source, destination, size, offset, destination_offset), op)
 
     def _copy(self, op: CopyOp) -> None:
         """A copy runs as an average pool of one element; 32-bit elements as pairs of 16."""
@@ -376,19 +390,29 @@ class RegionLowering:
 
     def _cascade(self, cascade: CascadeOp) -> None:
         """Unroll a cascade; what stays inside lives in a rolling buffer of as many rows as its producer says."""
-        kernels = cascade.kernels
-        launches = cascade.unrolled().launches
-        produced = {op.result for op in kernels}
-        for op in kernels:
+        stages = cascade.stages
+        produced = {op.result for op in stages}
+        for op in stages:
             if op.rolling is not None and self.storage.root(op.result) is op.result:
                 rows = op.rolling.data[0]
                 self.maps.rolling[op.result] = rows
                 size = rows * self.storage.place(op.result).stride_y
                 self.maps.buffers[op.result] = self.builder.alloc(size, space_of(op.result))
-        for op in kernels:
-            self._prepare([v for v in op.feature_maps if v not in produced], op.result)
-        for launch in launches:
-            self._emit_rows(kernels[launch.stage], launch.start, launch.stop)
+        for op in stages:
+            inputs = (op.source,) if isinstance(op, TransferOp) else op.feature_maps
+            self._prepare([v for v in inputs if v not in produced], op.result)
+        for index, start, stop in cascade.unrolled().launches:
+            op = stages[index]
+            if isinstance(op, TransferOp):
+                self._transfer(op, start, stop)
+            else:
+                self._emit_rows(op, start, stop)
+
+
+def buffer_size(value: SSAValue) -> int:
+    """Bytes of a buffer."""
+    assert isinstance(value.type, BufferType)
+    return value.type.size
 
 
 def shifted(ranges: Sequence[int], by: int) -> tuple[int, ...]:

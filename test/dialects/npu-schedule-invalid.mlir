@@ -169,3 +169,31 @@ func.func @f(%x: tensor<1x65537x1x1xi8>) {
        : (tensor<1x65537x1x1xi8>) -> tensor<1x65537x1x1xi8>
   func.return
 }
+
+// -----
+
+!t = tensor<1x8x8x16xi8>
+func.func @f(%x: !t) {
+  // The rows of the next launch are brought while the current one reads its own.
+  // CHECK: 'npu_schedule.cascade': 4 rows are alive in a rolling buffer of 3
+  %c = npu_schedule.cascade -> !t {
+    %near = npu_schedule.transfer %x rolling <3> : (!t) -> !t
+    %a = npu_schedule.elementwise abs %near zero_points <0, 0> activation <-128, 127> stripe <2> : (!t) -> !t
+    npu_schedule.yield %a : !t
+  }
+  func.return
+}
+
+// -----
+
+!t = tensor<1x8x8x16xi8>
+func.func @f(%x: !t) {
+  // CHECK: 'npu_schedule.cascade': a transfer of a cascade brings what lies outside of it
+  %c = npu_schedule.cascade -> !t {
+    %a = npu_schedule.elementwise abs %x zero_points <0, 0> activation <-128, 127> stripe <2> : (!t) -> !t
+    %near = npu_schedule.transfer %a rolling <4> : (!t) -> !t
+    %b = npu_schedule.elementwise abs %near zero_points <0, 0> activation <-128, 127> stripe <2> : (!t) -> !t
+    npu_schedule.yield %b : !t
+  }
+  func.return
+}

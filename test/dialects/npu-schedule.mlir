@@ -45,6 +45,13 @@ module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End
       // CHECK-NEXT: npu_schedule.yield %h : tensor<1x16x16x32xi8>
       npu_schedule.yield %h : tensor<1x16x16x32xi8>
     }
+    // CHECK: %near = npu_schedule.transfer %x stripe <2> rolling <4> : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+    %streamed = npu_schedule.cascade -> tensor<1x16x16x32xi8> {
+      %near = npu_schedule.transfer %x stripe <2> rolling <4> : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+      %far = npu_schedule.elementwise abs %near zero_points <0, 0> activation <-128, 127> stripe <2>
+           : (tensor<1x16x16x32xi8>) -> tensor<1x16x16x32xi8>
+      npu_schedule.yield %far : tensor<1x16x16x32xi8>
+    }
     // CHECK: %i = npu_schedule.slice %f {offsets = #npu.ints<0, 2, 16>, strides = #npu.ints<1, 2, 1>} : tensor<1x16x16x32xi8> -> tensor<1x16x7x16xi8>
     %i = npu_schedule.slice %f {offsets = #npu.ints<0, 2, 16>, strides = #npu.ints<1, 2, 1>} : tensor<1x16x16x32xi8> -> tensor<1x16x7x16xi8>
     // CHECK-NEXT: %j = npu_schedule.copy %i {block = #npu.block<4x4x16>} : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>

@@ -78,3 +78,29 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %y : tensor<1x8x8x16xi8>
   }
 }
+
+// -----
+
+// A transfer in a cascade brings the rows of the next launch right behind the current one, so that the two run side by
+// side. Rows of 128 bytes; where the buffer of ten wraps, they take two transfers.
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  // CHECK-LABEL: npu_cmd.program @streamed
+  func.func @streamed(%x: tensor<1x16x8x16xi8>) -> tensor<1x16x8x16xi8> attributes {npu.region} {
+    // CHECK: [[R:%[0-9]+]] = npu_cmd.alloc : !npu.buffer<1280, arena>
+    // CHECK-NEXT: dma from [[X:%[0-9]+]] to [[R]] size <640>
+    // CHECK-NEXT: pool max ifm [[R]] <5x8x16xi8, nhwc>
+    // CHECK-NEXT: dma from [[X]] <640> to [[R]] <640> size <512>
+    // CHECK-NEXT: pool max ifm [[R]] <6x8x16xi8, nhwc, offset 384>
+    // CHECK-NEXT: dma from [[X]] <1152> to [[R]] <1152> size <128>
+    // CHECK-NEXT: dma from [[X]] <1280> to [[R]] size <384>
+    // CHECK-NEXT: pool max ifm [[R]] <6x8x16xi8, nhwc, offset 896, tiles 8 3 3 0 0 0>
+    %c = npu_schedule.constant dense<1> : tensor<1x16x8x16xi8>
+    %y = npu_schedule.cascade -> tensor<1x16x8x16xi8> {
+      %near = npu_schedule.transfer %c rolling <10> : (tensor<1x16x8x16xi8>) -> tensor<1x16x8x16xi8>
+      %a = npu_schedule.pool max %near window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127> stripe <4>
+           : (tensor<1x16x8x16xi8>) -> tensor<1x16x8x16xi8>
+      npu_schedule.yield %a : tensor<1x16x8x16xi8>
+    }
+    func.return %y : tensor<1x16x8x16xi8>
+  }
+}

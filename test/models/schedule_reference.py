@@ -29,6 +29,7 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     ScalesOp,
     SliceOp,
+    TransferOp,
     YieldOp,
     element_of,
 )
@@ -206,6 +207,8 @@ def _run(ops: Sequence[Operation], values: dict[SSAValue, Array]) -> list[NDArra
                 values[op.result] = np.concatenate([values[v] for v in op.inputs], op.axis.data[0])
             case CopyOp():
                 values[op.result] = values[op.ifm]
+            case TransferOp():
+                values[op.result] = values[op.source]
             case CascadeOp():
                 for outer, inner in zip(op.outputs, _run(list(op.body.block.ops), values), strict=True):
                     values[outer] = inner

@@ -4,7 +4,7 @@
 // %b is added to every pixel and lies in flash, which gives a byte a cycle. Brought to the arena it is read while the
 // pool before runs, and there is memory left for it below the limit.
 // CHECK-LABEL: @large
-// CHECK:      [[NEAR:%.*]] = npu_schedule.transfer %b : tensor<1x16x16x16xi8> -> tensor<1x16x16x16xi8>
+// CHECK:      [[NEAR:%.*]] = npu_schedule.transfer %b : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
 // CHECK-NEXT: elementwise add %a, [[NEAR]]
 // CMD-LABEL: @large
 // CMD:      npu_cmd.pool max
@@ -40,7 +40,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-256", "", "", limit 8192>
 
 // In Dedicated_Sram the operand of the region lies in DRAM. The convolution reads it anew for each 16 of its channels.
 // CHECK-LABEL: @input
-// CHECK: [[NEAR:%.*]] = npu_schedule.transfer %x : tensor<1x16x16x64xi8> -> tensor<1x16x16x64xi8, #npu.layout<nhwc, fast>>
+// CHECK: [[NEAR:%.*]] = npu_schedule.transfer %x : (tensor<1x16x16x64xi8>) -> tensor<1x16x16x64xi8, #npu.layout<nhwc, fast>>
 // CHECK: conv2d [[NEAR]]
 module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End", "Dedicated_Sram_384KB">} {
   func.func @input(%x: tensor<1x16x16x64xi8>) -> tensor<1x16x16x256xi8> attributes {npu.region} {

@@ -38,6 +38,41 @@ def test_a_skipped_value_keeps_the_lag_of_its_branch() -> None:
     assert unroll([Stage(32, 1), *branch, total]).alive == [4, 3, 3, 1, 1]
 
 
+def test_a_transfer_brings_the_rows_of_the_next_launch_beside_the_current_one() -> None:
+    """The rows that a launch reads are not written over by the transfer that is issued behind it."""
+    reach = Reach.of(Window(3, 3, top=1), 16)
+    stages = [Stage(16, 16, ahead=True), Stage(16, 4, (Input(0, reach),), leaves=True)]
+    found = unroll(stages)
+    assert found.launches == [
+        (0, 0, 5),
+        (1, 0, 4),
+        (0, 5, 9),
+        (1, 4, 8),
+        (0, 9, 13),
+        (1, 8, 12),
+        (0, 13, 16),
+        (1, 12, 16),
+    ]
+    # Rows 3 to 12 while rows 4 to 7 are made.
+    assert found.alive[0] == 10
+
+
+@examples(200)
+@given(st.data())
+def test_what_runs_ahead_writes_over_nothing_that_the_launch_before_it_reads(data: st.DataObject) -> None:
+    height, window, stride = (data.draw(st.integers(*ends)) for ends in ((8, 40), (1, 5), (1, 3)))
+    reach = Reach(height, stride, window, data.draw(st.integers(0, window - 1)))
+    rows = (height + reach.top - window) // stride + 1
+    reader = Stage(rows, data.draw(st.integers(1, 6)), (Input(0, reach),), leaves=True)
+    found = unroll([Stage(height, data.draw(st.integers(1, 9)), ahead=True), reader])
+    alive, read = found.alive[0], range(0)
+    for stage, start, stop in found.launches:
+        if stage:
+            read = range(reach.first(start), reach.end(stop))
+        else:
+            assert not {row % alive for row in range(start, stop)} & {row % alive for row in read if row < start}
+
+
 def test_a_broadcast_row_needs_everything_above_it() -> None:
     """A gate computed from the whole map: nothing can be dropped before it is known."""
     stages = [
@@ -51,7 +86,7 @@ def test_a_broadcast_row_needs_everything_above_it() -> None:
 @st.composite
 def cascades(draw: st.DrawFn) -> list[Stage]:
     """Chains with random windows, some stages with a second operand from further up."""
-    stages = [Stage(draw(st.integers(4, 40)), draw(st.integers(1, 6)))]
+    stages = [Stage(draw(st.integers(4, 40)), draw(st.integers(1, 6)), ahead=draw(st.booleans()))]
     for _ in range(draw(st.integers(1, 5))):
         height = stages[-1].height
         skips = [k for k, s in enumerate(stages[:-1]) if s.height == height]
