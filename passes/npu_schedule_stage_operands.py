@@ -3,9 +3,10 @@ Bring operands to the scarce memory by DMA where the kernels that read them gain
 
 Assumes a target on the module, feature maps placed and cascades formed, and on each region `npu.sram_limit` where the
 memory is limited. Operands that lie in a slower memory than the one that schedules are planned for are constants,
-operands of the region and spilled values. For the kernels and cascades that read one, both are timed: reading it where
-it is, and a transfer right before the first of them, as far as the kernels before do not hide it
-(`npuc.planning.staging`). A transfer takes memory that the schedule leaves of the limit; so at its peak there is none.
+operands of the region and spilled values. For each kernels and cascades that read one, it is timed where it is, brought
+whole right before the first of them, as far as the kernels before do not hide that, and brought row by row beside the kernels
+(`npuc.planning.staging`). A transfer row by row is a stage of the cascade that reads it; a kernel that is in none
+becomes one with it. Transfers take memory that the schedule leaves of the limit; so at its peak there are none.
 `npu-cmd-hoist-dma` issues transfers early. Without this pass operands are read where they are: slower, and just as
 right.
 """
@@ -16,15 +17,19 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import tensor_type
-from npuc.dialects.npu_schedule import CascadeOp, TransferOp, is_brick, stored
+from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick, stored
+from npuc.passes.npu_schedule_form_cascades import form
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.staging import Staged, Staging
+from npuc.planning.tasks import Works
 
 UNLIMITED = 1 << 40
 
@@ -43,19 +48,31 @@ class NpuScheduleStageOperandsPass(ModulePass):
         for function in functions:
             limit = limit_of(function, space)
             network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
-            for staged in Staging(network, machine, setup, UNLIMITED if limit is None else limit).run():
-                _transfer(staged, network)
+            staging = Staging(network, Works(network, machine, setup), UNLIMITED if limit is None else limit)
+            cascades: dict[Operation, CascadeOp] = {}
+            for staged in staging.run():
+                _transfer(staged, network, cascades)
 
 
-def _transfer(staged: Staged, network: Network) -> None:
-    """Let items read a copy in the scarce memory."""
-    items, value = staged
+def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:
+    """Let items read a copy in the scarce memory. `cascades` are those that kernels have become."""
+    items, value, rolling, stripe = staged
+    first = items[0]
+    if stripe and first not in cascades:
+        assert isinstance(first, KernelOp)
+        first.stripe = IntsAttr((stripe,))
+        cascades[first] = form(0, [first])
+    outer = [cascades.get(item, item) for item in items]
     layout = "nhcwb16" if is_brick(value) else "nhwc"
-    transfer = TransferOp(value, stored(tensor_type(value), layout, network.space))
-    transfer.location = items[0].location
+    transfer = TransferOp(value, stored(tensor_type(value), layout, network.space), rolling or None)
+    transfer.location = first.location
     transfer.result.name_hint = value.name_hint
-    Rewriter.insert_op(transfer, InsertPoint.before(items[0]))
-    for kernel in (k for item in items for k in (item.kernels if isinstance(item, CascadeOp) else (item,))):
+    if rolling:
+        assert isinstance(outer[0], CascadeOp)
+        Rewriter.insert_op(transfer, InsertPoint.at_start(outer[0].body.block))
+    else:
+        Rewriter.insert_op(transfer, InsertPoint.before(outer[0]))
+    for kernel in (k for item in outer for k in (item.kernels if isinstance(item, CascadeOp) else (item,))):
         for index, operand in enumerate(kernel.operands):
             if operand is value:
                 kernel.operands[index] = transfer.result

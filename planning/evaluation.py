@@ -36,7 +36,7 @@ from npuc.planning.buffers import Decision, Decisions, shares_buffer
 from npuc.planning.levels import Levels
 from npuc.planning.network import rounded
 from npuc.planning.prefetch import Transfer, plan
-from npuc.planning.tasks import Run, Task, Work, rows_of
+from npuc.planning.tasks import Piece, Run, Task, Work, rows_of
 
 TABLES = "shram"
 TABLE_BYTES = LUT_BANKS * 1024
@@ -211,6 +211,8 @@ class _Builder:
     """The transfer that writes a root."""
     written: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
     """The last launch that writes a root."""
+    readers: dict[SSAValue, tuple[int, ...]] = field(default_factory=dict[SSAValue, tuple[int, ...]])
+    """The last two launches that read what is brought row by row."""
     plain: int = -1
     """The last launch without a table."""
 
@@ -232,7 +234,9 @@ class _Builder:
             first = len(program.launches)
             for op in task.brings:
                 self._bring(op, task.works[0].storage)
-            for run in task.runs:
+            for number, run in enumerate(task.runs):
+                for piece in task.pieces.get(number, ()):
+                    self._bring_rows(piece, task.works[0].storage, behind=number > 0)
                 self._run(run)
             program.used += [task.used] * (len(program.launches) - first)
         used, tables = [0] * (len(program.launches) + 1), [0] * (len(program.launches) + 1)
@@ -277,6 +281,9 @@ class _Builder:
             maps = tuple(self.maps[root] for _, root in work.reads if root in self.maps)
             program.launches.append(_Launch(run, channels, cost, weights, table, maps))
             self.written[work.writes] = number
+            for _, root in work.reads:
+                if root in self.readers and self.readers[root][-1:] != (number,):
+                    self.readers[root] = (*self.readers[root][-1:], number)
             if count:
                 owner, buffers = self.owners[work], max(1, min(count, len(slices)))
                 self.buffers[owner, index % buffers].last = number
@@ -338,6 +345,33 @@ class _Builder:
         self.maps[root] = len(program.transfers)
         program.transfers.append(transfer)
         program.fills.append(_Fill(False, written if written >= 0 else None, source, target))
+
+    def _bring_rows(self, piece: Piece, storage: Storage, behind: bool) -> None:
+        """
+        The transfer of rows to a rolling buffer, once their source is there and the launch before the last one has read
+        what they take the place of.
+        """
+        program, now, op = self.program, len(self.program.launches), piece.op
+        setup, root, origin = program.setup, op.result, storage.root(op.source)
+        source, target = (setup.memory(area_of(value)) for value in (op.source, root))
+        row = storage_bytes(tensor_type(root)) // nhwc(root)[0]
+        rows = nhwc(root)[0] if op.rolling is None else op.rolling.data[0]
+        readers = self.readers.setdefault(root, ())
+        written = self.written.get(origin, -1)
+        after = max(written, readers[0] if len(readers) > 1 else -1)
+        movable = root not in self.maps and origin not in self.maps and AREAS[space_of(root)] == program.area
+        transfer = Transfer(
+            (piece.stop - piece.start) * row,
+            now,
+            now,
+            partial(dma_cycles, source, target),
+            str(program.area) if movable else None,
+            rounded(rows * row),
+            earliest=written + 1,
+        )
+        self.maps[root] = len(program.transfers)
+        program.transfers.append(transfer)
+        program.fills.append(_Fill(behind, after if after >= 0 else None, source, target))
 
     def _table(self, work: Work) -> int | None:
         """The transfer that brings a work's table: on its first launch, on small machines on each."""

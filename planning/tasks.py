@@ -345,8 +345,9 @@ class Works:
                     rolling = kernel.rolling.data[0] if kernel.rolling and rolls else 0
                     works[index] = self.work(kernel, stripe, rolling)
             task = Task(list(works.values()), [], used, True)
+            stages = op.stages
             for index, start, stop in op.unrolled().launches:
-                stage = op.stages[index]
+                stage = stages[index]
                 if isinstance(stage, TransferOp):
                     task.pieces.setdefault(len(task.runs), []).append(Piece(stage, start, stop))
                 else:

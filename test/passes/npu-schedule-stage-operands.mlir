@@ -53,3 +53,48 @@ module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End
     func.return %y : tensor<1x16x16x256xi8>
   }
 }
+
+// -----
+
+// Flash gives a byte a cycle, and windows read each row five times. There is no memory for all of %b, 16 KiB, and nothing
+// runs before. So the pool becomes a cascade with its transfer: beside each launch the rows of the next one arrive.
+// CHECK-LABEL: @rows
+// CHECK:      npu_schedule.cascade
+// CHECK-NEXT:   [[NEAR:%.*]] = npu_schedule.transfer %b rolling <8> :
+// CHECK-NEXT:   pool max [[NEAR]] window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> stripe <2>
+// CMD-LABEL: @rows
+// CMD:      npu_cmd.dma {{.*}} size <4096>
+// CMD-NEXT: npu_cmd.pool max
+// CMD-NEXT: npu_cmd.dma {{.*}} size <2048>
+// CMD-NEXT: npu_cmd.pool max
+!t = tensor<1x16x16x64xi8>
+module attributes {npu.target = #npu.target<"ethos-u55-256", "", "", limit 28000>} {
+  func.func @rows() -> !t attributes {npu.region} {
+    %b = npu_schedule.constant dense<1> : !t
+    %y = npu_schedule.pool max %b window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> : (!t) -> !t
+    func.return %y : !t
+  }
+}
+
+// -----
+
+// A cascade that reads from flash takes the transfer in as one more stage.
+// CHECK-LABEL: @cascaded
+// CHECK:      npu_schedule.cascade
+// CHECK-NEXT:   [[NEAR:%.*]] = npu_schedule.transfer %b rolling
+// CHECK-NEXT:   [[A:%.*]] = npu_schedule.pool max [[NEAR]]
+// CHECK-NEXT:   pool max [[A]]
+!t = tensor<1x16x16x64xi8>
+module attributes {npu.target = #npu.target<"ethos-u55-256", "", "", limit 32000>} {
+  func.func @cascaded() -> !t attributes {npu.region} {
+    %b = npu_schedule.constant dense<1> : !t
+    %y = npu_schedule.cascade -> !t {
+      %a = npu_schedule.pool max %b window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> stripe <2>
+           rolling <4> : (!t) -> !t
+      %c = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127> stripe <2>
+           : (!t) -> !t
+      npu_schedule.yield %c : !t
+    }
+    func.return %y : !t
+  }
+}
