@@ -60,7 +60,7 @@ def base_of(buffer: SSAValue) -> tuple[Space, int]:
     op = buffer.owner
     if not isinstance(op, BufferOp | ConstantOp):
         raise VerifyException("a command works on buffers made by npu_cmd operations")
-    if isinstance(op, MemoryOp):
+    if isinstance(op, MemoryOp) or op.result.type.space == "external":
         return op.result.type.space, 0
     if op.address is None:
         raise OperationError(op, "it has no address: run npu-cmd-allocate and npu-cmd-assign-lut-slots first")

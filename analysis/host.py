@@ -11,6 +11,8 @@ share one arena, as TFLM plans it, so every value of a known size counts that is
   other functions ends after them, so its operands and results are needed all the while;
 - what belongs to a function that is run again lives from its first run into its last.
 
+An input that regions take as external lies outside of the arena.
+
 No operation is taken to write over its operands. What kernels of a runtime keep for themselves is not known here.
 """
 
@@ -28,6 +30,7 @@ from xdsl.dialects.builtin import (
     ComplexType,
     DictionaryAttr,
     ModuleOp,
+    StringAttr,
     SymbolRefAttr,
     TensorType,
 )
@@ -35,7 +38,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.dialects.npu import InvokeOp, is_region
+from npuc.dialects.npu import EXTERNAL_REGIONS, BufferType, IntsAttr, InvokeOp, LayoutAttr, is_region
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import ConstantOp, OpaqueType, PseudoTensorOp
 
@@ -83,7 +86,7 @@ NOTHING_HELD = Held(0, frozenset())
 
 
 def value_bytes(value: SSAValue) -> int | None:
-    """Bytes that a value takes in the arena; None for constants, state, and values of unknown size."""
+    """Bytes that a value would take in the arena; None for constants, state, and values of unknown size."""
     owner = value.owner
     if isinstance(owner, ConstantOp) or (isinstance(owner, PseudoTensorOp) and owner.is_variable is not None):
         return None
@@ -112,13 +115,61 @@ def host_functions(module: ModuleOp) -> list[FuncOp]:
     return [f for f in functions if not is_region(f) and f.sym_name.data not in callees]
 
 
+def main_function(module: ModuleOp) -> FuncOp | None:
+    """The function of the host that a runtime calls; None where nothing invokes a region."""
+    return next(iter(host_functions(module)), None)
+
+
+def why_in_arena(value: SSAValue) -> str | None:
+    """Why an input of the network has to lie in the arena, not just anywhere; None if it need not."""
+    uses = list(value.uses)
+    if not uses:
+        return "nothing reads it"
+    if not all(isinstance(use.operation, InvokeOp) for use in uses):
+        return "not only the NPU reads it"
+    if any(use.index >= len(EXTERNAL_REGIONS) for use in uses):
+        return f"it is operand {max(use.index for use in uses)} of a region, and there are base pointers for 0 to 4"
+    return None
+
+
+def external_values(module: ModuleOp) -> frozenset[SSAValue]:
+    """The values of the host that regions read outside of the arena, as their arguments or `npu_cmd.input`s say."""
+    operands: dict[str, set[int]] = {}
+    for op in module.ops:
+        if isinstance(op, FuncOp):
+            if is_region(op) and op.body.blocks:
+                spaces = enumerate(map(_is_external, op.body.block.args))
+                operands[op.sym_name.data] = {index for index, external in spaces if external}
+        elif isinstance(name := op.properties.get("sym_name"), StringAttr) and op.regions:
+            inputs = (one for one in op.regions[0].ops if one.results and _is_external(one.results[0]))
+            indices = (one.properties.get("index") for one in inputs)
+            operands[name.data] = {index.data[0] for index in indices if isinstance(index, IntsAttr)}
+    if not any(operands.values()):
+        return frozenset()
+    invokes = (op for f in module.ops if isinstance(f, FuncOp) for op in f.body.ops if isinstance(op, InvokeOp))
+    return frozenset(
+        value
+        for op in invokes
+        for index, value in enumerate(op.arguments)
+        if index in operands.get(op.callee.string_value(), ())
+    )
+
+
+def _is_external(value: SSAValue) -> bool:
+    """Whether a tensor or buffer lies outside of the arena, by its type."""
+    type_ = value.type
+    if isinstance(type_, TensorType):
+        return isinstance(type_.encoding, LayoutAttr) and type_.encoding.space.data == "external"
+    return isinstance(type_, BufferType) and type_.space == "external"
+
+
 def _one(_: InvokeOp) -> int:
     return 1
 
 
 def host_times(module: ModuleOp, length: Callable[[InvokeOp], int] = _one) -> HostTimes:
     """The host's operations and values in time; `length` says how long an invocation takes, others take 1."""
-    walk = _Walk({f.sym_name.data: f for f in host_functions(module)}, length)
+    walk = _Walk({f.sym_name.data: f for f in host_functions(module)}, length, external_values(module))
     for function in walk.functions.values():
         if function not in walk.first:
             walk.run(function)
@@ -129,8 +180,9 @@ def host_times(module: ModuleOp, length: Callable[[InvokeOp], int] = _one) -> Ho
 class _Walk:
     """One pass over the host."""
 
-    def __init__(self, functions: dict[str, FuncOp], length: Callable[[InvokeOp], int]):
+    def __init__(self, functions: dict[str, FuncOp], length: Callable[[InvokeOp], int], external: frozenset[SSAValue]):
         self.functions = functions
+        self.external = external
         self.length = length
         self.found = HostTimes()
         self.now = 0
@@ -217,7 +269,7 @@ class _Walk:
                 self.found.values[value].end = self.now
 
     def _born(self, value: SSAValue, start: int, function: FuncOp) -> None:
-        size = value_bytes(value)
+        size = None if value in self.external else value_bytes(value)
         if size is not None:
             self.found.values[value] = HostValue(size, start, start)
             self.members[function].append(self.found.values[value])

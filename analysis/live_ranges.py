@@ -129,7 +129,8 @@ def _extend(program: ProgramOp, end: int, found: LiveRanges) -> None:
 
 
 def _edges(program: ProgramOp) -> list[InputOp | OutputOp]:
-    return [op for op in program.body.block.ops if isinstance(op, InputOp | OutputOp)]
+    """Operands and results in the arena."""
+    return [op for op in program.body.block.ops if isinstance(op, InputOp | OutputOp) and op.buffer.space != "external"]
 
 
 def _edge(op: InputOp | OutputOp, span: Span, times: dict[Operation, int]) -> Item:

@@ -46,17 +46,23 @@ from xdsl.utils.exceptions import VerifyException
 from npuc.hardware.accelerators import Block, accelerator
 from npuc.hardware.memory import Area
 
-Space = Literal["read_only", "arena", "fast", "shram"]
-"""Where a buffer lives: constants (base pointer 0), the arena (1), a dedicated SRAM (2), or the table area in SHRAM."""
+Space = Literal["read_only", "arena", "fast", "external", "shram"]
+"""
+Where a buffer lives: constants (base pointer 0), the arena (1), a dedicated SRAM (2), memory of the application that
+an input of the network lies in (3 and up, one for each operand of the region), or the table area in SHRAM.
+"""
 
-AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache"}
+EXTERNAL_REGIONS = range(3, 8)
+"""The base pointers of the operands of a region, in order: no more than so many can lie outside of the arena."""
+
+AREAS: dict[Space, Area] = {"read_only": "constants", "arena": "arena", "fast": "cache", "external": "external"}
 """What each memory space is called in a memory setup."""
 
 Layout = Literal["nhwc", "nhcwb16"]
 """Linear, or bricks of 16 channels: row -> brick -> column -> channel."""
 
-FeatureMapSpace = Literal["arena", "fast"]
-"""The memories that kernels write feature maps to."""
+FeatureMapSpace = Literal["arena", "fast", "external"]
+"""The memories of feature maps; what is external is only read."""
 
 Rounding = Literal["double_round", "truncate", "natural"]
 """`double_round` is TFLite's rounding in two steps, `natural` rounds half up once, `truncate` towards zero."""
@@ -405,8 +411,9 @@ class IntsAttr(Payload[tuple[int, ...]]):
 class LayoutAttr(ParametrizedAttribute):
     """
     Encoding of a tensor type: how a feature map is stored, linear (`nhwc`) or in bricks (`nhcwb16`), and in which
-    memory, the arena unless it says `fast`: `tensor<1x8x8x16xi8, #npu.layout<nhcwb16, fast>>`. A tensor without
-    encoding is linear; it lies in the arena if kernels write it, as a constant in read-only memory.
+    memory, the arena unless it says `fast`: `tensor<1x8x8x16xi8, #npu.layout<nhcwb16, fast>>`, or `external`: an
+    operand of the region that lies outside of the arena. A tensor without encoding is linear; it lies in the arena if
+    kernels write it, as a constant in read-only memory.
     """
 
     name = "npu.layout"
@@ -442,9 +449,10 @@ NHCWB16 = LayoutAttr("nhcwb16")
 class TargetAttr(ParametrizedAttribute):
     """
     The machine that a module is compiled for: accelerator, system configuration and memory mode by name, and the
-    largest number of bytes of the arena (or of the fast memory, if the mode has one) where that is limited.
+    largest number of bytes of the arena (or of the fast memory, if the mode has one) where that is limited. Inputs of
+    the network lie outside of the arena where it says `external_inputs`.
 
-    `#npu.target<"ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram", limit 65536>`
+    `#npu.target<"ethos-u55-128", "Ethos_U55_High_End_Embedded", "Shared_Sram", limit 65536, external_inputs>`
     """
 
     name = "npu.target"
@@ -453,9 +461,17 @@ class TargetAttr(ParametrizedAttribute):
     memory: StringAttr
     config: StringAttr
     limit: ArrayAttr[IntAttr]
+    inputs: StringAttr
+    """`external` or nothing."""
 
     def __init__(
-        self, accelerator: str, system: str = "", memory: str = "", config: str = "", limit: int | None = None
+        self,
+        accelerator: str,
+        system: str = "",
+        memory: str = "",
+        config: str = "",
+        limit: int | None = None,
+        external_inputs: bool = False,
     ):
         super().__init__(
             StringAttr(accelerator),
@@ -463,7 +479,13 @@ class TargetAttr(ParametrizedAttribute):
             StringAttr(memory),
             StringAttr(config),
             ArrayAttr([] if limit is None else [IntAttr(limit)]),
+            StringAttr("external" if external_inputs else ""),
         )
+
+    @property
+    def external_inputs(self) -> bool:
+        """Whether inputs of the network lie outside of the arena."""
+        return bool(self.inputs.data)
 
     @property
     def sram_limit(self) -> int | None:
@@ -474,18 +496,20 @@ class TargetAttr(ParametrizedAttribute):
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
         with parser.in_angle_brackets():
             names = [parser.parse_str_literal()]
-            config, limit = "", None
+            config, limit, external = "", None, False
             while parser.parse_optional_punctuation(","):
-                match parser.parse_optional_keyword_in(("config", "limit")):
+                match parser.parse_optional_keyword_in(("config", "limit", "external_inputs")):
                     case "config":
                         config = parser.parse_str_literal()
                     case "limit":
                         limit = parser.parse_integer(allow_boolean=False)
+                    case "external_inputs":
+                        external = True
                     case _:
                         names.append(parser.parse_str_literal())
             if len(names) > 3:
                 parser.raise_error("a target has three names: accelerator, system configuration, memory mode")
-        return TargetAttr(names[0], *names[1:], config=config, limit=limit).parameters
+        return TargetAttr(names[0], *names[1:], config=config, limit=limit, external_inputs=external).parameters
 
     def print_parameters(self, printer: Printer) -> None:
         names = [self.accelerator.data, self.system.data, self.memory.data]
@@ -496,6 +520,8 @@ class TargetAttr(ParametrizedAttribute):
             parts.append(f'config "{self.config.data}"')
         if self.sram_limit is not None:
             parts.append(f"limit {self.sram_limit}")
+        if self.external_inputs:
+            parts.append("external_inputs")
         with printer.in_angle_brackets():
             printer.print_string(", ".join(parts))
 

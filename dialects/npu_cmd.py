@@ -78,7 +78,7 @@ from npuc.hardware.shram import Dims, Kernel, Kind, acc_bits, explain, kernel_pr
 from npuc.hardware.shram import Operation as MachineOperation
 
 REGIONS: dict[Space, int] = {"read_only": 0, "arena": 1, "fast": 2}
-"""Base pointer of each memory."""
+"""Base pointer of each memory; what is external has one for each operand."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -316,7 +316,10 @@ class BufferOp(ClauseOp):
 
 @irdl_op_definition
 class InputOp(BufferOp):
-    """The buffer of an operand of the region; live from the start."""
+    """
+    The buffer of an operand of the region; live from the start. An external one has no address: it is what the base
+    pointer of the operand points to.
+    """
 
     name = "npu_cmd.input"
     index = prop_def(IntsAttr)
@@ -348,14 +351,21 @@ class AllocOp(BufferOp):
 
 @irdl_op_definition
 class MemoryOp(BufferOp):
-    """A whole memory as one buffer at address 0, as a decoded stream sees it; `data` is what read-only memory holds."""
+    """
+    A whole memory as one buffer at address 0, as a decoded stream sees it; `data` is what read-only memory holds,
+    `index` the number of the operand that external memory is.
+    """
 
     name = "npu_cmd.memory"
     data = opt_prop_def(DenseIntOrFPElementsAttr)
-    CLAUSES: ClassVar[tuple[Clause, ...]] = ()
+    index = opt_prop_def(IntsAttr)
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (Clause("index", attribute="index", payload=IntsAttr),)
 
-    def __init__(self, size: int, space: Space, data: DenseIntOrFPElementsAttr | None = None):
-        super().__init__(result_types=[BufferType(size, space)], properties={} if data is None else {"data": data})
+    def __init__(self, size: int, space: Space, data: DenseIntOrFPElementsAttr | None = None, index: int | None = None):
+        properties: dict[str, Attribute] = {} if data is None else {"data": data}
+        if index is not None:
+            properties["index"] = IntsAttr((index,))
+        super().__init__(result_types=[BufferType(size, space)], properties=properties)
 
 
 @irdl_op_definition

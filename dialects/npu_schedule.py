@@ -148,11 +148,17 @@ def is_brick(value: SSAValue | Attribute) -> bool:
 
 
 def space_of(value: SSAValue | Attribute) -> FeatureMapSpace:
-    """The memory of a feature map that a kernel writes: what its type says."""
+    """The memory of a feature map that is no constant: what its type says."""
     type_ = value.type if isinstance(value, SSAValue) else value
-    if isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr) and type_.encoding.space.data == "fast":
-        return "fast"
+    if isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr):
+        return cast(FeatureMapSpace, type_.encoding.space.data)
     return "arena"
+
+
+def verify_written(value: SSAValue) -> None:
+    """What the NPU writes lies in memory of its own."""
+    if space_of(value) == "external":
+        raise VerifyException("only operands of a region are external: the NPU does not write there")
 
 
 def form_of(value: SSAValue) -> tuple[tuple[int, int, int], int, bool, FeatureMapSpace]:
@@ -383,6 +389,7 @@ class KernelOp(ClauseOp):
     def verify_common(self) -> None:
         """Shapes, zero points, activation and table fit each other."""
         maps = self.feature_maps
+        verify_written(self.result)
         for value in (*maps, self.result):
             nhwc(value)
             element_of(value)
@@ -682,6 +689,7 @@ class CopyOp(IRDLOperation):
     def verify_(self) -> None:
         if nhwc(self.ifm) != nhwc(self.result) or element_of(self.ifm) != element_of(self.result):
             raise VerifyException("a copy has the shape and element type of what it copies")
+        verify_written(self.result)
         if element_of(self.ifm).bits == 32 and (is_brick(self.ifm) or is_brick(self.result)):
             raise VerifyException("32-bit feature maps are copied in linear layout only")
         verify_launch(self)
@@ -721,6 +729,7 @@ class TransferOp(ClauseOp):
     def verify_(self) -> None:
         if nhwc(self.source) != nhwc(self.result) or element_of(self.source) != element_of(self.result):
             raise VerifyException("a transfer keeps shape and element type")
+        verify_written(self.result)
         if is_brick(self.source) != is_brick(self.result):
             raise VerifyException("a transfer keeps the layout: only kernels change it")
         verify_rows(nhwc(self.result)[0], self.stripe, self.rolling)

@@ -28,7 +28,7 @@ from typing import Literal
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.parameters import AXI_BURST, DEFAULT, CostParameters
 
-Area = Literal["constants", "arena", "cache"]
+Area = Literal["constants", "arena", "cache", "external"]
 MEMORY_NAMES = ("Sram", "Dram", "OnChipFlash", "OffChipFlash")
 BUILT_IN = "Arm/vela.ini"
 """The file name under which vela ships its configurations; stands for the built-in ones where no such file exists."""
@@ -92,6 +92,8 @@ class MemorySetup:
     constants: Memory
     arena: Memory
     cache: Memory
+    external: Memory
+    """On the port that is not the cache's: where an application keeps what is not in the arena, as a frame buffer."""
     arena_cache_size: int
     """Bytes of fast memory: a hard limit of the cache if `spilling`, else the size the arena should keep to."""
 
@@ -118,7 +120,7 @@ class MemorySetup:
 
     def memory(self, area: Area) -> Memory:
         """The memory that an area lies in."""
-        return {"constants": self.constants, "arena": self.arena, "cache": self.cache}[area]
+        return {"constants": self.constants, "arena": self.arena, "cache": self.cache, "external": self.external}[area]
 
 
 def _system(clock: float, other: str, scale: float) -> Section:
@@ -328,5 +330,6 @@ def memory_setup(
         constants,
         arena,
         cache,
+        ports["Axi1" if cache.port == "Axi0" else "Axi0"],
         arena_cache_size,
     )

@@ -92,9 +92,9 @@ class ConvertNpuCmdToTflPass(ModulePass):
         _note_versions(op)
 
 
-def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, int]:
-    """Where the values that regions read and write lie in the arena."""
-    offsets: dict[SSAValue, int] = {}
+def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, int | None]:
+    """Where the values that regions read and write lie in the arena; None for what is external."""
+    offsets: dict[SSAValue, int | None] = {}
     first: dict[SSAValue, str] = {}
     for invoke in invokes:
         name = invoke.callee.string_value()
@@ -115,12 +115,18 @@ def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, in
                     )
                 at = places[index]
                 if offsets.setdefault(value, at) != at:
-                    before = f"byte {offsets[value]} in @{first[value]}"
-                    raise OperationError(invoke, f"{tensor} lies at {before}, but at {at} in @{name}")
-                if at % ALIGNMENT:
+                    before = _where(offsets[value])
+                    raise OperationError(
+                        invoke, f"{tensor} lies {before} in @{first[value]}, but {_where(at)} in @{name}"
+                    )
+                if at is not None and at % ALIGNMENT:
                     raise OperationError(invoke, f"{tensor} lies at byte {at}, which is no multiple of {ALIGNMENT}")
                 first.setdefault(value, name)
     return offsets
+
+
+def _where(offset: int | None) -> str:
+    return "outside of the arena" if offset is None else f"at byte {offset}"
 
 
 def _check_plan(module: ModuleOp, arena_size: int, programs: dict[str, ProgramOp]) -> int:

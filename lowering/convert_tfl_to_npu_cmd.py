@@ -96,12 +96,14 @@ def _decode(
     if payload is None:
         raise OperationError(custom, "its command stream is no constant")
     data = constant_value(read_only)
-    memories: dict[Space, Memory] = {
+    memories: dict[Space | int, Memory] = {
         "read_only": Memory(_bytes(read_only), None if read_only in shown else data),
         "arena": Memory(_bytes(arena)),
         "fast": Memory(_bytes(fast)),
         "shram": Memory(SHRAM_BYTES),
     }
+    for index, value in enumerate(custom.inputs[FIRST_TENSOR:]):
+        memories[index] = Memory(_bytes(value))
     try:
         acc, words = unwrap(as_numpy(payload).tobytes())
         program = decode(words, acc, name, memories)
@@ -127,13 +129,16 @@ def _replace(custom: CustomOp, program: ProgramOp) -> None:
     """Puts an invoke in the operator's place, and what it reads and writes at the head of the program."""
     inputs = list(custom.inputs[FIRST_TENSOR:])
     edges: list[Operation] = []
+    memories = [op for op in program.body.block.ops if isinstance(op, MemoryOp)]
+    external = {op.index.data[0] for op in memories if op.index is not None}
     for kind, values in ((InputOp, inputs), (OutputOp, custom.outputs)):
         for index, value in enumerate(values):
             properties: dict[str, Attribute] = {"index": IntsAttr((index,))}
             offset = arena_offset(value)
             if offset is not None:
                 properties["address"] = IntsAttr((offset,))
-            edges.append(kind.create(result_types=[BufferType(_bytes(value), "arena")], properties=properties))
+            space: Space = "external" if kind is InputOp and offset is None and index in external else "arena"
+            edges.append(kind.create(result_types=[BufferType(_bytes(value), space)], properties=properties))
     first = program.body.block.first_op
     assert first is not None
     program.body.block.insert_ops_before(edges, first)

@@ -54,22 +54,25 @@ def read_commands(words: Sequence[int]) -> Iterator[Command]:
         position += 1 + wide
 
 
-def decode(words: Sequence[int], acc: Accelerator, name: str, memories: Mapping[Space, Memory]) -> ProgramOp:
+def decode(words: Sequence[int], acc: Accelerator, name: str, memories: Mapping[Space | int, Memory]) -> ProgramOp:
     """
     The program `@name` of a stream for one accelerator.
 
-    `memories` says how large each memory is. Raises PassFailedException, naming the word, for a stream that `npu_cmd`
-    cannot express or that reads a register which no word has set.
+    `memories` says how large each memory is, external ones by the number of the operand. Raises PassFailedException,
+    naming the word, for a stream that `npu_cmd` cannot express or that reads a register which no word has set.
     """
     block = Block()
-    made: dict[Space, MemoryOp] = {}
+    made: dict[Space | int, MemoryOp] = {}
 
-    def memory(space: Space) -> SSAValue:
+    def memory(space: Space | int) -> SSAValue:
         if space not in made:
             if space not in memories:
-                raise ValueError(f"there is no {space} memory")
-            made[space] = op = MemoryOp(memories[space].size, space, memories[space].data)
-            op.result.name_hint = space
+                raise ValueError(f"there is no {space if isinstance(space, str) else f'operand {space} in'} memory")
+            size, data = memories[space]
+            made[space] = op = (
+                MemoryOp(size, space, data) if isinstance(space, str) else MemoryOp(size, "external", data, space)
+            )
+            op.result.name_hint = op.buffer.space
         return made[space].result
 
     state = State()
@@ -114,7 +117,7 @@ def _operation(
     param: int,
     state: State,
     acc: Accelerator,
-    memory: Callable[[Space], SSAValue],
+    memory: Callable[[Space | int], SSAValue],
 ) -> Operation:
     if target.name not in _DECODED or (target.params and param not in dict(target.params)):
         raise ValueError(f"npu_cmd has no such operation, with param {param}")

@@ -31,9 +31,9 @@ FAST_SIZE = "npu.fast_size"
 
 
 class Boundary(NamedTuple):
-    """Arena offsets of the operands and of the results of one region, by index."""
+    """Arena offsets of the operands and of the results of one region, by index; None for what is external."""
 
-    inputs: dict[int, int]
+    inputs: dict[int, int | None]
     outputs: dict[int, int]
 
 
@@ -81,7 +81,8 @@ def emit(module: ModuleOp) -> Parts:
 def parts(module: ModuleOp) -> dict[str, bytes]:
     """
     Files for whoever loads a network by hand: `<region>.payload.bin` for each region, `read_only.bin`, and
-    `memory.json` with the sizes of arena and fast memory and the arena offsets of operands and results.
+    `memory.json` with the sizes of arena and fast memory and the arena offsets of operands and results, null for what
+    is external.
     """
     found = emit(module)
     files = {f"{name}.payload.bin": payload for name, payload in found.payloads.items()}
@@ -150,6 +151,9 @@ def boundary(program: ProgramOp) -> Boundary:
     found = Boundary({}, {})
     for op in program.body.block.ops:
         if isinstance(op, InputOp | OutputOp):
-            by_index = found.inputs if isinstance(op, InputOp) else found.outputs
-            by_index[op.index.data[0]] = place(op.result).address
+            index = op.index.data[0]
+            if isinstance(op, OutputOp):
+                found.outputs[index] = place(op.result).address
+            else:
+                found.inputs[index] = None if op.buffer.space == "external" else place(op.result).address
     return found

@@ -39,6 +39,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import IRDLOperation
 
 from npuc.dialects.npu import (
+    EXTERNAL_REGIONS,
     Activation,
     ActivationAttr,
     Block,
@@ -68,6 +69,7 @@ from npuc.dialects.npu_cmd import (
     ElementwiseOp,
     FeatureMap,
     FeatureMapAttr,
+    InputOp,
     LaunchOp,
     MemoryOp,
     PoolOp,
@@ -117,6 +119,8 @@ def place(buffer: SSAValue) -> Place:
     type_, owner = buffer.type, buffer.owner
     assert isinstance(type_, BufferType)
     region = REGIONS.get(type_.space)
+    if isinstance(owner, InputOp | MemoryOp) and type_.space == "external":
+        return Place(EXTERNAL_REGIONS[owner.index.data[0] if owner.index is not None else 0], 0)
     if isinstance(owner, MemoryOp):
         return Place(region, 0)
     if not isinstance(owner, BufferOp | ConstantOp) or owner.address is None:
@@ -534,16 +538,18 @@ def write_dma(op: DmaOp) -> State:
     )
 
 
-def build_dma(state: Mapping[str, int], memory: Callable[[Space], SSAValue]) -> DmaOp:
+def build_dma(state: Mapping[str, int], memory: Callable[[Space | int], SSAValue]) -> DmaOp:
     """The transfer that reads `state`; ValueError where npu_cmd has none."""
     source, destination = state["DMA0_SRC_REGION"], state["DMA0_DST_REGION"]
     to = memory("shram") if destination == SHRAM_REGION else _memory(destination, memory)
     return DmaOp(_memory(source, memory), to, state["DMA0_LEN"], state["DMA0_SRC"], state["DMA0_DST"])
 
 
-def _memory(region: int, memory: Callable[[Space], SSAValue]) -> SSAValue:
+def _memory(region: int, memory: Callable[[Space | int], SSAValue]) -> SSAValue:
+    if region in EXTERNAL_REGIONS:
+        return memory(EXTERNAL_REGIONS.index(region))
     if region not in SPACES:
-        raise ValueError(f"npu_cmd knows base pointers 0 to 2, not region {region:#x}")
+        raise ValueError(f"npu_cmd knows base pointers 0 to {EXTERNAL_REGIONS[-1]}, not region {region:#x}")
     return memory(SPACES[region])
 
 
@@ -552,11 +558,11 @@ def build_launch(
     mode: str,
     state: Mapping[str, int],
     acc: Accelerator,
-    memory: Callable[[Space], SSAValue],
+    memory: Callable[[Space | int], SSAValue],
     location: LocationAttr | None = None,
 ) -> LaunchOp:
     """
-    The launch that reads `state`; `memory` gives the whole memory of a space.
+    The launch that reads `state`; `memory` gives the whole memory of a space, or of an external operand by its number.
 
     Raises KeyError with the register's name where one that the operation reads was never set, and ValueError where
     npu_cmd cannot say what the state says.
@@ -616,7 +622,7 @@ def _build_ifm2(
     ofm: tuple[int, int, int],
     operands: dict[str, SSAValue],
     properties: dict[str, Attribute],
-    memory: Callable[[Space], SSAValue],
+    memory: Callable[[Space | int], SSAValue],
 ) -> bool:
     """Fills in the second operand; whether it is a feature map."""
     scale_mode = field("IFM_PRECISION", "scale_mode", state["IFM_PRECISION"])

@@ -2,8 +2,9 @@
 Write on the module which machine it is for.
 
 Assumes nothing. Decides `npu.target` from options with vela's names and defaults: accelerator, system configuration and
-memory mode (from a file in vela's `.ini` format, or built in), and a limit in bytes for the memory that holds feature
-maps. Every later pass reads the machine from there, so that any of them runs alone on any file.
+memory mode (from a file in vela's `.ini` format, or built in), a limit in bytes for the memory that holds feature maps,
+and whether inputs of the network lie outside of the arena where they can. Every later pass reads the machine from
+there, so that any of them runs alone on any file.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class NpuSetTargetPass(ModulePass):
     system_config: str | None = None
     memory_mode: str | None = None
     limit: int | None = None
+    external_inputs: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         try:
@@ -38,5 +40,5 @@ class NpuSetTargetPass(ModulePass):
         except ValueError as error:
             raise PassFailedException(str(error)) from error
         op.attributes[TARGET_ATTR] = TargetAttr(
-            machine.name, setup.system_config, setup.memory_mode, self.config or "", self.limit
+            machine.name, setup.system_config, setup.memory_mode, self.config or "", self.limit, self.external_inputs
         )

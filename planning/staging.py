@@ -217,8 +217,9 @@ class Staging:
             rows = unrolled.alive[len(now.rolled)]
             buffer = rounded(rows * row)
             cycles, first = self._cycles(number, variant, unrolled, buffer + more)
-            early = first[value] * row
-            late = self._late(number, value, early, buffer)
+            # What is not read by the first kernel arrives beside that.
+            early = first.get(value, 0) * row
+            late = self._late(number, value, early, buffer) if early else 0
             yield _Choice(variant, cycles + late, buffer + more, early, buffer, rows)
 
     def _variant(self, number: int) -> _Variant:

@@ -170,6 +170,7 @@ class _Run:
         self.left_out: set[int] = set()
         self.constants: dict[int, Memory] = {}
         self.fast: dict[int, Memory] = {}
+        self.external: dict[int, Memory] = {}
         self.arena = Memory("arena", self._arena_size())
         for index, value in session.state.items():
             self.store(self.model.tensors[index], value)
@@ -193,6 +194,20 @@ class _Run:
     def in_arena(self, tensor: Tensor) -> bool:
         # Handles and what else NumPy has no type for pass from one CPU operator to the next as they are.
         return tensor.offset is not None and tensor.data is None and tensor.dtype.kind != "V"
+
+    def outside_arena(self, tensor: Tensor) -> bool:
+        """Whether the caller keeps an input wherever it likes: the file's plan has no place for it."""
+        return tensor.index in self.model.inputs and tensor.offset is None and tensor.dtype.kind != "V"
+
+    def _external(self, tensor: Tensor) -> Memory:
+        """The memory of an input that lies outside of the arena."""
+        if tensor.index not in self.external:
+            memory = Memory(f"input {tensor.name!r}", tensor.bytes)
+            memory.data[:] = np.ascontiguousarray(self.values[tensor.index]).view(np.uint8).reshape(-1)
+            memory.written[:] = True
+            self.values[tensor.index] = memory.data.view(tensor.dtype).reshape(tensor.shape)
+            self.external[tensor.index] = memory
+        return self.external[tensor.index]
 
     def store(self, tensor: Tensor, value: NDArray) -> None:
         if not self.in_arena(tensor):
@@ -287,6 +302,11 @@ class _Run:
             regions[2] = Region(2, self.fast[scratch.index], 0, scratch.bytes)
         outputs = [self.model.tensors[i] for i in operator.outputs]
         for index, tensor in enumerate([*tensors[4:], *outputs], _FIRST_IO_REGION):
+            if index < _REGIONS and tensor.index in operator.inputs and self.outside_arena(tensor):
+                memory = self._external(tensor)
+                # What the second port of U55 reaches is only read.
+                regions[index] = Region(index, memory, 0, memory.size, read_only=program.product == "U55")
+                continue
             if tensor.offset is None or tensor.data is not None:
                 raise FileError(
                     f"operator {operator.index}: tensor {tensor.name!r} has no place in the arena for the NPU to reach"

@@ -53,6 +53,10 @@ class Summary:
     fast: int | None = None
     """None where there is no fast memory beside the arena."""
     read_only: int = 0
+    external: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes of the inputs that lie outside of the arena, by name, where that was asked for."""
+    internal: dict[str, str] = field(default_factory=dict[str, str])
+    """Why others do not."""
     npu_operators: int = 0
     cpu_operators: dict[str, int] = field(default_factory=dict[str, int])
     cpu_reasons: list[str] = field(default_factory=list[str])
@@ -70,6 +74,8 @@ class Summary:
         if self.fast is not None:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
+        lines += [f"external      {size / 1024:.1f} KiB of input '{name}'" for name, size in self.external.items()]
+        lines += [f"              input '{name}' lies in the arena: {why}" for name, why in self.internal.items()]
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
         lines.append(f"operators     {self.npu_operators} in NPU regions; on the CPU: {on_cpu}")
         lines += [f"  {reason}" for reason in self.cpu_reasons]
@@ -245,10 +251,26 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.arena_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
     summary.fast = _integer(module, "npu.fast_size") if "npu.fast_size" in module.attributes else None
     summary.read_only = _integer(module, "npu.read_only_size")
+    if isinstance(target, TargetAttr) and target.external_inputs:
+        _observe_inputs(module, summary)
     left = operator_counts(module)
     summary.npu_operators = sum((before - left).values())
     summary.cpu_operators = dict(left)
     summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
+
+
+def _observe_inputs(module: ModuleOp, summary: Summary) -> None:
+    """Which inputs lie outside of the arena, and why others do not."""
+    from npuc.analysis.host import external_values, main_function, value_bytes, why_in_arena
+    from npuc.dialects.tfl import tensor_name
+
+    main, external = main_function(module), external_values(module)
+    for index, value in enumerate(main.body.block.args if main is not None else ()):
+        name = tensor_name(value) or str(index)
+        if value in external:
+            summary.external[name] = value_bytes(value) or 0
+        else:
+            summary.internal[name] = why_in_arena(value) or "the pass that places inputs was left out"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -260,6 +282,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--system-config", metavar="NAME")
     out.add_argument("--memory-mode", metavar="NAME")
     out.add_argument("--arena-cache-size", type=int, metavar="BYTES", help="limit of the memory for feature maps")
+    out.add_argument(
+        "--external-inputs", action="store_true", help="inputs of the network lie outside of the arena where they can"
+    )
     out.add_argument(
         "--optimise", choices=("Performance", "Size"), default="Performance", help="cycles, or memory first"
     )
@@ -290,6 +315,7 @@ def run(arguments: Sequence[str] | None) -> None:
         args.memory_mode,
         args.arena_cache_size,
         "size" if args.optimise == "Size" else "performance",
+        args.external_inputs,
     )
     if args.print_pipeline:
         print(pipeline(target) if args.pipeline is None else args.pipeline)

@@ -22,6 +22,7 @@ SCHEDULE = (
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",
+    "npu-schedule-place-inputs",
     "npu-schedule-place-feature-maps",
     "npu-schedule-limit-sram",
     "npu-schedule-plan-cascades",
@@ -58,6 +59,7 @@ class Target:
     memory_mode: str | None = None
     limit: int | None = None
     strategy: Literal["performance", "size"] = "performance"
+    external_inputs: bool = False
 
     @property
     def text(self) -> str:
@@ -72,6 +74,8 @@ class Target:
                 options.append(f'{name}="{value}"')
         if self.limit is not None:
             options.append(f"limit={self.limit}")
+        if self.external_inputs:
+            options.append("external-inputs=true")
         return f"npu-set-target{{{' '.join(options)}}}"
 
 

@@ -29,16 +29,16 @@ class ProgramBuilder:
         self._constants: dict[bytes, SSAValue] = {}
         self._last_use: dict[SSAValue, int] = {}
 
-    def input(self, index: int, size: int) -> SSAValue:
+    def input(self, index: int, size: int, space: Space) -> SSAValue:
         """The buffer of the region's operand `index`."""
-        return self._boundary(InputOp, index, size)
+        return self._boundary(InputOp, index, size, space)
 
     def output(self, index: int, size: int) -> SSAValue:
         """The buffer of the region's result `index`."""
-        return self._boundary(OutputOp, index, size)
+        return self._boundary(OutputOp, index, size, "arena")
 
-    def _boundary(self, kind: type[InputOp | OutputOp], index: int, size: int) -> SSAValue:
-        op = kind.create(result_types=[BufferType(size, "arena")], properties={"index": IntsAttr((index,))})
+    def _boundary(self, kind: type[InputOp | OutputOp], index: int, size: int, space: Space) -> SSAValue:
+        op = kind.create(result_types=[BufferType(size, space)], properties={"index": IntsAttr((index,))})
         self._head.append(op)
         return op.results[0]
 

@@ -18,6 +18,7 @@ from npuc.dialects import npu_cmd
 from npuc.dialects.launch import padding
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import (
+    EXTERNAL_REGIONS,
     Activation,
     ActivationAttr,
     BlockAttr,
@@ -97,7 +98,7 @@ class RegionLowering:
         """The program of the whole function."""
         block = self.function.body.block
         for index, argument in enumerate(block.args):
-            self.maps.buffers[argument] = self.builder.input(index, storage_bytes(tensor_type(argument)))
+            self.maps.buffers[argument] = self._input(index, argument)
         last = block.last_op
         if not isinstance(last, ReturnOp):
             raise OperationError(self.function, "an NPU region ends in func.return")
@@ -115,6 +116,12 @@ class RegionLowering:
             with concerning(op):
                 self._lower(op)
         return self.builder.finish(self.function.sym_name.data, dict(self.function.attributes))
+
+    def _input(self, index: int, value: SSAValue) -> SSAValue:
+        space = space_of(value)
+        if space == "fast" or (space == "external" and index >= len(EXTERNAL_REGIONS)):
+            raise OperationError(self.function, f"operand {index} of a region cannot be {space}")
+        return self.builder.input(index, storage_bytes(tensor_type(value)), space)
 
     def _output(self, index: int, value: SSAValue) -> None:
         place = self.storage.place(value)

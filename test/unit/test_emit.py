@@ -238,7 +238,7 @@ def test_parts_for_those_who_load_by_hand():
     [
         ("index <1> address <128>", "index <1>", "%c has no address"),
         ("npu_cmd.input index <0> address <64>", "npu_cmd.input index <0> address <80>",
-         "tensor 'a' lies at byte 64 in @npu_0, but at 80 in @npu_1"),
+         "tensor 'a' lies at byte 64 in @npu_0, but at byte 80 in @npu_1"),
         ("input index <1> address <128>", "input index <1> address <120>", "byte 120, which is no multiple of 16"),
         ("input index <1>", "input index <2>", "@npu_1 has no npu_cmd.input 1 for tensor 'c'"),
         ("address <256> dense", "address <240> dense", "two constants that differ lie at byte 240"),
