@@ -3,8 +3,8 @@ Bring operands to the scarce memory by DMA where the kernels that read them gain
 
 Assumes a target on the module, feature maps placed and cascades formed, and on each region `npu.sram_limit` where the
 memory is limited. Operands that lie in a slower memory than the one that schedules are planned for are constants,
-operands of the region and spilled values. For each kernels and cascades that read one, it is timed where it is, brought
-whole right before the first of them, as far as the kernels before do not hide that, and brought row by row beside the kernels
+operands of the region and spilled values. For kernels and cascades that read one it is timed where it is, brought whole
+right before the first of them, as far as the kernels before do not hide that, and brought row by row beside them
 (`npuc.planning.staging`). A transfer row by row is a stage of the cascade that reads it; a kernel that is in none
 becomes one with it. Transfers take memory that the schedule leaves of the limit; so at its peak there are none.
 `npu-cmd-hoist-dma` issues transfers early. Without this pass operands are read where they are: slower, and just as

@@ -39,9 +39,11 @@ module attributes {npu.target = #npu.target<"ethos-u55-256", "", "", limit 8192>
 // -----
 
 // In Dedicated_Sram the operand of the region lies in DRAM. The convolution reads it anew for each 16 of its channels.
+// Nothing runs before it, so that the rows had better arrive beside it.
 // CHECK-LABEL: @input
-// CHECK: [[NEAR:%.*]] = npu_schedule.transfer %x : (tensor<1x16x16x64xi8>) -> tensor<1x16x16x64xi8, #npu.layout<nhwc, fast>>
-// CHECK: conv2d [[NEAR]]
+// CHECK:      npu_schedule.cascade
+// CHECK-NEXT:   [[NEAR:%.*]] = npu_schedule.transfer %x rolling <4> : (tensor<1x16x16x64xi8>) -> tensor<1x16x16x64xi8, #npu.layout<nhwc, fast>>
+// CHECK-NEXT:   conv2d [[NEAR]]
 module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End", "Dedicated_Sram_384KB">} {
   func.func @input(%x: tensor<1x16x16x64xi8>) -> tensor<1x16x16x256xi8> attributes {npu.region} {
     %w = npu_schedule.constant dense<1> : tensor<256x1x1x64xi8>
