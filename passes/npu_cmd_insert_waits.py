@@ -1,12 +1,13 @@
 """
-Order transfers against kernels: the two run side by side, and nothing but a wait keeps them apart.
+Order transfers against kernels, and against each other: nothing but a wait keeps them apart.
 
 Assumes an allocated program. Walks it with the queues as the machine keeps them (so many transfers and kernels may be
 outstanding; issuing one more stalls until the oldest is done) and, where a command touches bytes that an outstanding
-command of the other kind writes, or writes bytes that it reads, inserts a wait for just as many of the younger ones
-as may stay pending. Waits that stand in the IR are taken into account, and kept.
+command writes, or writes bytes that it reads, inserts a wait for just as many of the younger ones as may stay pending.
+Of two transfers that are outstanding, as U65 can have, nobody knows that the first is done first. Waits that stand in
+the IR are taken into account, and kept.
 
-Leaves the order among kernels to BLOCKDEP (`npu-cmd-set-blockdep`); transfers follow each other in order.
+Leaves the order among kernels to BLOCKDEP (`npu-cmd-set-blockdep`).
 """
 
 from __future__ import annotations
@@ -32,9 +33,13 @@ class _Queue:
     capacity: int
     pending: list[Accesses] = field(default_factory=list[Accesses])
 
+    def stall(self) -> None:
+        """What the machine waits for before it takes one more command."""
+        self.wait(self.capacity - 1)
+
     def push(self, touched: Accesses) -> None:
+        self.stall()
         self.pending.append(touched)
-        del self.pending[: -self.capacity]
 
     def wait(self, pending: int) -> None:
         del self.pending[: max(0, len(self.pending) - pending)]
@@ -69,8 +74,11 @@ class NpuCmdInsertWaitsPass(ModulePass):
                 continue
             touched = accesses(command, machine)
             mine, other = (transfers, kernels) if isinstance(command, DmaOp) else (kernels, transfers)
-            pending = other.may_stay(touched)
-            if pending is not None:
-                other.wait(pending)
-                Rewriter.insert_op(WaitOp(other.kind, pending), InsertPoint.before(command))
+            if mine is transfers:
+                mine.stall()
+            for queue in (other, mine) if mine is transfers else (other,):
+                pending = queue.may_stay(touched)
+                if pending is not None:
+                    queue.wait(pending)
+                    Rewriter.insert_op(WaitOp(queue.kind, pending), InsertPoint.before(command))
             mine.push(touched)

@@ -55,7 +55,7 @@ def form(number: int, members: list[KernelOp]) -> CascadeOp:
     behind: list[Operation] = []
     results = {op.result for op in members}
     waiting = set[SSAValue](results)
-    op = members[0].next_op
+    op: Operation | None = members[0]
     while op is not None and op is not last:
         following = op.next_op
         if op not in inside and any(operand in waiting for one in op.walk() for operand in one.operands):

@@ -15,7 +15,7 @@ from xdsl.passes import PassPipeline
 
 from npuc.analysis.machine import machine_of
 from npuc.dialects.constants import as_numpy, numpy_dtype
-from npuc.dialects.npu import NPU
+from npuc.dialects.npu import EXTERNAL_REGIONS, NPU
 from npuc.dialects.npu_cmd import NPU_CMD, ConstantOp, InputOp, OutputOp, ProgramOp
 from npuc.dialects.npu_schedule import NPU_SCHEDULE
 from npuc.lowering.encode import encode
@@ -80,8 +80,12 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
     noise = np.random.default_rng(0)
     arena, fast = (noise.integers(0, 256, _size(module, space), np.uint8) for space in ("arena", "fast"))
     places: dict[int, int] = {}
+    regions: dict[int, NDArray[np.uint8]] = {0: constants, 1: arena, 2: fast}
     for op in program.body.block.ops:
-        if isinstance(op, ConstantOp | InputOp | OutputOp):
+        if isinstance(op, InputOp) and op.buffer.space == "external":
+            index = op.index.data[0]
+            regions[EXTERNAL_REGIONS[index]] = np.frombuffer(arguments[index].tobytes(), np.uint8)
+        elif isinstance(op, ConstantOp | InputOp | OutputOp):
             assert op.address is not None
             at = op.address.data[0]
             if isinstance(op, ConstantOp):
@@ -92,7 +96,7 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
                 arena[at : at + data.size] = data
             else:
                 places[op.index.data[0]] = at
-    reports = execute_payload(wrap(encode(program, machine), machine), {0: constants, 1: arena, 2: fast})
+    reports = execute_payload(wrap(encode(program, machine), machine), regions)
     results: list[NDArray] = []
     for index, type_ in enumerate(result_types):
         assert isinstance(type_, TensorType)

@@ -68,3 +68,21 @@ module attributes {npu.target = #npu.target<"ethos-u65-256">} {
     npu_cmd.stop
   }
 }
+
+// -----
+
+// Nothing says that of two outstanding transfers the first is done first: the one that writes there too waits for it.
+module attributes {npu.target = #npu.target<"ethos-u65-256">} {
+  // CHECK-LABEL: npu_cmd.program @same_place
+  npu_cmd.program @same_place {
+    %c = npu_cmd.constant address <0> dense<1> : tensor<1024xui8> -> !npu.buffer<1024, read_only>
+    %b = npu_cmd.alloc address <2048> : !npu.buffer<1024, arena>
+    // CHECK:      dma from %c to %b size <512>
+    // CHECK-NEXT: wait dma pending <0>
+    // CHECK-NEXT: dma from %c to %b size <1024>
+    npu_cmd.dma from %c to %b size <512> : !npu.buffer<1024, read_only>, !npu.buffer<1024, arena>
+    npu_cmd.dma from %c to %b size <1024> : !npu.buffer<1024, read_only>, !npu.buffer<1024, arena>
+    npu_cmd.free %b : !npu.buffer<1024, arena>
+    npu_cmd.stop
+  }
+}
