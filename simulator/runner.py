@@ -305,7 +305,7 @@ class _Run:
             if index < _REGIONS and tensor.index in operator.inputs and self.outside_arena(tensor):
                 memory = self._external(tensor)
                 # What the second port of U55 reaches is only read.
-                regions[index] = Region(index, memory, 0, memory.size, read_only=program.product == "U55")
+                regions[index] = Region(index, memory, 0, memory.size, read_only=not program.product.u65)
                 continue
             if tensor.offset is None or tensor.data is not None:
                 raise FileError(
