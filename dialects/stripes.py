@@ -15,7 +15,7 @@ will read, so that it runs beside the kernel. Its rolling buffer holds the rows 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -111,6 +111,14 @@ class Counted(NamedTuple):
 
     launches: list[dict[int, int]]
     alive: list[int]
+
+
+def pieces(start: int, stop: int, rolling: int) -> Iterator[tuple[int, int]]:
+    """Rows `start` to `stop`, cut where a buffer of `rolling` rows wraps: what a DMA brings at a time."""
+    while start < stop:
+        end = min(stop, start - start % rolling + rolling)
+        yield start, end
+        start = end
 
 
 LONGEST_PERIOD = 4

@@ -34,7 +34,7 @@ from npuc.dialects.npu_schedule import (
     nhwc,
     stages_of,
 )
-from npuc.dialects.stripes import Input, Launch, Stage, Unrolled, unroll
+from npuc.dialects.stripes import Input, Launch, Stage, Unrolled, pieces, unroll
 from npuc.hardware.clock import Clock
 from npuc.hardware.cycles import DMA_WORDS, KernelCost, Places, dma_cycles, fetch_cycles, idle_cycles
 from npuc.hardware.memory import Area, Memory
@@ -351,7 +351,8 @@ class Staging:
         if isinstance(op, KernelOp) and alone:
             launches = [Launch(0, 0, nhwc(op.result)[0])]
         else:
-            launches = (unrolled or self._unrolled(item, variant)).launches
+            unrolled = unrolled or self._unrolled(item, variant)
+            launches = unrolled.launches
         more = len(variant.rolled)
         ops = cascade.stages if cascade is not None else (op,)
         works: dict[int, _Reading] = {}
@@ -375,8 +376,13 @@ class Staging:
                     transfer = ops[index - more]
                     assert isinstance(transfer, TransferOp)
                     value, source = transfer.result, transfer.source
+                    rows = nhwc(value)[0] if transfer.rolling is None else transfer.rolling.data[0]
+                else:
+                    assert unrolled is not None
+                    rows = unrolled.alive[index]
                 assert source is not None
-                yield _Piece(value, source, start, stop), None
+                for ends in pieces(start, stop, rows):
+                    yield _Piece(value, source, *ends), None
 
     def _work(self, op: KernelOp | CopyOp, stripe: int, near: set[SSAValue]) -> Work:
         """A kernel in stripes of so many rows, some of its operands in the scarce memory."""

@@ -25,7 +25,7 @@ from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
 from npuc.dialects.launch import padding
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
-from npuc.dialects.stripes import Launch
+from npuc.dialects.stripes import Launch, pieces
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
@@ -349,7 +349,9 @@ class Works:
             for index, start, stop in op.unrolled().launches:
                 stage = stages[index]
                 if isinstance(stage, TransferOp):
-                    task.pieces.setdefault(len(task.runs), []).append(Piece(stage, start, stop))
+                    rows = nhwc(stage.result)[0] if stage.rolling is None else stage.rolling.data[0]
+                    brought = (Piece(stage, *ends) for ends in pieces(start, stop, rows))
+                    task.pieces.setdefault(len(task.runs), []).extend(brought)
                 else:
                     task.runs.append(Run(works[index], start, stop))
             return task

@@ -52,6 +52,7 @@ from npuc.dialects.npu_schedule import (
     nhwc,
     space_of,
 )
+from npuc.dialects.stripes import pieces
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout, round_up
@@ -348,11 +349,9 @@ class RegionLowering:
         height = nhwc(op.source)[0]
         row = storage_bytes(tensor_type(op.source)) // height
         rows = self.maps.rolling.get(to.root, height)
-        while start < stop:
-            at = start % rows
-            count = min(stop - start, rows - at)
-            self._dma(op, count * row, source, destination, from_.offset + start * row, to.offset + at * row)
-            start += count
+        for first, end in pieces(start, stop, rows):
+            at = to.offset + first % rows * row
+            self._dma(op, (end - first) * row, source, destination, from_.offset + first * row, at)
 
     def _dma(
         self, op: TransferOp, size: int, source: SSAValue, destination: SSAValue, offset: int, destination_offset: int
