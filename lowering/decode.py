@@ -67,7 +67,8 @@ def decode(words: Sequence[int], acc: Accelerator, name: str, memories: Mapping[
     def memory(space: Space | int) -> SSAValue:
         if space not in made:
             if space not in memories:
-                raise ValueError(f"there is no {space if isinstance(space, str) else f'operand {space} in'} memory")
+                what = f"{space} memory" if isinstance(space, str) else f"operand {space}"
+                raise ValueError(f"there is no {what}")
             size, data = memories[space]
             made[space] = op = (
                 MemoryOp(size, space, data) if isinstance(space, str) else MemoryOp(size, "external", data, space)
