@@ -83,9 +83,12 @@ def _relieve(module: ModuleOp, programs: list[ProgramOp], space: Space) -> bool:
     staying = [r for index, r in enumerate(ranges) if index not in yielding]
     if any(lower_bound([r for r in staying if r.meets(span)]) > limit for span, limit in limits):
         return False  # Without any buffer of weights it is missed all the same.
+    # What is alive while something lies above the limit helps most, and mostly is enough.
+    above = [r for r, at in zip(ranges, allocate(ranges).addresses, strict=True) if at + r.rounded > least]
+    near = [op for op in allocs if any(ranges[number[op]].meets(r) for r in above)]
     best: tuple[int, _Way] | None = None
-    for ways in (_later, _in_place):
-        for alloc in sorted(allocs, key=lambda op: op.buffer.size):
+    for ways, those in ((_later, near), (_in_place, near), (_later, allocs), (_in_place, allocs)):
+        for alloc in sorted(those, key=lambda op: op.buffer.size):
             for way in ways(alloc, found.times):
                 others = list(ranges)
                 own = others.pop(number[alloc])

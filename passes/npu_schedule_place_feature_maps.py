@@ -4,25 +4,29 @@ Decide which feature maps lie in a fast memory beside a slow arena: `fast` in th
 Assumes a target on the module, kernels, and formats as they are to stay. Where the arena itself is fast, as in every
 memory mode but Dedicated_Sram, nothing changes. Else values that kernels write go to the fast memory, all that share
 one storage together (see `npuc.analysis.storage`), but for those that the host sees. Where no schedule would keep to
-the limit of the fast memory so, in cascades or not, the values that cost least are spilled to the arena
-(`npuc.planning.placement`). A function with a type that says `fast` already is left as it is.
+the limit of the fast memory so, the values that cost least are spilled to the arena (`npuc.planning.placement`): as few
+as cascades allow, or as few as kernels allow that run whole, or all, whichever makes the quicker schedule. A function
+with a type that says `fast` already is left as it is.
 Without this pass all feature maps stay in the arena: slower, and just as right.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
-from npuc.analysis.storage import Storage, tensor_type
+from npuc.analysis.storage import Storage, makes_bytes, tensor_type
 from npuc.dialects.npu_schedule import is_brick, space_of, stored
-from npuc.planning.network import scheduled_functions
-from npuc.planning.placement import Placement
+from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.placement import placements
+from npuc.planning.schedules import Region
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,21 @@ class NpuSchedulePlaceFeatureMapsPass(ModulePass):
                 continue
             limit = limit_of(function, "fast")
             assert limit is not None
-            fast = Placement(function, machine_of(op), setup_of(op), limit).run()
-            for value in [value for root in storage.roots if root in fast for value in storage.members(root)]:
-                layout = "nhcwb16" if is_brick(value) else "nhwc"
-                Rewriter.replace_value_with_new_type(value, stored(tensor_type(value), layout, "fast"))
+            machine, setup = machine_of(op), setup_of(op)
+            values = {root: list(storage.members(root)) for root in storage.roots if makes_bytes(root)}
+            sets = placements(function, machine, setup, limit)
+            cycles: list[int] = []
+            for fast in sets if len(sets) > 1 else ():
+                _place(values, fast)
+                cycles.append(Region(Network(function), machine, setup).cycles(limit))
+            _place(values, sets[cycles.index(min(cycles)) if cycles else 0])
+
+
+def _place(values: dict[SSAValue, list[SSAValue]], fast: Collection[SSAValue]) -> None:
+    """Write the memory of all values; `values` has them as they are by now, by the roots as they once were."""
+    for root, those in values.items():
+        for index, value in enumerate(those):
+            layout = "nhcwb16" if is_brick(value) else "nhwc"
+            type_ = stored(tensor_type(value), layout, "fast" if root in fast else "arena")
+            if type_ != value.type:
+                those[index] = Rewriter.replace_value_with_new_type(value, type_)

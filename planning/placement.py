@@ -1,10 +1,13 @@
 """
 Which values of a region lie in the fast memory beside a slow arena, and which are spilled to the arena.
 
-A value that kernels write and the host does not see could lie in the fast memory. Where not even the smallest schedule
-keeps to its limit with all of them there, values are spilled until one does. Of those that are alive where it is missed
-the one goes that costs least for each byte, by what the kernels that write and read it take longer with it in the
-arena. In the end those come back for which there is room after all, dearest first.
+A value that kernels write and the host does not see could lie in the fast memory. Where the limit is missed with all
+of them there, values are spilled until it is kept. Of those that are alive where it is missed the one goes that costs
+least for each byte, by what the kernels that write and read it take longer with it in the arena. In the end those come
+back for which there is memory after all, dearest first.
+
+The limit can be kept by cascades, or by kernels that run whole and more values spilled; in little memory cascades are
+many small launches, and nothing in the fast memory may be quicker still. `placements` are these three.
 """
 
 from __future__ import annotations
@@ -36,14 +39,24 @@ def movable_roots(storage: Storage) -> list[SSAValue]:
     ]
 
 
+def placements(function: FuncOp, machine: Accelerator, setup: MemorySetup, limit: int) -> list[set[SSAValue]]:
+    """Sets of roots that could lie in the fast memory together, of so many bytes; just one where all fit."""
+    found = [_Placement(function, machine, setup, limit, whole).run() for whole in (False, True)]
+    if found[0] == found[1]:
+        return found[:1]
+    return [*found, set()]
+
+
 @dataclass
-class Placement:
+class _Placement:
     """Decides for one region; `run` returns the values that lie in the fast memory."""
 
     function: FuncOp
     machine: Accelerator
     setup: MemorySetup
     limit: int
+    whole: bool
+    """All kernels run whole: no cascade makes a value smaller."""
     fast: set[SSAValue] = field(default_factory=set[SSAValue])
 
     def run(self) -> set[SSAValue]:
@@ -75,7 +88,11 @@ class Placement:
 
     def _alive_where_missed(self, network: Network) -> Collection[SSAValue] | None:
         """The values in the fast memory at the first item that no schedule within the limit gets past; None if none."""
-        number = Planner(network, self.machine, self.setup).first_missed(self.limit)
+        if self.whole:
+            items = range(len(network.items))
+            number = next((number for number in items if network.alone(number) > self.limit), None)
+        else:
+            number = Planner(network, self.machine, self.setup).first_missed(self.limit)
         if number is None:
             return None
         return [root for root in network.alive_at(number) if root in self.fast]

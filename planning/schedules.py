@@ -151,6 +151,10 @@ class Region:
             return cuts[0]
         return min(cuts, key=lambda one: self._schedules.buffered(self.tasks(one), limit, {}).cycles)
 
+    def cycles(self, limit: int) -> int:
+        """Cycles of the quickest schedule within a limit."""
+        return self._schedules.buffered(self.tasks(self.cut(limit)), limit, {}).cycles
+
     def _cuts(self, limit: int) -> list[list[Segment]]:
         """The best cut for the limit, and for as many lower limits as have others."""
         cuts = [self.planner.quickest(limit)]
