@@ -5,7 +5,8 @@ Assumes a target on the module, feature maps placed and cascades formed, and on 
 memory is limited. Operands that lie in a slower memory than the one that schedules are planned for are constants,
 operands of the region and spilled values. For kernels and cascades that read one it is timed where it is, brought whole
 right before the first of them, as far as the kernels before do not hide that, and brought row by row beside them
-(`npuc.planning.staging`). A transfer row by row is a stage of the cascade that reads it; a kernel that is in none
+(`npuc.planning.staging`). In the end the whole schedule is timed with all transfers, with those of larger operands
+alone, and without any. A transfer row by row is a stage of the cascade that reads it; a kernel that is in none
 becomes one with it. Transfers take memory that the schedule leaves of the limit; so at its peak there are none.
 `npu-cmd-hoist-dma` issues transfers early. Without this pass operands are read where they are: slower, and just as
 right.
@@ -17,21 +18,27 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from npuc.analysis.host import NOTHING_HELD, held_by_host
+from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import tensor_type
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick, stored
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.schedules import UNLIMITED, cycles_as_it_stands
 from npuc.planning.staging import Staged, Staging
 from npuc.planning.tasks import Works
 
-UNLIMITED = 1 << 40
+LEAST = (0, 1024)
+"""
+Operands of fewer bytes stay where they are: first none, and if the whole schedule is slower so, those of which a
+transfer is mostly waiting.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,14 +51,34 @@ class NpuScheduleStageOperandsPass(ModulePass):
         functions = scheduled_functions(op)
         if not functions:
             return
-        machine, setup, space, held = machine_of(op), setup_of(op), scarce_space_of(op), held_by_host(op)
+        held = held_by_host(op)
         for function in functions:
-            limit = limit_of(function, space)
-            network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
-            staging = Staging(network, Works(network, machine, setup), UNLIMITED if limit is None else limit)
-            cascades: dict[Operation, CascadeOp] = {}
-            for staged in staging.run():
-                _transfer(staged, network, cascades)
+            for least in LEAST:
+                if (better := _stage(function, held.get(function.sym_name.data, NOTHING_HELD), least)) is function:
+                    break
+                Rewriter.replace_op(function, better)
+                function = better
+
+
+def _stage(function: FuncOp, held: Held, least: int) -> FuncOp:
+    """
+    Bring operands of at least so many bytes; gives the function, or where its whole schedule is slower so, the
+    function as it was.
+    """
+    machine, setup, space = machine_of(function), setup_of(function), scarce_space_of(function)
+    limit = limit_of(function, space)
+    limit = UNLIMITED if limit is None else limit
+
+    network = Network(function, held)
+    chosen = Staging(network, Works(network, machine, setup), limit, least).run()
+    if not chosen:
+        return function
+    before, plain = function.clone(), cycles_as_it_stands(network, machine, setup, limit)
+    cascades: dict[Operation, CascadeOp] = {}
+    for staged in chosen:
+        _transfer(staged, network, cascades)
+    cycles = cycles_as_it_stands(Network(function, held), machine, setup, limit)
+    return function if cycles <= plain else before
 
 
 def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:

@@ -224,6 +224,14 @@ def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemoryS
     return known[1]
 
 
+def cycles_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> int:
+    """Cycles of the schedule of a region that the IR holds, its weights through the best buffers within a limit."""
+    works = Works(network, machine, setup)
+    tasks = works.of_network()
+    works.measure(work for task in tasks for work in task.works)
+    return Schedules(AREAS[network.space], machine, setup).buffered(tasks, limit, {}).cycles
+
+
 def planned_cycles(module: ModuleOp) -> int:
     """Cycles of all regions of a module as their schedules stand in the IR, before there are commands."""
     machine, setup, space = machine_of(module), setup_of(module), scarce_space_of(module)

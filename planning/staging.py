@@ -91,6 +91,8 @@ class Staging:
     network: Network
     works: Works
     limit: int
+    least: int = 0
+    """Bytes; smaller operands stay where they are."""
     free: list[int] = field(default_factory=list[int])
     """For each item, bytes below the limit while it runs."""
 
@@ -133,7 +135,9 @@ class Staging:
                     continue
                 seen.add(value)
                 scalar = isinstance(op, ElementwiseOp) and value is op.ifm2 and op.has_scalar
-                if not scalar and self.network.storage.is_dense(value) and self._aligned(value):
+                if scalar or storage_bytes(tensor_type(value)) < self.least:
+                    continue
+                if self.network.storage.is_dense(value) and self._aligned(value):
                     yield value
 
     def _aligned(self, value: SSAValue) -> bool:
