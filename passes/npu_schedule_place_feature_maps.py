@@ -21,12 +21,13 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
+from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import Storage, makes_bytes, tensor_type
 from npuc.dialects.npu_schedule import is_brick, space_of, stored
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.placement import placements
-from npuc.planning.schedules import Region
+from npuc.planning.schedules import cycles_as_it_stands, region_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class NpuSchedulePlaceFeatureMapsPass(ModulePass):
         functions = scheduled_functions(op)
         if not functions or scarce_space_of(op) == "arena":
             return
+        held = held_by_host(op)
         for function in functions:
             storage = Storage(function)
             if any(space_of(root) == "fast" for root in storage.roots):
@@ -47,12 +49,18 @@ class NpuSchedulePlaceFeatureMapsPass(ModulePass):
             assert limit is not None
             machine, setup = machine_of(op), setup_of(op)
             values = {root: list(storage.members(root)) for root in storage.roots if makes_bytes(root)}
-            sets = placements(function, machine, setup, limit)
-            cycles: list[int] = []
-            for fast in sets if len(sets) > 1 else ():
+            first, *others = placements(function, machine, setup, limit)
+            best, least = first, 0
+            for fast in others:
                 _place(values, fast)
-                cycles.append(Region(Network(function), machine, setup).cycles(limit))
-            _place(values, sets[cycles.index(min(cycles)) if cycles else 0])
+                cycles = cycles_as_it_stands(Network(function), machine, setup, limit)
+                if best is first or cycles < least:
+                    best, least = fast, cycles
+            # The last to be tried, since what is found out about its cascades is asked again by who plans them.
+            _place(values, first)
+            kept = held.get(function.sym_name.data, NOTHING_HELD)
+            if others and region_of(function, kept, machine, setup).cycles(limit) > least:
+                _place(values, best)
 
 
 def _place(values: dict[SSAValue, list[SSAValue]], fast: Collection[SSAValue]) -> None:

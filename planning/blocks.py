@@ -40,7 +40,7 @@ def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetu
         works = Works(network, machine, setup, policy)
         tasks = works.of_network()
         works.measure(work for task in tasks for work in task.works)
-        return schedules.buffered(tasks, limit, {}), works
+        return schedules.quick(tasks, limit), works
 
     plain, works = timed(None)
     variants = [(plain, works), timed(near)]

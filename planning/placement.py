@@ -40,7 +40,10 @@ def movable_roots(storage: Storage) -> list[SSAValue]:
 
 
 def placements(function: FuncOp, machine: Accelerator, setup: MemorySetup, limit: int) -> list[set[SSAValue]]:
-    """Sets of roots that could lie in the fast memory together, of so many bytes; just one where all fit."""
+    """
+    Sets of roots that could lie in the fast memory together, of so many bytes: the first where kernels run in cascades,
+    the others where they run whole. Just one where all fit.
+    """
     found = [_Placement(function, machine, setup, limit, whole).run() for whole in (False, True)]
     if found[0] == found[1]:
         return found[:1]

@@ -9,7 +9,7 @@ for lower ones, and no buffers at all.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -73,23 +73,43 @@ class Schedules:
         The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
         other regions, and are added to.
         """
-        tried = [self.bare(tasks, limit)]
-        for less in self._limits(tasks, limit) if self.buffers_help else ():
-            for decisions in self._planned(tasks, less, cuts):
-                if all(decisions != one.decisions for one in tried):
-                    tried.append(self._timed(tasks, decisions, limit))
+        tried = self._tried(tasks, self._limits(tasks, limit), limit, cuts)
+        for less in self._limits(tasks, limit):
+            self._try_low(tasks, less, limit, cuts, tried)
         best = self._best(tasks, tried, limit)
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
 
-    def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Iterator[dict[Work, Decision]]:
-        """Choices of buffers within a limit: by the costs as they are taken to be, and by the lowest there can be."""
-        yield self._buffers.plan(tasks, limit, dict(cuts))
-        if self._uncertain:
-            works = {work.under(self._low): work for task in tasks for work in task.works}
-            decisions = self._low_buffers.plan([task.under(self._low) for task in tasks], limit, dict(cuts))
-            yield {works[work]: decision for work, decision in decisions.items()}
+    def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
+        """
+        The buffers that are planned for a limit, or none if that is quicker: to compare schedules by. It looks at the
+        choices for `lower` limits if that is asked for.
+        """
+        limits = self._limits(tasks, limit) if lower else [limit]
+        tried = self._tried(tasks, limits, limit, {})
+        self._try_low(tasks, limit, limit, {}, tried)
+        return min(tried, key=lambda one: one.cycles)
+
+    def _tried(self, tasks: Sequence[Task], limits: Sequence[int], limit: int, cuts: Cuts) -> list[Buffered]:
+        """The choice of no buffers, and those that are planned for some limits, timed for one."""
+        tried = [self.bare(tasks, limit)]
+        for less in limits if self.buffers_help else ():
+            self._try(tasks, self._buffers.plan(tasks, less, dict(cuts)), limit, tried)
+        return tried
+
+    def _try_low(self, tasks: Sequence[Task], less: int, limit: int, cuts: Cuts, tried: list[Buffered]) -> None:
+        """Time the buffers that are planned for a limit with costs as low as they can be, where that is a question."""
+        if not self._uncertain or not self.buffers_help:
+            return
+        works = {work.under(self._low): work for task in tasks for work in task.works}
+        planned = self._low_buffers.plan([task.under(self._low) for task in tasks], less, dict(cuts))
+        self._try(tasks, {works[work]: decision for work, decision in planned.items()}, limit, tried)
+
+    def _try(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int, tried: list[Buffered]) -> None:
+        """Time a choice unless it has been."""
+        if all(decisions != one.decisions for one in tried):
+            tried.append(self._timed(tasks, decisions, limit))
 
     def _best(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> Buffered:
         """The quickest; where others are as quick but for what nobody knows well, the quickest of these at `LOW`."""
@@ -149,11 +169,11 @@ class Region:
         cuts = self._cuts(limit)
         if len(cuts) == 1:
             return cuts[0]
-        return min(cuts, key=lambda one: self._schedules.buffered(self.tasks(one), limit, {}).cycles)
+        return min(cuts, key=lambda one: self._schedules.quick(self.tasks(one), limit, lower=True).cycles)
 
     def cycles(self, limit: int) -> int:
-        """Cycles of the quickest schedule within a limit."""
-        return self._schedules.buffered(self.tasks(self.cut(limit)), limit, {}).cycles
+        """About what the schedule within a limit takes, to compare regions by that differ in what lies where."""
+        return self._schedules.quick(self.tasks(self.planner.quickest(limit)), limit).cycles
 
     def _cuts(self, limit: int) -> list[list[Segment]]:
         """The best cut for the limit, and for as many lower limits as have others."""
@@ -225,11 +245,11 @@ def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemoryS
 
 
 def cycles_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> int:
-    """Cycles of the schedule of a region that the IR holds, its weights through the best buffers within a limit."""
+    """About what the schedule of a region takes that the IR holds, its weights through buffers within a limit."""
     works = Works(network, machine, setup)
     tasks = works.of_network()
     works.measure(work for task in tasks for work in task.works)
-    return Schedules(AREAS[network.space], machine, setup).buffered(tasks, limit, {}).cycles
+    return Schedules(AREAS[network.space], machine, setup).quick(tasks, limit).cycles
 
 
 def planned_cycles(module: ModuleOp) -> int:
