@@ -84,6 +84,8 @@ def _stage(function: FuncOp, held: Held, least: int) -> FuncOp:
 def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:
     """Let items read a copy in the scarce memory. `cascades` are those that kernels have become."""
     items, value, rolling, stripe = staged
+    if isinstance(value.owner, Operation) and value.owner in cascades:
+        (value,) = cascades[value.owner].outputs
     first = items[0]
     if stripe and first not in cascades:
         assert isinstance(first, KernelOp)

@@ -100,3 +100,21 @@ module attributes {npu.target = #npu.target<"ethos-u55-256", "", "", limit 32000
     func.return %y : !t
   }
 }
+
+// -----
+
+// The second pool reads what the first one makes, which lies in DRAM, after both have become cascades.
+// CHECK-LABEL: @chain
+// CHECK:      [[A:%.*]] = npu_schedule.cascade
+// CHECK-NEXT:   npu_schedule.transfer %x rolling <8>
+// CHECK:      npu_schedule.cascade
+// CHECK-NEXT:   [[NEAR:%.*]] = npu_schedule.transfer [[A]] rolling <8>
+// CHECK-NEXT:   pool max [[NEAR]]
+!t = tensor<1x16x16x64xi8>
+module attributes {npu.target = #npu.target<"ethos-u65-256", "", "Dedicated_Sram", limit 14000>} {
+  func.func @chain(%x: !t) -> !t attributes {npu.region} {
+    %a = npu_schedule.pool max %x window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> : (!t) -> !t
+    %y = npu_schedule.pool max %a window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> : (!t) -> !t
+    func.return %y : !t
+  }
+}

@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -42,3 +44,36 @@ def test_every_step_of_the_timelines_shows_something() -> None:
     assert cycles == sorted(cycles, reverse=True)
     assert len(set(cycles)) == len(cycles)
     assert all(profile.sram <= limit for profile, limit in rest)
+
+
+def test_what_pages_show_is_what_comes_out() -> None:
+    module = maker("snippets")
+    assert sum(map(module.check, module.pages())) >= 10
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        ("    %y = tfl.conv_2d %x, %w, %b : i32\n", "IR that nothing checks"),
+        ("```\n%y\n```\n", "IR that nothing checks"),
+        ("```mlir\nfunc.func @f() { func.return }\n```\n", "`input`, `from` or `after`"),
+        ("```mlir input\nfunc.func @f() {\n```\n", "page.md:1"),
+        (
+            "```mlir input\nfunc.func @f() { func.return }\n```\n```mlir after\nfunc.func @g() {\n```\n",
+            "what comes out",
+        ),
+    ],
+)
+def test_a_page_that_shows_something_else_is_noticed(tmp_path: Path, page: str, reason: str) -> None:
+    module = maker("snippets")
+    path = tmp_path / "page.md"
+    path.write_text(page)
+    with pytest.raises(module.Disagreement, match=reason):
+        module.check(path)
+
+
+def test_lines_of_a_page_match_values_by_any_name() -> None:
+    pattern = maker("snippets").pattern("%x = a ... %y\n...\nb %x\n")
+    assert pattern.search("%3 = a with %4\nmore\nb %3\n")
+    assert not pattern.search("%3 = a with %4\nmore\nb %4\n")
+    assert not pattern.search("%3 = a\nb %3\n")
