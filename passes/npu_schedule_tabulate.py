@@ -25,7 +25,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.by_value import every_value, results, takes_table, uniform, works_by_value
-from npuc.analysis.storage import base_of, reshapes_of, tensor_type
+from npuc.analysis.storage import base_of, tensor_type
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import Activation, ActivationAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
 from npuc.dialects.npu_schedule import (
@@ -114,10 +114,13 @@ def _operands(kernel: KernelOp) -> list[SSAValue]:
 
 
 def _readers(value: SSAValue) -> Iterator[Operation]:
-    """What reads a value or a reshape of it."""
-    for view in reshapes_of(value):
-        for use in view.uses:
-            if not isinstance(use.operation, ReshapeOp):
+    """What reads a value or a reshape of it, found one after the other: who asks mostly needs the first alone."""
+    views = [value]
+    while views:
+        for use in views.pop().uses:
+            if isinstance(use.operation, ReshapeOp):
+                views.append(use.operation.result)
+            else:
                 yield use.operation
 
 
@@ -146,17 +149,18 @@ def tabulate(cone: Cone) -> PoolOp:
     pool.result.name_hint = last.result.name_hint
     last.result.replace_all_uses_with(pool.result)
     for kernel in reversed(cone.kernels):
-        _erase_views(kernel.result)
+        read = kernel.feature_maps
         Rewriter.erase_op(kernel)
-    _erase_views(cone.source)
+        for value in dict.fromkeys(read):
+            _erase_views(value)
     return pool
 
 
 def _erase_views(value: SSAValue) -> None:
-    """Erase the reshapes of a value that nothing reads."""
-    for view in reversed(reshapes_of(value)):
-        if view is not value and isinstance(view.owner, ReshapeOp) and view.first_use is None:
-            Rewriter.erase_op(view.owner)
+    """Erase the reshapes that a value is made of and that nothing reads any more."""
+    while isinstance(value.owner, ReshapeOp) and value.first_use is None:
+        view, value = value.owner, value.owner.source
+        Rewriter.erase_op(view)
 
 
 def table_for(cone: Cone) -> NDArray[np.integer]:

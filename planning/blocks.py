@@ -20,7 +20,7 @@ from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel
 from npuc.planning.network import Network
 from npuc.planning.schedules import Buffered, Schedules
-from npuc.planning.tasks import Op, Works, suitable_block
+from npuc.planning.tasks import Op, Works, policy_for_buffers, suitable_block
 
 
 def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> dict[Op, Block]:
@@ -32,9 +32,7 @@ def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetu
     schedules = Schedules(area, machine, setup)
     if not schedules.buffers_help:
         return {}
-
-    def near(op: Op, launch: Kernel, places: Places) -> Block:
-        return suitable_block(op, launch, machine, setup, places._replace(weights=area))
+    near = policy_for_buffers(area, machine, setup)
 
     def timed(policy: Callable[[Op, Kernel, Places], Block] | None) -> tuple[Buffered, Works]:
         works = Works(network, machine, setup, policy)

@@ -99,6 +99,11 @@ class Program:
     tables: list[int] = field(default_factory=list[int])
     """Bytes of tables in SHRAM, likewise."""
 
+    @property
+    def peak(self) -> int:
+        """Most bytes of the scarce memory that are in use at one time, no transfer moved."""
+        return max(self.used, default=0)
+
     def cycles(self, limit: int) -> int:
         """How long it takes if buffers keep to `limit` bytes of the memory that they lie in."""
         idle = [idle_cycles(one.cost, self.setup.constants) for one in self.launches]

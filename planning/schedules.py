@@ -28,7 +28,7 @@ from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import program_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.tasks import Task, Work, Works
+from npuc.planning.tasks import Task, Work, Works, policy_for_buffers
 
 UNLIMITED = 1 << 40
 """Bytes that nothing has."""
@@ -38,6 +38,8 @@ LOWER_LIMITS = 2
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
 CUTS = 4
 """So many cuts are timed: the best ones for the limit and for lower limits, as the planner of cascades has it."""
+MORE_LIMITS = 5
+"""So many are tried where it is settled."""
 STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
 LARGER_LIMITS = 8
@@ -49,6 +51,8 @@ class Buffered(NamedTuple):
 
     cycles: int
     decisions: dict[Work, Decision]
+    limit: int
+    """Bytes that transfers keep to: with more memory they may come so early that they are in the way."""
 
 
 class Schedules:
@@ -73,10 +77,16 @@ class Schedules:
         The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
         other regions, and are added to.
         """
-        tried = self._tried(tasks, self._limits(tasks, limit), limit, cuts)
-        for less in self._limits(tasks, limit):
+        limits = self._limits(tasks, limit, MORE_LIMITS)
+        tried = self._tried(tasks, limits, limit, cuts)
+        for less in limits:
             self._try_low(tasks, less, limit, cuts, tried)
         best = self._best(tasks, tried, limit)
+        lower = [self._timed(tasks, best.decisions, less) for less in limits[1:]]
+        needed = program_of(tasks, best.decisions, self.area, self.machine, self.setup).peak
+        kept = [best, *(one for one in lower if one.limit >= needed)]
+        least = min(one.cycles for one in kept)
+        best = min((one for one in kept if one.cycles <= least * CLOSE), key=lambda one: one.limit)
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
@@ -127,16 +137,16 @@ class Schedules:
 
     def _timed(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int) -> Buffered:
         program = program_of(tasks, decisions, self.area, self.machine, self.setup)
-        return Buffered(program.cycles(limit), decisions)
+        return Buffered(program.cycles(limit), decisions, limit)
 
-    def _limits(self, tasks: Sequence[Task], limit: int) -> list[int]:
+    def _limits(self, tasks: Sequence[Task], limit: int, count: int = LOWER_LIMITS) -> list[int]:
         """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""
         used = max((task.used for task in tasks), default=0)
         if limit >= used + sum(work.size for task in tasks for work in task.works):
             return [limit]  # There is memory for all that could be in a buffer.
         row = (used + (scale << power) // 4 for power in range(10, 40) for scale in (4, 6))
         lower = list(takewhile(lambda less: less < limit, row))
-        return [limit, *lower[-LOWER_LIMITS:]]
+        return [limit, *lower[-count:]]
 
 
 class Region:
@@ -146,19 +156,22 @@ class Region:
         self.network, self.machine, self.setup = network, machine, setup
         self.planner = Planner(network, machine, setup)
         self.works = Works(network, machine, setup)
+        near = policy_for_buffers(AREAS[network.space], machine, setup)
+        self._near_works = Works(network, machine, setup, near)
         self._schedules = Schedules(AREAS[network.space], machine, setup)
         self._bares: dict[tuple[Segment, ...], int] = {}
 
-    def tasks(self, cut: Sequence[Segment]) -> list[Task]:
-        """What segments become."""
+    def tasks(self, cut: Sequence[Segment], works: Works | None = None) -> list[Task]:
+        """What segments become, in blocks for weights in place unless other `works` are given."""
+        works = works or self.works
         tasks: list[Task] = []
         for one in cut:
             if one.rows:
                 choice, launches = self.planner.choice(one), self.planner.launches(one)
-                tasks.append(self.works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory))
+                tasks.append(works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory))
             else:
-                tasks.append(self.works.of_item(one.start))
-        self.works.measure(work for task in tasks for work in task.works)
+                tasks.append(works.of_item(one.start))
+        works.measure(work for task in tasks for work in task.works)
         return tasks
 
     def cut(self, limit: int) -> list[Segment]:
@@ -169,7 +182,13 @@ class Region:
         cuts = self._cuts(limit)
         if len(cuts) == 1:
             return cuts[0]
-        return min(cuts, key=lambda one: self._schedules.quick(self.tasks(one), limit, lower=True).cycles)
+
+        def cycles(cut: Sequence[Segment]) -> int:
+            schedules, near = self._schedules, self.tasks(cut, self._near_works)
+            least = schedules.quick(self.tasks(cut), limit, lower=True).cycles
+            return min(least, schedules.quick(near, limit).cycles) if schedules.buffers_help else least
+
+        return min(cuts, key=cycles)
 
     def cycles(self, limit: int) -> int:
         """About what the schedule within a limit takes, to compare regions by that differ in what lies where."""

@@ -54,6 +54,15 @@ def suitable_block(
     return block
 
 
+def policy_for_buffers(area: Area, machine: Accelerator, setup: MemorySetup) -> BlockPolicy:
+    """The block in which a launch is quickest whose weights come from a buffer in `area`."""
+
+    def block(op: Op, launch: Kernel, places: Places) -> Block:
+        return suitable_block(op, launch, machine, setup, places._replace(weights=area))
+
+    return block
+
+
 def of_channels(kernel: Kernel, depth: int) -> Kernel:
     """A launch of so many channels of a kernel."""
     if depth >= kernel.ofm.depth:

@@ -17,6 +17,7 @@ from schedule_reference import evaluate
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.utils.exceptions import DiagnosticException
 
+from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import Storage
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import ElementwiseOp
@@ -135,7 +136,8 @@ def test_no_kernel_overwrites_what_it_reads_under_another_mapping(machine: str) 
         text, arguments = region(SEEDS * MACHINES.index(machine) + seed, machine)
         module = parse(text)
         predicted = Storage(region_of(module)).reusable(last_kernel(module))
-        saved = Network(region_of(module)).items[-1].saved
+        space = scarce_space_of(module)
+        saved = Network(region_of(module), space=lambda _, space=space: space).items[-1].saved
         check(module, arguments, ("npu-schedule-reuse-ifm", *LOWERING))
         seen["left" if predicted is None else "in place"] += 1
         assert bool(saved) == (predicted is not None)
