@@ -16,7 +16,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import AREAS, LIMIT_ATTR, FeatureMapSpace, Space, TargetAttr, target_of
+from npuc.dialects.npu import AREAS, LIMIT_ATTR, TRANSFER_LIMIT_ATTR, FeatureMapSpace, Space, TargetAttr, target_of
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, nhwc, space_of
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
@@ -85,6 +85,16 @@ def limit_of(region: Operation, space: Space) -> int | None:
     if written is None:
         return given
     return min(written, given) if setup.spilling and given is not None else written
+
+
+def transfer_limit_of(region: Operation, space: Space) -> int | None:
+    """The most bytes of a memory that may be in use where a transfer is issued early; None if nothing limits it."""
+    limit, written = limit_of(region, space), region.attributes.get(TRANSFER_LIMIT_ATTR)
+    if written is None or space != scarce_space_of(region):
+        return limit
+    if not isinstance(written, IntegerAttr) or written.value.data < 0:
+        raise OperationError(region, f"{TRANSFER_LIMIT_ATTR} is a number of bytes, not {written}")
+    return written.value.data if limit is None else min(limit, written.value.data)
 
 
 def area_of(value: SSAValue) -> Area:

@@ -75,9 +75,9 @@ def judge(path: Path, data: bytes, target: Target, seeds: int) -> str:
     except UserError as error:
         return f"not compiled: {error}"
     found = compiled.summary
-    for size, limit in ((found.arena, found.arena_limit), (found.fast or 0, target.limit)):
-        if limit is not None and size > limit:
-            return f"the limit is missed: {size} bytes, the limit is {limit}"
+    for limit in (found.scarce_limit, target.limit):
+        if limit is not None and found.scarce > limit:
+            return f"the limit is missed: {found.scarce} bytes, the limit is {limit}"
     try:
         comparer = Comparer(load(compiled.data), data)
     except HostError as error:

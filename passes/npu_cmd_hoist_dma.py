@@ -17,7 +17,8 @@ that needs it; where not even that has room for its buffer, it stays where it wa
 
 Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
 arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
-add to the peak that it finds. Tables move in one piece within the table area of SHRAM, if the machine reserves one.
+add to the peak that it finds. `npu.transfer_limit` on a program is a lower limit for this pass alone. Tables move in
+one piece within the table area of SHRAM, if the machine reserves one.
 
 Without this pass a transfer runs beside kernels of its own operator only.
 """
@@ -37,7 +38,7 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
-from npuc.analysis.machine import limit_of, machine_of, setup_of
+from npuc.analysis.machine import machine_of, setup_of, transfer_limit_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
@@ -74,7 +75,7 @@ class NpuCmdHoistDmaPass(ModulePass):
                 continue
             excess = {"shram": Levels(n - TABLE_BYTES for n in _at_launches(program, tables, ranges.times))}
             for space in SPACES:
-                limit = limit_of(program, space)
+                limit = transfer_limit_of(program, space)
                 most = max(usage[space]) if limit is None else limit
                 excess[space] = Levels(n - most for n in _at_launches(program, usage[space], ranges.times))
             idle = [idle_cycles(launch_cost(one, machine, setup), setup.constants) for one in launches]

@@ -9,8 +9,8 @@ Decides `slices` and `buffers` of kernels with weights, as `npuc.planning.buffer
 region; either stays where it stands already. Kernels with equal weights are cut alike, as the first of them in the
 order of the module, so that one copy of the streams serves them all. At the peak of a schedule there are no buffers,
 and below it they fill the room up to the limit. The choices for the limit and for lower ones are timed, and none; where
-a lower limit is as good, it is written on the region in place of the given one, since transfers that find more memory
-may come so early that they are in the way.
+a lower limit is as good for the transfers, it is written on the region as `npu.transfer_limit`, since transfers that
+find more memory may come so early that they are in the way.
 
 Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
 place: slower, and just as right.
@@ -27,7 +27,7 @@ from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
-from npuc.dialects.npu import AREAS, LIMIT_ATTR, IntsAttr
+from npuc.dialects.npu import AREAS, TRANSFER_LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import UNLIMITED, Schedules
@@ -59,7 +59,7 @@ class NpuScheduleBufferWeightsPass(ModulePass):
             limit = limit_of(function, space)
             best = schedules.buffered(tasks, UNLIMITED if limit is None else limit, cuts)
             if limit is not None and best.limit < limit:
-                function.attributes[LIMIT_ATTR] = IntegerAttr(best.limit, i64)
+                function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
             for work, (at, buffers) in best.decisions.items():
                 kernel = work.op
                 assert isinstance(kernel, ConvKernelOp)

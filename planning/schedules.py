@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
+from npuc.analysis.machine import machine_of, scarce_space_of, setup_of, transfer_limit_of
 from npuc.dialects.npu import AREAS
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
@@ -278,7 +278,7 @@ def planned_cycles(module: ModuleOp) -> int:
     total = 0
     for function in scheduled_functions(module):
         network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
-        limit = limit_of(function, space)
+        limit = transfer_limit_of(function, space)
         tasks = Works(network, machine, setup).of_network()
         total += Schedules(AREAS[space], machine, setup).bare(tasks, UNLIMITED if limit is None else limit).cycles
     return total

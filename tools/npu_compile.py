@@ -48,7 +48,7 @@ class Summary:
     memory_mode: str = ""
     arena: int = 0
     arena_lower_bound: int = 0
-    arena_limit: int | None = None
+    scarce_limit: int | None = None
     """What the schedule was to keep to: the smallest `npu.sram_limit` of its regions."""
     fast: int | None = None
     """None where there is no fast memory beside the arena."""
@@ -61,6 +61,11 @@ class Summary:
     cpu_operators: dict[str, int] = field(default_factory=dict[str, int])
     cpu_reasons: list[str] = field(default_factory=list[str])
 
+    @property
+    def scarce(self) -> int:
+        """Bytes of the memory that limits are for: the fast memory, or the arena where there is none."""
+        return self.arena if self.fast is None else self.fast
+
     def text(self) -> str:
         """A few lines for people."""
         arena = f"{self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})"
@@ -68,9 +73,9 @@ class Summary:
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
             f"arena         {arena if self.npu_operators else 'as the runtime plans it, nothing is on the NPU'}",
         ]
-        if self.arena_limit is not None and self.arena > self.arena_limit:
-            missed = self.arena - self.arena_limit
-            lines.append(f"              {missed} bytes more than the {self.arena_limit} that were to be kept to")
+        if self.scarce_limit is not None and self.scarce > self.scarce_limit:
+            missed = self.scarce - self.scarce_limit
+            lines.append(f"              {missed} bytes more than the {self.scarce_limit} that were to be kept to")
         if self.fast is not None:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
@@ -248,7 +253,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.arena = _integer(module, "npu.arena_size")
     summary.arena_lower_bound = _integer(module, "npu.arena_bound")
     limits = [p.attributes[LIMIT_ATTR] for p in module.ops if LIMIT_ATTR in p.attributes]
-    summary.arena_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
+    summary.scarce_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
     summary.fast = _integer(module, "npu.fast_size") if "npu.fast_size" in module.attributes else None
     summary.read_only = _integer(module, "npu.read_only_size")
     if isinstance(target, TargetAttr) and target.external_inputs:

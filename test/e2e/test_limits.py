@@ -66,8 +66,8 @@ def test_values_of_cpu_operators_count(models, name: str) -> None:
         build(model, Target("ethos-u55-128", strategy="size")),
     )
     assert smallest.summary.arena == least
-    assert size.summary.arena_limit is not None
-    assert size.summary.arena <= size.summary.arena_limit
+    assert size.summary.scarce_limit is not None
+    assert size.summary.arena <= size.summary.scarce_limit
 
 
 TINY = ("op_split_channels_int16", "op_sub", "op_concat_width", "op_slice", "cpu_in_a_diamond", "split_to_concat")

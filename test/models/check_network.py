@@ -125,8 +125,7 @@ def _limited(data: bytes, target: Target) -> tuple[Target, Compiled]:
 
 def _limited_bytes(compiled: Compiled) -> int:
     """Bytes of the memory that limits are for: the fast memory, where there is one beside a slow arena."""
-    fast = compiled.summary.fast
-    return compiled.summary.arena if fast is None else fast
+    return compiled.summary.scarce
 
 
 def _against_litert(compiled: Compiled, data: bytes) -> int:
