@@ -348,6 +348,11 @@ class AllocOp(BufferOp):
     def __init__(self, size: int, space: Space):
         super().__init__(result_types=[BufferType(size, space)])
 
+    def verify_(self) -> None:
+        super().verify_()
+        if self.buffer.space in ("read_only", "external"):
+            raise VerifyException(f"nothing is written to memory that is {self.buffer.space}")
+
 
 @irdl_op_definition
 class MemoryOp(BufferOp):

@@ -172,7 +172,13 @@ class RegionLowering:
             size = storage_bytes(tensor_type(root))
             if isinstance(root.owner, TransferOp):
                 size = round_up(size, ALIGNMENT)
-            self.maps.buffers[root] = self.builder.alloc(size, space_of(root))
+            self.maps.buffers[root] = self._alloc(size, space_of(root))
+
+    def _alloc(self, size: int, space: Space) -> SSAValue:
+        """A buffer in the arena, or in a fast memory where there is one beside it."""
+        if space == "fast" != self.weight_space:
+            raise VerifyException("in this memory mode there is no fast memory beside the arena")
+        return self.builder.alloc(size, space)
 
     def _table(self, op: KernelOp) -> SSAValue | None:
         """
@@ -224,10 +230,8 @@ class RegionLowering:
                 raise VerifyException(
                     f"slice {index} has {len(part.data)} bytes and does not fit a buffer of {type_.size}"
                 )
-            if type_.space == "fast" != self.weight_space:
-                raise VerifyException("in this memory mode there is no fast memory beside the arena for weights")
             if value not in self.weight_buffers:
-                self.weight_buffers[value] = self.builder.alloc(type_.size, type_.space)
+                self.weight_buffers[value] = self._alloc(type_.size, type_.space)
             return self.weight_buffers[value], 0
         sizes = buffer_sizes([len(one.data) for one in self.slices[op]], count)
         if op not in self.weight_buffers:
@@ -349,18 +353,23 @@ class RegionLowering:
         height = nhwc(op.source)[0]
         row = storage_bytes(tensor_type(op.source)) // height
         rows = self.maps.rolling.get(to.root, height)
+        filled = storage_bytes(tensor_type(to.root)) if to.root not in self.maps.rolling else rows * row
         for first, end in pieces(start, stop, rows):
-            at = to.offset + first % rows * row
-            self._dma(op, (end - first) * row, source, destination, from_.offset + first * row, at)
+            at, size = to.offset + first % rows * row, (end - first) * row
+            if at + size == filled:
+                # It may carry on into what both buffers have behind the feature map.
+                size = min(
+                    round_up(size, self.machine.external_dma_alignment),
+                    buffer_size(source) - from_.offset - first * row,
+                    buffer_size(destination) - at,
+                )
+            self._dma(op, size, source, destination, from_.offset + first * row, at)
 
     def _dma(
         self, op: TransferOp, size: int, source: SSAValue, destination: SSAValue, offset: int, destination_offset: int
     ) -> None:
-        """One DMA. Where lengths are to be aligned it carries on into what both buffers have behind the feature map."""
+        """One DMA."""
         step = self.machine.external_dma_alignment
-        rounded = round_up(size, step)
-        if offset + rounded <= buffer_size(source) and destination_offset + rounded <= buffer_size(destination):
-            size = rounded
         if size % step or offset % step or destination_offset % step:
             raise VerifyException(f"{self.machine.name} transfers multiples of {step} bytes, from and to such bytes")
         self.builder.emit(DmaOp(source, destination, size, offset, destination_offset), op)
@@ -403,7 +412,7 @@ class RegionLowering:
                 rows = op.rolling.data[0]
                 self.maps.rolling[op.result] = rows
                 size = rows * self.storage.place(op.result).stride_y
-                self.maps.buffers[op.result] = self.builder.alloc(size, space_of(op.result))
+                self.maps.buffers[op.result] = self._alloc(size, space_of(op.result))
         for op in stages:
             inputs = (op.source,) if isinstance(op, TransferOp) else op.feature_maps
             self._prepare([v for v in inputs if v not in produced], op.result)

@@ -100,3 +100,11 @@ npu_cmd.program @p {
     : !npu.buffer<1024, arena>, !npu.buffer<1024, arena>
   npu_cmd.stop
 }
+
+// -----
+
+npu_cmd.program @p {
+  // CHECK: nothing is written to memory that is external
+  %x = npu_cmd.alloc : !npu.buffer<1024, external>
+  npu_cmd.stop
+}
