@@ -157,10 +157,6 @@ class Network:
             total += step
             self.before.append(total)
 
-    def size_of(self, root: SSAValue) -> int:
-        """Bytes of the scarce memory that a root takes."""
-        return self.tensors[self._index[root]].size
-
     def alive_at(self, number: int) -> list[SSAValue]:
         """The roots that take scarce memory while an item runs."""
         alive: list[SSAValue] = []

@@ -19,14 +19,14 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
 from npuc.analysis.machine import places_of
-from npuc.analysis.storage import Storage, makes_bytes
+from npuc.analysis.storage import Storage, makes_bytes, storage_bytes, tensor_type
 from npuc.dialects.npu import FeatureMapSpace
-from npuc.dialects.npu_schedule import CopyOp, KernelOp
+from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.planning.cascades import Planner
-from npuc.planning.network import Network
+from npuc.planning.network import Network, rounded
 
 
 def movable_roots(storage: Storage) -> list[SSAValue]:
@@ -69,12 +69,13 @@ class _Placement:
         costs: dict[SSAValue, float] = {}
         while (network := self._network()).plain_peak > self.limit:
             alive = self._alive_where_missed(network)
-            if alive is None:
+            if not alive:
+                # None is missed, or what is missed was decided before: no value that is spilled would help.
                 break
             for root in alive:
                 if root not in costs:
                     costs[root] = self._spill_cycles(root)
-            sizes = {root: network.size_of(root) for root in alive}
+            sizes = {root: rounded(storage_bytes(tensor_type(root))) for root in alive}
             self.fast.remove(min(alive, key=lambda root: (costs[root] / sizes[root], -sizes[root])))
         for root in sorted(costs, key=costs.__getitem__, reverse=True):
             if root not in self.fast:
@@ -98,7 +99,11 @@ class _Placement:
             number = Planner(network, self.machine, self.setup).first_missed(self.limit)
         if number is None:
             return None
-        return [root for root in network.alive_at(number) if root in self.fast]
+        alive = network.alive_at(number)
+        item = network.items[number].op
+        if isinstance(item, CascadeOp):
+            alive += (op.result for op in item.stages if op.result not in alive)
+        return [root for root in alive if root in self.fast]
 
     def _spill_cycles(self, root: SSAValue) -> float:
         """What the kernels that touch a value take longer with it in the arena."""

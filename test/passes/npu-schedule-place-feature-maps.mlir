@@ -57,3 +57,21 @@ module attributes {npu.target = #npu.target<"ethos-u65-256", "", "Dedicated_Sram
     func.return %y : !t
   }
 }
+
+// -----
+
+// A rolling buffer of a cascade that is there already is spilled, too, where the limit is missed with it.
+// CHECK-LABEL: @rolling
+// CHECK: rolling <4> : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>{{$}}
+!t = tensor<1x16x16x16xi8>
+module attributes {npu.target = #npu.target<"ethos-u65-512", "", "Dedicated_Sram_384KB", limit 512>} {
+  func.func @rolling(%x: !t) -> !t attributes {npu.region} {
+    %y = npu_schedule.cascade -> !t {
+      %a = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127> stripe <4> rolling <4>
+           : (!t) -> !t
+      %b = npu_schedule.pool max %a window <1x1> zero_points <0, 0> activation <-128, 127> stripe <4> : (!t) -> !t
+      npu_schedule.yield %b : !t
+    }
+    func.return %y : !t
+  }
+}
