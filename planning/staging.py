@@ -126,7 +126,10 @@ class Staging:
     # -- choices
 
     def _candidates(self, item: Item) -> Iterator[SSAValue]:
-        """What an item reads from memory slower than the scarce one, dense and not just a number in a register."""
+        """
+        What an item reads from memory slower than the scarce one: dense, not just a number in a register, and not what
+        it is told to write over.
+        """
         seen = set[SSAValue]()
         near = self.setup.memory(self.area).bytes_per_cycle
         for op in _kernels(item):
@@ -135,7 +138,8 @@ class Staging:
                     continue
                 seen.add(value)
                 scalar = isinstance(op, ElementwiseOp) and value is op.ifm2 and op.has_scalar
-                if scalar or storage_bytes(tensor_type(value)) < self.least:
+                overwritten = isinstance(op, ElementwiseOp) and value is op.overwritten
+                if scalar or overwritten or storage_bytes(tensor_type(value)) < self.least:
                     continue
                 if self.network.storage.is_dense(value) and self._aligned(value):
                     yield value

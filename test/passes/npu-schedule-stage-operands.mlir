@@ -118,3 +118,24 @@ module attributes {npu.target = #npu.target<"ethos-u65-256", "", "Dedicated_Sram
     func.return %y : !t
   }
 }
+
+// -----
+
+// The convolution reads %z anew for each 16 of its channels; the kernel behind it is told to write over %z where it lies.
+// CHECK-LABEL: @overwritten
+// CHECK: elementwise max %z, %z {{.*}} in_place <0>
+!t = tensor<1x16x16x64xi8>
+!o = tensor<1x16x16x256xi8>
+module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End", "Dedicated_Sram_384KB">} {
+  func.func @overwritten(%x: !t) -> (!o, !t) attributes {npu.region} {
+    %w = npu_schedule.constant dense<1> : tensor<256x1x1x64xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<256xi64>, multiplier = dense<1073741824> : tensor<256xi32>,
+      shift = dense<30> : tensor<256xi8>} : !npu_schedule.scales<256>
+    %z = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127> : (!t) -> !t
+    %c = npu_schedule.conv2d %z, %w, %s window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> : (!t, tensor<256x1x1x64xi8>, !npu_schedule.scales<256>) -> !o
+    %y = npu_schedule.elementwise max %z, %z zero_points <0, 0, 0> activation <-128, 127> in_place <0> : (!t, !t) -> !t
+    %r = npu_schedule.pool max %y window <1x1> zero_points <0, 0> activation <-128, 127> : (!t) -> !t
+    func.return %c, %r : !o, !t
+  }
+}
