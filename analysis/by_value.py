@@ -38,7 +38,9 @@ def works_by_value(kernel: KernelOp) -> bool:
         return False
     if kernel.activation.data.function == "table" and table_of(kernel) is None:
         return False
-    if any(decision is not None for decision in (kernel.block, kernel.stripe, kernel.rolling)):
+    if any(decision is not None for decision in (kernel.block, kernel.cascade, kernel.stripe, kernel.rolling)):
+        return False
+    if isinstance(kernel, ElementwiseOp) and kernel.in_place is not None:
         return False
     scale = kernel.scale.data if kernel.scale is not None else None
     scales = scale is not None and scale.multiplier is not None and scale.rounding in ("natural", "double_round")

@@ -1,8 +1,10 @@
 """
-Write on each NPU region how many bytes of the arena its schedule may take, `npu.sram_limit`: later passes keep to it.
+Write on each NPU region how many bytes of the scarce memory its schedule may take, `npu.sram_limit`: later passes keep
+to it.
 
 Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
-the target, else the arena size of its memory mode, else (and for an arena in slow memory) the address space. Strategy
+the target, else the arena size of its memory mode, which is the address space where that has none, and the size of the
+fast memory where that lies beside a slow arena. Strategy
 `size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
 with all memory (both as `npuc.planning.schedules` times them), and no more than `performance` would. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host

@@ -44,10 +44,14 @@ def placements(function: FuncOp, machine: Accelerator, setup: MemorySetup, limit
     Sets of roots that could lie in the fast memory together, of so many bytes: the first where kernels run in cascades,
     the others where they run whole. Just one where all fit.
     """
-    found = [_Placement(function, machine, setup, limit, whole).run() for whole in (False, True)]
-    if found[0] == found[1]:
-        return found[:1]
-    return [*found, set()]
+    whole = _Placement(function, machine, setup, limit, True).run()
+    if whole == set(movable_roots(Storage(function))):
+        return [whole]
+    sets = [_Placement(function, machine, setup, limit, False).run()]
+    for other in (whole, set[SSAValue]()):
+        if other not in sets:
+            sets.append(other)
+    return sets
 
 
 @dataclass

@@ -49,7 +49,7 @@ class Summary:
     arena: int = 0
     arena_lower_bound: int = 0
     scarce_limit: int | None = None
-    """What the schedule was to keep to: the smallest `npu.sram_limit` of its regions."""
+    """What the schedule was to keep to: the largest `npu.sram_limit` of its regions."""
     fast: int | None = None
     """None where there is no fast memory beside the arena."""
     read_only: int = 0
@@ -253,7 +253,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.arena = _integer(module, "npu.arena_size")
     summary.arena_lower_bound = _integer(module, "npu.arena_bound")
     limits = [p.attributes[LIMIT_ATTR] for p in module.ops if LIMIT_ATTR in p.attributes]
-    summary.scarce_limit = min((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
+    summary.scarce_limit = max((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)
     summary.fast = _integer(module, "npu.fast_size") if "npu.fast_size" in module.attributes else None
     summary.read_only = _integer(module, "npu.read_only_size")
     if isinstance(target, TargetAttr) and target.external_inputs:

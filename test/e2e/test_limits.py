@@ -99,6 +99,13 @@ def test_size_is_exact(models, name: str) -> None:
     check(model, size)
 
 
+def test_the_limit_of_a_fast_memory_is_none_of_the_arena(models) -> None:
+    summary = build(models["unet"], Target("ethos-u65-512", memory_mode="Dedicated_Sram_384KB", limit=512)).summary
+    assert summary.fast is not None
+    assert summary.fast <= 512 < summary.arena
+    assert "kept to" not in summary.text()
+
+
 def test_some_network_shrinks(models) -> None:
     """The sweep would show nothing if no cascade were ever formed."""
     shrunk = 0
