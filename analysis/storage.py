@@ -42,6 +42,7 @@ from npuc.dialects.npu_schedule import (
     is_brick,
     nhwc,
 )
+from npuc.hardware.alignment import ALIGNMENT
 
 BRICK = 16
 """Channels of a brick."""
@@ -209,7 +210,11 @@ class Storage:
         for index, value in enumerate(op.feature_maps):
             if form_of(value) != new or not makes_bytes(base_of(value)):
                 continue
-            fills = storage_bytes(tensor_type(self.root(value))) == storage_bytes(tensor_type(op.result))
+            size = storage_bytes(tensor_type(self.root(value)))
+            if isinstance(base_of(value).owner, TransferOp) and size % ALIGNMENT:
+                # A DMA brings more than that, for which a result of the region has no memory.
+                continue
+            fills = size == storage_bytes(tensor_type(op.result))
             if fills and self.overwriting_problem(op, index) is None:
                 return index
         return None

@@ -100,3 +100,20 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %d : tensor<1x8x8x16xi8>
   }
 }
+
+// -----
+
+// A DMA brings 16 bytes at a time, 64 for the 54 of %b: the result of the region has just 54, and lies elsewhere.
+// CHECK-LABEL: @brings_more
+// CHECK: max %b, %x
+// CHECK-NOT: in_place
+// CMD-LABEL: npu_cmd.program @brings_more
+!t = tensor<1x3x3x6xi8>
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @brings_more(%x: !t) -> !t attributes {npu.region} {
+    %c = npu_schedule.constant dense<1> : !t
+    %b = npu_schedule.transfer %c : (!t) -> !t
+    %d = npu_schedule.elementwise max %b, %x zero_points <0, 0, 0> activation <-128, 127> : (!t, !t) -> !t
+    func.return %d : !t
+  }
+}
