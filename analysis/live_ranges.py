@@ -159,7 +159,8 @@ def _join(
             raise OperationError(invoke, f"it has no {what} {index} for @{program.sym_name.data}")
         value = values[index]
         if value not in hosted:
-            raise OperationError(invoke, f"{tensor_name(value) or 'an operand'} is a constant: it is not in the arena")
+            name = tensor_name(value) or "an operand"
+            raise OperationError(invoke, f"{name} is a constant, or external in another region: it is not in the arena")
         hosted[value].ops.append(op)
         if span is not None:
             edge = _edge(op, span, found.times)

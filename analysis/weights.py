@@ -135,12 +135,6 @@ def encoded_sizes_of(
     return [[sum(next(sizes)) for _ in pairwise(cuts)] for _, _, cuts in kernels]
 
 
-def encoded_size(op: ConvKernelOp, block: Block, machine: Accelerator) -> int:
-    """Bytes of all weights of a kernel in blocks like this one, without scales."""
-    ((size,),) = encoded_sizes_of([(op, block, (0, nhwc(op.result)[2]))], machine)
-    return size
-
-
 def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:
     """Bytes of each of `count` buffers that slices of these sizes pass through in turn."""
     return tuple(max(slices[first::count], default=0) for first in range(count))

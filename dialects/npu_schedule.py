@@ -209,6 +209,8 @@ class ConstantOp(IRDLOperation):
     def verify_(self) -> None:
         if self.value.type != self.result.type:
             raise VerifyException(f"the value is a {self.value.type}, the result a {self.result.type}")
+        if space_of(self.result) != "arena":
+            raise VerifyException("a constant lies in read-only memory: transfer it to another")
 
 
 @irdl_op_definition

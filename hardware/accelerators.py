@@ -105,6 +105,8 @@ class Accelerator:
 BANK_BYTES = 1024
 LUT_BANKS = 2
 """Banks of lookup tables, at the end of SHRAM."""
+TABLE_BYTES = LUT_BANKS * BANK_BYTES
+"""All of these banks."""
 LUT_SLOT_BYTES = 256
 MAX_BLOCK = Block(32, 64, 128)
 """What the block registers can hold."""

@@ -4,7 +4,7 @@ How addresses, strides and lengths must be aligned in memory (docs/hardware.md s
 All figures are bytes. `address` is relative to its region, whose base is itself 16-byte aligned.
 """
 
-from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.shram import Format
 
 ALIGNMENT = 16
@@ -37,7 +37,7 @@ def dma_problem(acc: Accelerator, source: int, destination: int, length: int, to
         if value % step:
             return f"DMA {what} {value} is not a multiple of {step} ({acc.name})"
     if to_shram:
-        start, end = acc.lut_base, acc.lut_base + LUT_BANKS * 1024
+        start, end = acc.lut_base, acc.lut_base + TABLE_BYTES
         if not start <= destination <= destination + length <= end:
             return f"DMA to SHRAM bytes {destination} to {destination + length}: tables lie from {start} to {end}"
         return address_problem(acc, source, length)

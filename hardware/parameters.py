@@ -4,11 +4,7 @@ What nobody outside Arm knows for certain of the machine's time: named figures, 
 `DEFAULT` agrees best with what was measured; docs/hardware.md has the evidence for each figure. `LOW` and `HIGH` are
 the ends of what is plausible: each field of `LOW` makes things take no longer than the default, each of `HIGH` no less.
 A `MemorySetup` carries them, so that whoever is asked for a cost with that setup answers by them. A comparison of two
-schedules holds if it has the same sign at both ends:
-
-    for parameters in (LOW, HIGH):
-        ours = profile(our_file, parameters=parameters).cycles      # npuc.tools.npu_profile
-        theirs = profile(their_file, parameters=parameters).cycles
+schedules holds if it has the same sign with `setup.with_parameters(LOW)` and with `setup.with_parameters(HIGH)`.
 """
 
 from __future__ import annotations

@@ -42,13 +42,12 @@ from npuc.analysis.machine import machine_of, setup_of, transfer_limit_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
-from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
 from npuc.planning.levels import Levels
 from npuc.planning.prefetch import Transfer, plan
 
-TABLE_BYTES = LUT_BANKS * 1024
 SPACES: tuple[Space, ...] = ("arena", "fast")
 
 

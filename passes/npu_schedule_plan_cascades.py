@@ -84,8 +84,8 @@ def _write(planner: Planner, segment: Segment, number: int) -> None:
         assert isinstance(op, KernelOp)
         op.cascade = op.cascade or IntsAttr((number,))
         op.stripe = op.stripe or IntsAttr((stripe,))
-        if rolling is not None:
-            op.rolling = op.rolling or IntsAttr((rolling,))
+        if rolling is not None and op.rolling is None:
+            op.rolling = IntsAttr((rolling,))
             # What is spilled as a whole need not be as a rolling buffer.
             layout = "nhcwb16" if is_brick(op.result) else "nhwc"
             rolled = stored(tensor_type(op.result), layout, planner.network.space)

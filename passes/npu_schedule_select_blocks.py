@@ -3,7 +3,7 @@ Choose the OFM block of every kernel and copy: the one in which it takes the few
 
 Assumes a target on the module, and formats, stripes and slices as they are to stay: the cost of a block depends on all
 three. Decides `block` where there is none; one that stands in the IR is respected. A kernel that runs in stripes or
-depth slices is judged by the launches that it will become, as long as what suits them is legal for the whole as well.
+depth slices is timed by the launches that it will become, as long as what suits them is legal for the whole as well.
 Where memory for buffers of weights is left below `npu.sram_limit`, whole schedules are timed: with blocks for weights
 in place, and with blocks for weights in buffers (`npuc.planning.blocks`).
 Kernels with equal weights get blocks of one depth where that costs little for what it saves: the depth decides the

@@ -34,7 +34,7 @@ from npuc.dialects.npu_schedule import (
 )
 from npuc.dialects.stripes import Input, Launch, Reach, Stage, count, unroll
 from npuc.hardware import accelerators
-from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import (
     KernelCost,
     best_block,
@@ -44,13 +44,13 @@ from npuc.hardware.cycles import (
     launch_cycles,
 )
 from npuc.hardware.memory import MemorySetup
-from npuc.hardware.shram import Kernel, explain
+from npuc.hardware.shram import Kernel
 from npuc.planning.network import Item, Network, rounded, weight_bytes
 from npuc.planning.residency import NOTHING, Resident, best_within, extended
+from npuc.planning.tasks import suitable_block
 
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
-TABLE_BYTES = LUT_BANKS * 1024
 
 
 class Segment(NamedTuple):
@@ -402,17 +402,13 @@ class Planner:
         return self._kernels[number, rows]
 
     def _block(self, number: int, op: KernelOp, rows: int) -> accelerators.Block:
-        """The block for launches of so many rows: the one written, or the quickest that suits the whole as well."""
+        """The block for launches of so many rows: the one written, or the one that suits them."""
         if op.block is not None:
             return op.block.data
         key = (number, rows)
         if key not in self._blocks:
-            places = places_of(op)
-            block = best_block(self.machine, self.setup, self._kernel(number, op, rows), places)
-            whole = self._kernel(number, op, nhwc(op.result)[0])
-            if explain(self.machine, whole, block) is not None:
-                block = best_block(self.machine, self.setup, whole, places)
-            self._blocks[key] = block
+            launch = self._kernel(number, op, rows)
+            self._blocks[key] = suitable_block(op, launch, self.machine, self.setup)
         return self._blocks[key]
 
     # -- cuts

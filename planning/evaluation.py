@@ -26,7 +26,7 @@ from npuc.analysis.machine import area_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, ElementwiseOp, TransferOp, nhwc, space_of
-from npuc.hardware.accelerators import LUT_BANKS, Accelerator
+from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.clock import Clock
 from npuc.hardware.cycles import KernelCost, dma_cycles, idle_cycles
@@ -39,7 +39,6 @@ from npuc.planning.prefetch import Transfer, plan
 from npuc.planning.tasks import Piece, Run, Task, Work, rows_of
 
 TABLES = "shram"
-TABLE_BYTES = LUT_BANKS * 1024
 TABLE_SLOT = 256
 LARGE = 256
 """Bytes from which a buffer is taken to lie where another value was; a smaller one finds a gap."""

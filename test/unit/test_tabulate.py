@@ -2,7 +2,8 @@
 Networks whose operators all come from one 8-bit value become one kernel with a table, which is exact for every value.
 
 Drawn at random: operators of one or two operands over any values so far or a scalar, scales of 2^-9 to 2^-2, any zero
-points, in int8 and uint8, half of them behind a convolution. LiteRT says what is right.
+points, in int8 and uint8, half of them behind a convolution. LiteRT says what is right where it is installed, else the
+same network without the passes that only optimise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tiny_writer import Tensor
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.npu_profile import profile
-from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.pipeline import OPTIONAL, Target, pipeline
 
 EVERY = (1, 16, 16, 1)
 """A shape that holds each of 256 values."""
@@ -79,7 +80,17 @@ def kernels(compiled: Compiled) -> int:
     return sum(event.is_kernel for one in timelines for event in one.events)
 
 
-@pytest.mark.skipif(not HAS_LITERT, reason="needs LiteRT")
+def expected_of(data: bytes, values: np.ndarray, compiled: Compiled) -> np.ndarray | None:
+    """The output that is right; None if nothing here can tell, since operators are left to LiteRT."""
+    if HAS_LITERT:
+        return golden.run(data, [values])[0]
+    if compiled.summary.cpu_operators:
+        return None
+    target = Target("ethos-u55-128")
+    plain = Session(load(compile_tflite(data, target, passes=pipeline(target, OPTIONAL)).data)).run({0: values})
+    return next(iter(plain.outputs.values()))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_functions_of_one_value(dtype: str) -> None:
     outcomes: Counter[str] = Counter()
@@ -91,7 +102,9 @@ def test_functions_of_one_value(dtype: str) -> None:
         compiled = compile_tflite(data, Target("ethos-u55-128"))
         result = Session(load(compiled.data)).run({0: values})
         assert result.reports == [], f"seed {seed}: {result.reports}"
-        (expected,) = golden.run(data, [values])
+        expected = expected_of(data, values, compiled)
+        if expected is None:
+            continue
         (value,) = result.outputs.values()
         assert np.array_equal(value, expected), f"seed {seed}: {difference(value, expected)}"
         on_npu = not compiled.summary.cpu_operators
