@@ -81,15 +81,18 @@ class Schedules:
         tried = self._tried(tasks, limits, limit, cuts)
         for less in limits:
             self._try_low(tasks, less, limit, cuts, tried)
-        best = self._best(tasks, tried, limit)
-        lower = [self._timed(tasks, best.decisions, less) for less in limits[1:]]
-        needed = program_of(tasks, best.decisions, self.area, self.machine, self.setup).peak
-        kept = [best, *(one for one in lower if one.limit >= needed)]
-        least = min(one.cycles for one in kept)
-        best = min((one for one in kept if one.cycles <= least * CLOSE), key=lambda one: one.limit)
+        best = self._for_transfers(tasks, self._best(tasks, tried, limit), limits[1:])
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
+
+    def _for_transfers(self, tasks: Sequence[Task], best: Buffered, lower: Sequence[int]) -> Buffered:
+        """The same buffers, with the lowest of some limits for transfers that is as good."""
+        program = program_of(tasks, best.decisions, self.area, self.machine, self.setup)
+        kept = [best._replace(cycles=program.cycles(less), limit=less) for less in lower if less >= program.peak]
+        kept.append(best)
+        least = min(one.cycles for one in kept)
+        return min((one for one in kept if one.cycles <= least * CLOSE), key=lambda one: one.limit)
 
     def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
         """
