@@ -113,11 +113,10 @@ class _Way(NamedTuple):
     """Cycles of each transfer; none for weights in place."""
     first: int
     """Bytes of the first transfer."""
-
-    @property
-    def memory(self) -> int:
-        """Bytes of all buffers."""
-        return sum(self.buffers)
+    memory: int
+    """Bytes of all buffers."""
+    least: int
+    """Cycles of all launches, that no transfer holds up."""
 
 
 class _Choice(NamedTuple):
@@ -207,20 +206,25 @@ class _Planner:
 
     def _way(self, work: Work, cuts: tuple[int, ...], sizes: Sequence[Sizes], count: int) -> _Way:
         """Slices of these sizes through so many buffers, or in place."""
-        totals = [size.total for size in sizes]
-        buffers = tuple(size for size in buffer_sizes(totals, count) if size) if count else ()
         area = self.area if count else "constants"
+        known: dict[tuple[int, int], tuple[int, int, int, int]] = {}
         launches: list[tuple[int, int, int, int]] = []
         for (start, end), size in zip(pairwise(cuts), sizes, strict=True):
-            cost = work.usual_cost(end - start, size.weights, area)
-            launches.append((cost.cycles, cost.fill_cycles, self._idle(cost), cost.blocks))
+            key = end - start, size.weights
+            if key not in known:
+                cost = work.usual_cost(*key, area)
+                known[key] = (cost.cycles, cost.fill_cycles, self._idle(cost), cost.blocks)
+            launches.append(known[key])
+        totals = [size.total for size in sizes]
+        buffers = tuple(size for size in buffer_sizes(totals, count) if size) if count else ()
         transfers = [self._transfer(size) for size in totals] if count else []
-        return _Way(cuts, buffers, launches, transfers, totals[0])
+        least = sum(launch[0] for launch in launches)
+        return _Way(cuts, buffers, launches, transfers, totals[0], sum(buffers), least)
 
     def _timed(self, way: _Way) -> _Choice:
         """A way behind the launches so far; times count from the end of the last one."""
         if not way.buffers:
-            return _Choice(sum(launch[0] for launch in way.launches), way)
+            return _Choice(way.least, way)
         ready = self._early(way.first, way.buffers[0])[1]
         paired = len(way.buffers) > 1
         end = done = 0
@@ -256,7 +260,8 @@ class _Planner:
 
     def _sliced(self, work: Work, room: int, best: _Choice) -> list[_Choice]:
         """Slices better than what is known already; the best of those that are tried."""
-        guesses = [self._timed(way) for way in self._guesses(work) if way.memory <= room]
+        ways = (way for way in self._guesses(work) if way.memory <= room and _may_be_picked(way, best))
+        guesses = [self._timed(way) for way in ways]
         for _ in range(TRIES):
             guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
             if not guesses:
@@ -358,6 +363,13 @@ def _pick(choices: Sequence[_Choice]) -> _Choice:
     most = min(choice.cycles for choice in choices) * TOLERANCE
     good = [choice for choice in choices if choice.cycles <= most]
     return min(good, key=lambda one: (one.way.memory, one.cycles, len(one.way.cuts), len(one.way.buffers)))
+
+
+def _may_be_picked(way: _Way, best: _Choice) -> bool:
+    """Whether a way could be picked before a choice if nothing held it up."""
+    if way.memory <= best.way.memory:
+        return way.least <= best.cycles * TOLERANCE
+    return way.least * TOLERANCE < best.cycles
 
 
 def _all_cuts(depth: int, block_depth: int) -> list[tuple[int, ...]]:

@@ -163,6 +163,11 @@ class Work:
         return isinstance(self.op, ConvKernelOp)
 
     @cached_property
+    def _usual(self) -> Kernel:
+        """A launch of a stripe."""
+        return usual_launch(self.op, self.stripe)
+
+    @cached_property
     def ifm_depth(self) -> int:
         """Channels of the IFM that a job reads at once; 0 for those of the OFM block."""
         kernel = self.op.launch()
@@ -206,7 +211,7 @@ class Work:
             if weights is None and self.weighted:
                 assert depth is None
                 weights = self.sizes((0, self.depth))[0].weights
-            kernel = usual_launch(self.op, self.stripe, depth)
+            kernel = self._usual if depth is None else of_channels(self._usual, depth)
             self._costs[key] = self._cost(kernel, weights, area)
         return self._costs[key]
 
