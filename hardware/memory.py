@@ -21,7 +21,7 @@ bytes, latencies cycles. Keys that this file does not name are ignored. What it 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil
 from typing import Literal
 
@@ -99,7 +99,7 @@ class MemorySetup:
 
     def __hash__(self) -> int:
         # A key of caches that are asked thousands of times; equality still compares everything.
-        return hash((self.system_config, self.memory_mode, self.arena_cache_size))
+        return hash((self.system_config, self.memory_mode, self.arena_cache_size, self.constants.parameters))
 
     @property
     def spilling(self) -> bool:
@@ -113,14 +113,19 @@ class MemorySetup:
 
     def with_parameters(self, parameters: CostParameters) -> "MemorySetup":
         """The same memories, for costs with other parameters."""
-        constants, arena, cache = (
-            replace(memory, parameters=parameters) for memory in (self.constants, self.arena, self.cache)
-        )
-        return replace(self, constants=constants, arena=arena, cache=cache)
+        return _with_parameters(self, parameters)
 
     def memory(self, area: Area) -> Memory:
         """The memory that an area lies in."""
-        return {"constants": self.constants, "arena": self.arena, "cache": self.cache, "external": self.external}[area]
+        return getattr(self, area)
+
+
+@lru_cache(maxsize=16)
+def _with_parameters(setup: MemorySetup, parameters: CostParameters) -> MemorySetup:
+    constants, arena, cache = (
+        replace(memory, parameters=parameters) for memory in (setup.constants, setup.arena, setup.cache)
+    )
+    return replace(setup, constants=constants, arena=arena, cache=cache)
 
 
 def _system(clock: float, other: str, scale: float) -> Section:

@@ -20,6 +20,7 @@ What stands on a kernel already stays. Plain data: `npu-schedule-buffer-weights`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
@@ -72,14 +73,15 @@ class BufferPlanner:
     def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
         self.area: Area = area
         self.machine, self.setup = machine, setup
-        self._ways: dict[Work, list[_Way]] = {}
+        self._guesses: dict[Work, list[_Guess]] = {}
+        self._transfers: dict[int, int] = {}
 
     def plan(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> dict[Work, Decision]:
         """
         The choice for every kernel with weights. Buffers keep to `limit` bytes beside what tasks take; `cuts` are known
         from other regions, and are added to.
         """
-        planner = _Planner(self.machine, self.setup, self.area, cuts, self._ways)
+        planner = _Planner(self.machine, self.setup, self.area, cuts, self._guesses, self._transfers)
         for task in tasks:
             planner.add(task, limit - task.used)
         return planner.decisions
@@ -119,6 +121,18 @@ class _Way(NamedTuple):
     """Cycles of all launches, that no transfer holds up."""
 
 
+class _Guess(NamedTuple):
+    """A way to slice a work as if the weights of all channels were equally long, and what decides whether it may win."""
+
+    cuts: tuple[int, ...]
+    count: int
+    """Of buffers."""
+    memory: int
+    """As that of the way."""
+    least: int
+    """As that of the way."""
+
+
 class _Choice(NamedTuple):
     """A way, and the cycles that it takes where it stands."""
 
@@ -132,9 +146,9 @@ class _Planner:
     setup: MemorySetup
     area: Area
     cuts: Cuts
-    ways: dict[Work, list[_Way]]
+    guesses: dict[Work, list[_Guess]]
     """Ways to slice works, as far as they have been looked at."""
-    transfers: dict[int, int] = field(default_factory=dict[int, int])
+    transfers: dict[int, int]
     """Cycles of transfers by their bytes."""
     decisions: dict[Work, Decision] = field(default_factory=dict[Work, Decision])
     idle: Levels = field(default_factory=Levels)
@@ -221,11 +235,19 @@ class _Planner:
         least = sum(launch[0] for launch in launches)
         return _Way(cuts, buffers, launches, transfers, totals[0], sum(buffers), least)
 
-    def _timed(self, way: _Way) -> _Choice:
-        """A way behind the launches so far; times count from the end of the last one."""
+    def _timed(self, way: _Way, known: dict[tuple[int, int], int] | None = None) -> _Choice:
+        """
+        A way behind the launches so far; times count from the end of the last one. `known` is added to: when transfers
+        of so many bytes to buffers of so many are done.
+        """
         if not way.buffers:
             return _Choice(way.least, way)
-        ready = self._early(way.first, way.buffers[0])[1]
+        first = way.first, way.buffers[0]
+        ready = None if known is None else known.get(first)
+        if ready is None:
+            ready = self._early(*first)[1]
+            if known is not None:
+                known[first] = ready
         paired = len(way.buffers) > 1
         end = done = 0
         for index, (cycles, fill, _, blocks) in enumerate(way.launches):
@@ -260,8 +282,13 @@ class _Planner:
 
     def _sliced(self, work: Work, room: int, best: _Choice) -> list[_Choice]:
         """Slices better than what is known already; the best of those that are tried."""
-        ways = (way for way in self._guesses(work) if way.memory <= room and _may_be_picked(way, best))
-        guesses = [self._timed(way) for way in ways]
+        ready: dict[tuple[int, int], int] = {}
+        guesses: list[_Choice] = []
+        for guess in self._guesses(work):
+            if guess.memory <= room and _may_be_picked(guess, best):
+                parts = self._parts(work, guess.cuts)
+                way = self._way(work, guess.cuts, [parts[high - low] for low, high in pairwise(guess.cuts)], guess.count)
+                guesses.append(self._timed(way, ready))
         for _ in range(TRIES):
             guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
             if not guesses:
@@ -274,21 +301,29 @@ class _Planner:
                 return [exact]
         return []
 
-    def _guesses(self, work: Work) -> list[_Way]:
-        """All ways to slice a work, as if the weights of all channels were equally long."""
-        ways = self.ways.get(work)
-        if ways is None:
-            whole, depth = work.sizes((0, work.depth))[0], work.depth
-            ways = []
-            for cuts in _all_cuts(depth, work.block.depth):
-                parts = [end - start for start, end in pairwise(cuts)]
-                of_part = {
-                    part: Sizes(_share(whole.weights, part, depth), _share(whole.scales, part, depth))
-                    for part in set(parts)
-                }
-                ways += [self._way(work, cuts, [of_part[part] for part in parts], count) for count in (2, 1)]
-            self.ways[work] = ways
-        return ways
+    def _guesses(self, work: Work) -> list[_Guess]:
+        """All ways to slice a work."""
+        guesses = self.guesses.get(work)
+        if guesses is None:
+            guesses = []
+            for cuts in _all_cuts(work.depth, work.block.depth):
+                parts = self._parts(work, cuts)
+                counts = Counter(high - low for low, high in pairwise(cuts))
+                least = sum(
+                    n * work.usual_cost(part, parts[part].weights, self.area).cycles for part, n in counts.items()
+                )
+                totals = [parts[high - low].total for low, high in pairwise(cuts)]
+                guesses += [_Guess(cuts, count, sum(buffer_sizes(totals, count)), least) for count in (2, 1)]
+            self.guesses[work] = guesses
+        return guesses
+
+    def _parts(self, work: Work, cuts: tuple[int, ...]) -> dict[int, Sizes]:
+        """Bytes of slices of so many channels, if the weights of all channels are equally long."""
+        whole, depth = work.sizes((0, work.depth))[0], work.depth
+        return {
+            part: Sizes(_share(whole.weights, part, depth), _share(whole.scales, part, depth))
+            for part in {high - low for low, high in pairwise(cuts)}
+        }
 
     def _take(self, work: Work, way: _Way, room: int) -> None:
         """Decide for a way, and account for its transfers and memory."""
@@ -365,11 +400,11 @@ def _pick(choices: Sequence[_Choice]) -> _Choice:
     return min(good, key=lambda one: (one.way.memory, one.cycles, len(one.way.cuts), len(one.way.buffers)))
 
 
-def _may_be_picked(way: _Way, best: _Choice) -> bool:
-    """Whether a way could be picked before a choice if nothing held it up."""
-    if way.memory <= best.way.memory:
-        return way.least <= best.cycles * TOLERANCE
-    return way.least * TOLERANCE < best.cycles
+def _may_be_picked(guess: _Guess, best: _Choice) -> bool:
+    """Whether a way to slice could be picked before a choice if nothing held it up."""
+    if guess.memory <= best.way.memory:
+        return guess.least <= best.cycles * TOLERANCE
+    return guess.least * TOLERANCE < best.cycles
 
 
 def _all_cuts(depth: int, block_depth: int) -> list[tuple[int, ...]]:

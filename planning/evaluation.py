@@ -36,7 +36,7 @@ from npuc.planning.buffers import Decision, Decisions, shares_buffer
 from npuc.planning.levels import Levels
 from npuc.planning.network import rounded
 from npuc.planning.prefetch import Transfer, plan
-from npuc.planning.tasks import Piece, Run, Task, Work, rows_of
+from npuc.planning.tasks import Piece, Run, Task, Work
 
 TABLES = "shram"
 TABLE_SLOT = 256
@@ -434,8 +434,8 @@ class _Overlaps:
         if not inputs:
             return True
         if isinstance(work.op, ElementwiseOp) and len(work.reads) > 1:
-            full = nhwc(work.op.result)
-            if len(inputs) > 1 or (inputs == [1] and nhwc(work.reads[1][0]) != full):
+            form = work.form
+            if len(inputs) > 1 or (inputs == [1] and form.inputs[1] != form.ofm):
                 return False
         return not any(_first_reads_last(launch, number, previous) for number in inputs)
 
@@ -447,13 +447,13 @@ class _Overlaps:
 
 def _rows_read(launch: _Launch, number: int, stop: int) -> tuple[int, int]:
     """Rows of an operand that OFM rows from the first of a launch up to `stop` read."""
-    op = launch.run.work.op
-    value = launch.run.work.reads[number][0]
+    op, form = launch.run.work.op, launch.run.work.form
+    height = form.inputs[number][0]
     if isinstance(op, CopyOp):
-        return 0, nhwc(value)[0]
+        return 0, height
     if isinstance(op, ElementwiseOp):
-        return (0, 1) if nhwc(value)[0] == 1 else (launch.run.start, stop)
-    rows = rows_of(op, launch.run.start, stop)
+        return (0, 1) if height == 1 else (launch.run.start, stop)
+    rows = form.rows(launch.run.start, stop)
     return rows.first, rows.last
 
 
@@ -482,7 +482,7 @@ def _first_reads_last(launch: _Launch, number: int, previous: _Launch) -> bool:
     value = work.reads[number][0]
     if value is not made.op.result:
         return previous.cost.blocks == 1
-    _, width, _ = nhwc(made.op.result)
+    width = made.form.ofm[1]
     block = made.block
     last_row = previous.run.start + _last(previous.run.stop - previous.run.start, block.height)
     last_column = _last(width, block.width)
@@ -490,15 +490,10 @@ def _first_reads_last(launch: _Launch, number: int, previous: _Launch) -> bool:
     _, last = _rows_read(launch, number, min(run.stop, run.start + work.block.height))
     if last <= last_row:
         return False
-    op = work.op
-    own = min(work.block.width, nhwc(op.result)[1])
-    columns = own
-    if not isinstance(op, CopyOp):
-        window = op.sliding
-        columns = -(
-            -((own - 1) * window.stride_x + window.dilated_width - window.left)
-            // (1 if window.upscale == "none" else 2)
-        )
+    own, window = min(work.block.width, work.form.ofm[1]), work.form.window
+    columns = -(
+        -((own - 1) * window.stride_x + window.dilated_width - window.left) // (1 if window.upscale == "none" else 2)
+    )
     if columns <= last_column:
         return False
     depth = work.ifm_depth

@@ -22,7 +22,7 @@ from xdsl.ir import SSAValue
 from npuc.analysis.machine import places_of, stripe_kernel
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
-from npuc.dialects.launch import padding
+from npuc.dialects.launch import Window, padding
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch, pieces
@@ -90,14 +90,43 @@ class Rows(NamedTuple):
     bottom: int
 
 
-def rows_of(op: KernelOp, start: int, stop: int) -> Rows:
-    """The IFM rows that OFM rows [start, stop) read."""
-    window, height = op.sliding, nhwc(op.feature_maps[0])[0]
-    up = 1 if window.upscale == "none" else 2
-    first = start * window.stride_y - window.top
-    last = (stop - 1) * window.stride_y + window.dilated_height - window.top
-    low, high = max(first, 0), min(last, height * up)
-    return Rows(low // up, -(-high // up), low - first, max(0, last - height * up))
+Shape = tuple[int, int, int]
+"""Height, width and depth."""
+
+
+class Form(NamedTuple):
+    """What the rows of a kernel are, read from the IR once."""
+
+    whole: Kernel
+    """The launch of all of it."""
+    inputs: tuple[Shape, ...]
+    """Of the feature maps that it reads."""
+    ofm: Shape
+    window: Window
+
+    @staticmethod
+    def of(op: Op) -> Form:
+        """That of a kernel, or of a copy, which has no window."""
+        inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+        window = Window() if isinstance(op, CopyOp) else op.sliding
+        return Form(op.launch(), tuple(nhwc(value) for value in inputs), nhwc(op.result), window)
+
+    def rows(self, start: int, stop: int) -> Rows:
+        """The IFM rows that OFM rows [start, stop) read."""
+        window, height = self.window, self.inputs[0][0]
+        up = 1 if window.upscale == "none" else 2
+        first = start * window.stride_y - window.top
+        last = (stop - 1) * window.stride_y + window.dilated_height - window.top
+        low, high = max(first, 0), min(last, height * up)
+        return Rows(low // up, -(-high // up), low - first, max(0, last - height * up))
+
+    def launch(self, ifm_rows: int, ofm_rows: int) -> Kernel:
+        """A launch of so many rows, as `KernelOp.launch` has it."""
+        whole, ifm2 = self.whole, self.whole.ifm2
+        if ifm2 is not None and ifm2.height > 1:
+            ifm2 = ifm2._replace(height=ofm_rows)
+        ifm, ofm = whole.ifm._replace(height=ifm_rows), whole.ofm._replace(height=ofm_rows)
+        return replace(whole, ifm=ifm, ofm=ofm, ifm2=ifm2)
 
 
 class Sizes(NamedTuple):
@@ -137,6 +166,7 @@ class Work:
     """The root of what it writes."""
     reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
     """Of each feature map that it reads the value and its root."""
+    form: Form = field(init=False)
     _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
     slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
     """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
@@ -144,7 +174,8 @@ class Work:
 
     def __post_init__(self) -> None:
         op = self.op
-        self.height, _, self.depth = nhwc(op.result)
+        self.form = Form.of(op)
+        self.height, _, self.depth = self.form.ofm
         self.writes = self.storage.root(op.result)
         inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
         self.reads = tuple((value, self.storage.root(value)) for value in inputs)
@@ -170,7 +201,7 @@ class Work:
     @cached_property
     def ifm_depth(self) -> int:
         """Channels of the IFM that a job reads at once; 0 for those of the OFM block."""
-        kernel = self.op.launch()
+        kernel = self.form.whole
         return 0 if kernel.by_channel else ifm_block(self.machine, kernel, self.block).depth
 
     @cached_property
@@ -220,15 +251,14 @@ class Work:
         op = self.op
         if isinstance(op, CopyOp):
             return self.usual_cost()
-        rows = rows_of(op, run.start, run.stop)
+        form = self.form
+        rows = form.rows(run.start, run.stop)
         depth = channels[1] - channels[0]
         key = (rows.last - rows.first, run.stop - run.start, rows.top, rows.bottom, depth, weights, area)
         if key not in self._costs:
-            kernel = op.launch(rows.last - rows.first, run.stop - run.start)
+            kernel = form.launch(rows.last - rows.first, run.stop - run.start)
             if not isinstance(op, ElementwiseOp):
-                _, width, _ = nhwc(op.result)
-                ifm_height, ifm_width, _ = nhwc(op.feature_maps[0])
-                _, left, _, right = padding(op.sliding, (ifm_height, ifm_width), (run.stop - run.start, width))
+                _, left, _, right = padding(form.window, form.inputs[0][:2], (run.stop - run.start, form.ofm[1]))
                 kernel = replace(kernel, pad=(rows.top, rows.bottom, left, right))
             self._costs[key] = self._cost(of_channels(kernel, depth), weights, area)
         return self._costs[key]
