@@ -17,11 +17,10 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS, LIMIT_ATTR, TRANSFER_LIMIT_ATTR, FeatureMapSpace, Space, TargetAttr, target_of
-from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, nhwc, space_of
+from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, space_of
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
-from npuc.hardware.shram import Kernel
 
 
 class LimitError(PassFailedException):
@@ -112,13 +111,3 @@ def places_of(op: KernelOp | CopyOp) -> Places:
     inputs: list[Area] = [area_of(value) for value in op.feature_maps]
     apart = isinstance(op, ConvKernelOp) and op.scales_apart is not None
     return Places(inputs[0], inputs[-1], area_of(op.result), "constants", "constants" if apart else None)
-
-
-def stripe_kernel(op: KernelOp, rows: int) -> Kernel:
-    """A launch of `rows` OFM rows from within `op`, away from the padding above and below; `op` itself if all."""
-    if rows >= nhwc(op.result)[0]:
-        return op.launch()
-    window = op.sliding
-    up = 1 if window.upscale == "none" else 2
-    needed = -(-((rows - 1) * window.stride_y + window.dilated_height) // up)
-    return op.launch(min(needed, nhwc(op.feature_maps[0])[0]), rows)

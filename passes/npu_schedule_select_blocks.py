@@ -33,8 +33,9 @@ from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
 from npuc.planning.blocks import blocks_for_buffers
+from npuc.planning.forms import Form
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.tasks import suitable_block, usual_launch
+from npuc.planning.tasks import of_channels, suitable_block
 
 CYCLES_A_BYTE = 1 / 16
 """What kernels may take longer for each byte of weights that need not be stored again; it would be read in about 1."""
@@ -54,7 +55,7 @@ class NpuScheduleSelectBlocksPass(ModulePass):
         blocks: dict[KernelOp | CopyOp, Block] = {}
         for kernel in kernels:
             try:
-                blocks[kernel] = suitable_block(kernel, _launch(kernel), machine, setup)
+                blocks[kernel] = suitable_block(kernel.launch(), _launch(kernel), machine, setup, places_of(kernel))
             except ValueError as error:
                 raise OperationError(kernel, str(error)) from error
         for function in scheduled_functions(op):
@@ -106,7 +107,7 @@ def _launches(op: ConvKernelOp) -> int:
 def _launch(op: KernelOp | CopyOp) -> Kernel:
     """One launch of a kernel that runs in stripes or depth slices; the kernel itself if it runs whole."""
     rows = op.stripe.data[0] if isinstance(op, KernelOp) and op.stripe is not None else nhwc(op.result)[0]
-    depth = None
+    launch = Form.of(op).usual(rows)
     if isinstance(op, ConvKernelOp) and op.slices is not None:
-        depth = max(end - start for start, end in pairwise(op.slices.data))
-    return usual_launch(op, rows, depth)
+        return of_channels(launch, max(end - start for start, end in pairwise(op.slices.data)))
+    return launch

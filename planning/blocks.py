@@ -10,8 +10,6 @@ weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.hardware.accelerators import Accelerator, Block
@@ -20,7 +18,7 @@ from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel
 from npuc.planning.network import Network
 from npuc.planning.schedules import Buffered, Schedules
-from npuc.planning.tasks import Op, Works, policy_for_buffers, suitable_block
+from npuc.planning.tasks import BlockPolicy, Op, Works, policy_for_buffers, suitable_block
 
 
 def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> dict[Op, Block]:
@@ -34,7 +32,7 @@ def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetu
         return {}
     near = policy_for_buffers(area, machine, setup)
 
-    def timed(policy: Callable[[Op, Kernel, Places], Block] | None) -> tuple[Buffered, Works]:
+    def timed(policy: BlockPolicy | None) -> tuple[Buffered, Works]:
         works = Works(network, machine, setup, policy)
         tasks = works.of_network()
         works.measure(work for task in tasks for work in task.works)
@@ -45,8 +43,10 @@ def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetu
     buffered = {work.op for work, decision in plain.decisions.items() if decision.buffers}
     if 0 < len(buffered) < len(plain.decisions):
 
-        def mixed(op: Op, launch: Kernel, places: Places) -> Block:
-            return near(op, launch, places) if op in buffered else suitable_block(op, launch, machine, setup, places)
+        def mixed(op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
+            if op in buffered:
+                return near(op, whole, launch, places)
+            return suitable_block(whole, launch, machine, setup, places)
 
         variants.append(timed(mixed))
     _, best = min(variants, key=lambda one: one[0].cycles)

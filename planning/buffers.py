@@ -122,11 +122,11 @@ class _Way(NamedTuple):
 
 
 class _Guess(NamedTuple):
-    """A way to slice a work as if the weights of all channels were equally long, and what decides whether it may win."""
+    """A way to slice a work if the weights of all channels were equally long: what decides whether it may win."""
 
     cuts: tuple[int, ...]
-    count: int
-    """Of buffers."""
+    through: int
+    """How many buffers."""
     memory: int
     """As that of the way."""
     least: int
@@ -287,7 +287,9 @@ class _Planner:
         for guess in self._guesses(work):
             if guess.memory <= room and _may_be_picked(guess, best):
                 parts = self._parts(work, guess.cuts)
-                way = self._way(work, guess.cuts, [parts[high - low] for low, high in pairwise(guess.cuts)], guess.count)
+                way = self._way(
+                    work, guess.cuts, [parts[high - low] for low, high in pairwise(guess.cuts)], guess.through
+                )
                 guesses.append(self._timed(way, ready))
         for _ in range(TRIES):
             guesses = [guess for guess in guesses if _pick([best, guess]) is guess]

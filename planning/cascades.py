@@ -24,7 +24,7 @@ from typing import NamedTuple, NoReturn
 
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import places_of, stripe_kernel
+from npuc.analysis.machine import places_of
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import (
@@ -398,7 +398,7 @@ class Planner:
     def _kernel(self, number: int, op: KernelOp, rows: int) -> Kernel:
         """A launch of `rows` rows."""
         if (number, rows) not in self._kernels:
-            self._kernels[number, rows] = stripe_kernel(op, rows)
+            self._kernels[number, rows] = self.network.form(op).usual(rows)
         return self._kernels[number, rows]
 
     def _block(self, number: int, op: KernelOp, rows: int) -> accelerators.Block:
@@ -408,7 +408,8 @@ class Planner:
         key = (number, rows)
         if key not in self._blocks:
             launch = self._kernel(number, op, rows)
-            self._blocks[key] = suitable_block(op, launch, self.machine, self.setup)
+            whole = self.network.form(op).whole
+            self._blocks[key] = suitable_block(whole, launch, self.machine, self.setup, places_of(op))
         return self._blocks[key]
 
     # -- cuts

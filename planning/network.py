@@ -35,6 +35,7 @@ from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import (
     raw_weight_bytes,
 )
+from npuc.planning.forms import Form
 
 
 def rounded(size: int) -> int:
@@ -115,6 +116,7 @@ class Network:
         self.items: list[Item] = []
         self.tensors: list[Tensor] = []
         self._space_of = space
+        self._forms: dict[KernelOp | CopyOp, Form] = {}
         self._index: dict[SSAValue, int] = {}
         self._writers: dict[int, int] = {}
         """The last item that writes a tensor."""
@@ -156,6 +158,12 @@ class Network:
         for step in steps[:count]:
             total += step
             self.before.append(total)
+
+    def form(self, op: KernelOp | CopyOp) -> Form:
+        """The form of one of its kernels or copies."""
+        if op not in self._forms:
+            self._forms[op] = Form.of(op)
+        return self._forms[op]
 
     def alive_at(self, number: int) -> list[SSAValue]:
         """The roots that take scarce memory while an item runs."""

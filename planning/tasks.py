@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 
-from npuc.analysis.machine import places_of, stripe_kernel
+from npuc.analysis.machine import places_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
-from npuc.dialects.launch import Window, padding
+from npuc.dialects.launch import padding
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch, pieces
@@ -30,24 +30,21 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, explain, ifm_block
+from npuc.planning.forms import Form
 from npuc.planning.network import Network
 
 Op = KernelOp | CopyOp
-BlockPolicy = Callable[[Op, Kernel, Places], Block]
-"""The OFM block of a kernel or copy whose launches are like the one that is given."""
+BlockPolicy = Callable[[Op, Kernel, Kernel, Places], Block]
+"""The OFM block of a kernel or copy, given the launch of the whole and one as most are."""
 
 
-def suitable_block(
-    op: Op, launch: Kernel, machine: Accelerator, setup: MemorySetup, places: Places | None = None
-) -> Block:
+def suitable_block(whole: Kernel, launch: Kernel, machine: Accelerator, setup: MemorySetup, places: Places) -> Block:
     """
-    The block in which a launch of `op` is quickest, its operands in these memories (by default as its types say); that
-    of the whole if it would not be legal there.
+    The block in which a launch of a kernel is quickest, its operands in these memories; that of the whole if it would
+    not be legal there.
 
     ValueError if none is legal.
     """
-    whole = op.launch()
-    places = places or places_of(op)
     block = best_block(machine, setup, launch, places)
     if launch != whole and explain(machine, whole, block) is not None:
         return best_block(machine, setup, whole, places)
@@ -57,8 +54,8 @@ def suitable_block(
 def policy_for_buffers(area: Area, machine: Accelerator, setup: MemorySetup) -> BlockPolicy:
     """The block in which a launch is quickest whose weights come from a buffer in `area`."""
 
-    def block(op: Op, launch: Kernel, places: Places) -> Block:
-        return suitable_block(op, launch, machine, setup, places._replace(weights=area))
+    def block(op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
+        return suitable_block(whole, launch, machine, setup, places._replace(weights=area))
 
     return block
 
@@ -70,63 +67,6 @@ def of_channels(kernel: Kernel, depth: int) -> Kernel:
     if kernel.kind == "depthwise":
         kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
     return replace(kernel, ofm=kernel.ofm._replace(depth=depth))
-
-
-def usual_launch(op: Op, rows: int, depth: int | None = None) -> Kernel:
-    """A launch of `rows` OFM rows from within a kernel, and of `depth` channels where that is given; a copy whole."""
-    kernel = op.launch() if isinstance(op, CopyOp) else stripe_kernel(op, rows)
-    return kernel if depth is None else of_channels(kernel, depth)
-
-
-class Rows(NamedTuple):
-    """What a launch computes, and what it reads."""
-
-    first: int
-    """Of the IFM."""
-    last: int
-    """The row after the last of the IFM."""
-    top: int
-    """Rows of padding."""
-    bottom: int
-
-
-Shape = tuple[int, int, int]
-"""Height, width and depth."""
-
-
-class Form(NamedTuple):
-    """What the rows of a kernel are, read from the IR once."""
-
-    whole: Kernel
-    """The launch of all of it."""
-    inputs: tuple[Shape, ...]
-    """Of the feature maps that it reads."""
-    ofm: Shape
-    window: Window
-
-    @staticmethod
-    def of(op: Op) -> Form:
-        """That of a kernel, or of a copy, which has no window."""
-        inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
-        window = Window() if isinstance(op, CopyOp) else op.sliding
-        return Form(op.launch(), tuple(nhwc(value) for value in inputs), nhwc(op.result), window)
-
-    def rows(self, start: int, stop: int) -> Rows:
-        """The IFM rows that OFM rows [start, stop) read."""
-        window, height = self.window, self.inputs[0][0]
-        up = 1 if window.upscale == "none" else 2
-        first = start * window.stride_y - window.top
-        last = (stop - 1) * window.stride_y + window.dilated_height - window.top
-        low, high = max(first, 0), min(last, height * up)
-        return Rows(low // up, -(-high // up), low - first, max(0, last - height * up))
-
-    def launch(self, ifm_rows: int, ofm_rows: int) -> Kernel:
-        """A launch of so many rows, as `KernelOp.launch` has it."""
-        whole, ifm2 = self.whole, self.whole.ifm2
-        if ifm2 is not None and ifm2.height > 1:
-            ifm2 = ifm2._replace(height=ofm_rows)
-        ifm, ofm = whole.ifm._replace(height=ifm_rows), whole.ofm._replace(height=ofm_rows)
-        return replace(whole, ifm=ifm, ofm=ofm, ifm2=ifm2)
 
 
 class Sizes(NamedTuple):
@@ -156,6 +96,7 @@ class Work:
     machine: Accelerator
     setup: MemorySetup
     storage: Storage
+    form: Form
     rolling: int = 0
     """Rows of the rolling buffer that its OFM lives in; 0 where it is whole."""
     height: int = 0
@@ -166,7 +107,6 @@ class Work:
     """The root of what it writes."""
     reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
     """Of each feature map that it reads the value and its root."""
-    form: Form = field(init=False)
     _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
     slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
     """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
@@ -174,7 +114,6 @@ class Work:
 
     def __post_init__(self) -> None:
         op = self.op
-        self.form = Form.of(op)
         self.height, _, self.depth = self.form.ofm
         self.writes = self.storage.root(op.result)
         inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
@@ -196,7 +135,7 @@ class Work:
     @cached_property
     def _usual(self) -> Kernel:
         """A launch of a stripe."""
-        return usual_launch(self.op, self.stripe)
+        return self.form.usual(self.stripe)
 
     @cached_property
     def ifm_depth(self) -> int:
@@ -322,12 +261,16 @@ class Works:
         places = places or places_of(op)
         key = (op, stripe, rolling, places)
         if key not in self._works:
-            block = op.block.data if op.block is not None else self._policy(op, usual_launch(op, stripe), places)
-            self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, self.network.storage, rolling)
+            form, storage = self.network.form(op), self.network.storage
+            if op.block is not None:
+                block = op.block.data
+            else:
+                block = self._policy(op, form.whole, form.usual(stripe), places)
+            self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, storage, form, rolling)
         return self._works[key]
 
-    def _suitable(self, op: Op, launch: Kernel, places: Places) -> Block:
-        return suitable_block(op, launch, self.machine, self.setup, places)
+    def _suitable(self, op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
+        return suitable_block(whole, launch, self.machine, self.setup, places)
 
     def blocks(self) -> dict[Op, Block]:
         """The block of every kernel and copy that has been asked for."""
