@@ -33,9 +33,9 @@ from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
 from npuc.planning.blocks import blocks_for_buffers
-from npuc.planning.forms import Form
+from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.tasks import of_channels, suitable_block
+from npuc.planning.tasks import suitable_block
 
 CYCLES_A_BYTE = 1 / 16
 """What kernels may take longer for each byte of weights that need not be stored again; it would be read in about 1."""

@@ -20,25 +20,24 @@ What stands on a kernel already stays. Plain data: `npu-schedule-buffer-weights`
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 
 from npuc.analysis.block_jobs import MOST
-from npuc.analysis.weights import ALIGNMENT, buffer_sizes, cuts_of, scales_key, weights_key
+from npuc.analysis.weights import buffer_sizes, cuts_of, scales_key, weights_key
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, dma_cycles, idle_cycles
 from npuc.hardware.memory import Area, MemorySetup
-from npuc.hardware.shram import BRICK
 from npuc.planning.levels import Levels
 from npuc.planning.prefetch import early_pieces
 from npuc.planning.residency import NOTHING, best_within, extended
-from npuc.planning.tasks import Sizes, Task, Work
+from npuc.planning.slices import Guess, Way
+from npuc.planning.tasks import Task, Work
 
 TRIES = 4
 """Ways to slice a kernel whose sizes are found out, best estimate first, before it goes without slices."""
@@ -73,7 +72,6 @@ class BufferPlanner:
     def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
         self.area: Area = area
         self.machine, self.setup = machine, setup
-        self._guesses: dict[Work, list[_Guess]] = {}
         self._transfers: dict[int, int] = {}
 
     def plan(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> dict[Work, Decision]:
@@ -81,7 +79,7 @@ class BufferPlanner:
         The choice for every kernel with weights. Buffers keep to `limit` bytes beside what tasks take; `cuts` are known
         from other regions, and are added to.
         """
-        planner = _Planner(self.machine, self.setup, self.area, cuts, self._guesses, self._transfers)
+        planner = _Planner(self.machine, self.setup, self.area, cuts, self._transfers)
         for task in tasks:
             planner.add(task, limit - task.used)
         return planner.decisions
@@ -101,43 +99,11 @@ def shares_buffer(
     )
 
 
-class _Way(NamedTuple):
-    """A way to bring the weights of a work: where the stream is cut, through which buffers, and what its parts take."""
-
-    cuts: tuple[int, ...]
-    buffers: tuple[int, ...]
-    """Bytes of each buffer; none for weights in place."""
-    launches: list[tuple[int, int, int, int]]
-    """
-    Of each slice: cycles, cycles to fill the pipeline, cycles in which the port of the constants is idle, and blocks.
-    """
-    transfers: list[int]
-    """Cycles of each transfer; none for weights in place."""
-    first: int
-    """Bytes of the first transfer."""
-    memory: int
-    """Bytes of all buffers."""
-    least: int
-    """Cycles of all launches, that no transfer holds up."""
-
-
-class _Guess(NamedTuple):
-    """A way to slice a work if the weights of all channels were equally long: what decides whether it may win."""
-
-    cuts: tuple[int, ...]
-    through: int
-    """How many buffers."""
-    memory: int
-    """As that of the way."""
-    least: int
-    """As that of the way."""
-
-
 class _Choice(NamedTuple):
     """A way, and the cycles that it takes where it stands."""
 
     cycles: int
-    way: _Way
+    way: Way
 
 
 @dataclass
@@ -146,8 +112,6 @@ class _Planner:
     setup: MemorySetup
     area: Area
     cuts: Cuts
-    guesses: dict[Work, list[_Guess]]
-    """Ways to slice works, as far as they have been looked at."""
     transfers: dict[int, int]
     """Cycles of transfers by their bytes."""
     decisions: dict[Work, Decision] = field(default_factory=dict[Work, Decision])
@@ -168,7 +132,7 @@ class _Planner:
         if work.weighted:
             self._take(work, self._best(work, room).way, room)
         else:
-            self._add_launch(self._idle(work.usual_cost()), room)
+            self._add_launches([self._idle(work.usual_cost())], [room])
 
     # -- time
 
@@ -189,10 +153,10 @@ class _Planner:
         full = self.excess.last_above(-buffer, stop)
         return early_pieces(self.idle, full + 1, stop, size, self._transfer)
 
-    def _add_launch(self, idle: int, room: int) -> None:
-        """The next launch: its idle cycles, and the bytes that are free meanwhile."""
-        self.idle.append(idle)
-        self.excess.append(-room)
+    def _add_launches(self, idle: Sequence[int], room: Sequence[int]) -> None:
+        """The next launches: the idle cycles of each, and the bytes that are free meanwhile."""
+        self.idle.extend(idle)
+        self.excess.extend([-free for free in room])
 
     def _spend(self, number: int, cycles: int) -> None:
         """Take idle cycles of a launch, all if it has no more."""
@@ -218,48 +182,31 @@ class _Planner:
 
     # -- choices
 
-    def _way(self, work: Work, cuts: tuple[int, ...], sizes: Sequence[Sizes], count: int) -> _Way:
-        """Slices of these sizes through so many buffers, or in place."""
-        area = self.area if count else "constants"
-        known: dict[tuple[int, int], tuple[int, int, int, int]] = {}
-        launches: list[tuple[int, int, int, int]] = []
-        for (start, end), size in zip(pairwise(cuts), sizes, strict=True):
-            key = end - start, size.weights
-            if key not in known:
-                cost = work.usual_cost(*key, area)
-                known[key] = (cost.cycles, cost.fill_cycles, self._idle(cost), cost.blocks)
-            launches.append(known[key])
-        totals = [size.total for size in sizes]
-        buffers = tuple(size for size in buffer_sizes(totals, count) if size) if count else ()
-        transfers = [self._transfer(size) for size in totals] if count else []
-        least = sum(launch[0] for launch in launches)
-        return _Way(cuts, buffers, launches, transfers, totals[0], sum(buffers), least)
-
-    def _timed(self, way: _Way, known: dict[tuple[int, int], int] | None = None) -> _Choice:
+    def _timed(self, way: Way, known: dict[tuple[int, int], int] | None = None) -> _Choice:
         """
         A way behind the launches so far; times count from the end of the last one. `known` is added to: when transfers
         of so many bytes to buffers of so many are done.
         """
         if not way.buffers:
             return _Choice(way.least, way)
-        first = way.first, way.buffers[0]
+        first = way.slices[0].size, way.buffers[0]
         ready = None if known is None else known.get(first)
         if ready is None:
             ready = self._early(*first)[1]
             if known is not None:
                 known[first] = ready
         paired = len(way.buffers) > 1
-        end = done = 0
-        for index, (cycles, fill, _, blocks) in enumerate(way.launches):
+        start = end = done = 0
+        for index, (_, cycles, fill, _, blocks, transfer) in enumerate(way.slices):
+            if index:
+                # With two buffers beside the launch before, with one behind it.
+                ready = (max(start, ready) if paired else end) + transfer
             start = max(end, ready)
             # What made the input may have unfinished blocks where the slices in between have few: then a slice waits.
             if start > end or (index and done < MOST):
                 end += fill
             done += blocks
             end = max(end, start) + cycles
-            if index + 1 < len(way.launches):
-                # With two buffers beside this launch, with one behind it.
-                ready = (max(start, ready) if paired else end) + way.transfers[index + 1]
         return _Choice(end, way)
 
     def _best(self, work: Work, room: int) -> _Choice:
@@ -268,13 +215,13 @@ class _Planner:
         assert isinstance(op, ConvKernelOp)
         if op.buffers is not None:
             cuts = cuts_of(op)
-            return self._timed(self._way(work, cuts, work.sizes(cuts), op.buffers.data[0]))
+            return self._timed(self._way(work, cuts, op.buffers.data[0]))
         cuts = op.slices.data if op.slices is not None else self.cuts.get(work.key)
         if cuts is not None:
-            ways = [self._way(work, cuts, work.sizes(cuts), count) for count in (0, 1, 2)]
+            ways = [self._way(work, cuts, count) for count in (0, 1, 2)]
             return _pick([self._timed(way) for way in ways if way.memory <= max(0, room)])
         cuts = (0, work.depth)
-        ways = [self._way(work, cuts, work.sizes(cuts), count) for count in (0, 1)]
+        ways = [self._way(work, cuts, count) for count in (0, 1)]
         choices = [self._timed(way) for way in ways if way.memory <= max(0, room)]
         if room > 0:
             choices += self._sliced(work, room, _pick(choices))
@@ -283,14 +230,12 @@ class _Planner:
     def _sliced(self, work: Work, room: int, best: _Choice) -> list[_Choice]:
         """Slices better than what is known already; the best of those that are tried."""
         ready: dict[tuple[int, int], int] = {}
-        guesses: list[_Choice] = []
-        for guess in self._guesses(work):
-            if guess.memory <= room and _may_be_picked(guess, best):
-                parts = self._parts(work, guess.cuts)
-                way = self._way(
-                    work, guess.cuts, [parts[high - low] for low, high in pairwise(guess.cuts)], guess.through
-                )
-                guesses.append(self._timed(way, ready))
+        slices = work.slices(self.area)
+        guesses = [
+            self._timed(slices.way(guess.cuts, None, guess.through), ready)
+            for guess in slices.guesses
+            if guess.memory <= room and _may_be_picked(guess, best)
+        ]
         for _ in range(TRIES):
             guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
             if not guesses:
@@ -298,50 +243,31 @@ class _Planner:
             guess = _pick(guesses)
             guesses.remove(guess)
             cuts = guess.way.cuts
-            exact = self._timed(self._way(work, cuts, work.sizes(cuts), len(guess.way.buffers)))
+            exact = self._timed(self._way(work, cuts, len(guess.way.buffers)))
             if exact.way.memory <= room and _pick([best, exact]) is exact:
                 return [exact]
         return []
 
-    def _guesses(self, work: Work) -> list[_Guess]:
-        """All ways to slice a work."""
-        guesses = self.guesses.get(work)
-        if guesses is None:
-            guesses = []
-            for cuts in _all_cuts(work.depth, work.block.depth):
-                parts = self._parts(work, cuts)
-                counts = Counter(high - low for low, high in pairwise(cuts))
-                least = sum(
-                    n * work.usual_cost(part, parts[part].weights, self.area).cycles for part, n in counts.items()
-                )
-                totals = [parts[high - low].total for low, high in pairwise(cuts)]
-                guesses += [_Guess(cuts, count, sum(buffer_sizes(totals, count)), least) for count in (2, 1)]
-            self.guesses[work] = guesses
-        return guesses
+    def _way(self, work: Work, cuts: tuple[int, ...], through: int) -> Way:
+        """Just these slices through so many buffers, or in place."""
+        return work.slices(self.area).way(cuts, work.sizes(cuts), through)
 
-    def _parts(self, work: Work, cuts: tuple[int, ...]) -> dict[int, Sizes]:
-        """Bytes of slices of so many channels, if the weights of all channels are equally long."""
-        whole, depth = work.sizes((0, work.depth))[0], work.depth
-        return {
-            part: Sizes(_share(whole.weights, part, depth), _share(whole.scales, part, depth))
-            for part in {high - low for low, high in pairwise(cuts)}
-        }
-
-    def _take(self, work: Work, way: _Way, room: int) -> None:
+    def _take(self, work: Work, way: Way, room: int) -> None:
         """Decide for a way, and account for its transfers and memory."""
         self.cuts.setdefault(work.key, way.cuts)
         count = len(way.buffers)
         self.decisions[work] = Decision(way.cuts, count)
-        if count:
-            self._fetch_before(way.first, way.buffers[0])
-        for index, (cycles, _, idle, _) in enumerate(way.launches):
-            if not count:
-                self._add_launch(idle, room)
-            elif index + 1 == len(way.launches):
-                self._add_launch(idle, room - way.buffers[index % count])
-            else:
-                busy = min(cycles, way.transfers[index + 1]) if count > 1 else 0
-                self._add_launch(max(0, idle - busy), room - way.memory)
+        slices = way.slices
+        idle = [one.idle for one in slices]
+        if not count:
+            self._add_launches(idle, [room] * len(slices))
+            return
+        self._fetch_before(slices[0].size, way.buffers[0])
+        if count > 1:
+            for index, (one, following) in enumerate(pairwise(slices)):
+                idle[index] = max(0, idle[index] - min(one.cycles, following.transfer))
+        last = len(slices) - 1
+        self._add_launches(idle, [*[room - way.memory] * last, room - way.buffers[last % count]])
 
     def _fetch_before(self, size: int, buffer: int) -> None:
         """Spend the time of the launches so far on a transfer, and their room on its buffer."""
@@ -377,11 +303,8 @@ class _Planner:
             self.decisions[work] = Decision((0, work.depth), 1)
             room -= work.size
             self._fetch_before(work.size, work.size)
-        idle: dict[Work, int] = {}
-        for run in task.runs:
-            if run.work not in idle:
-                idle[run.work] = self._idle(self._cascaded(run.work))
-            self._add_launch(idle[run.work], room)
+        idle = {work: self._idle(self._cascaded(work)) for work in task.works}
+        self._add_launches([idle[run.work] for run in task.runs], [room] * len(task.runs))
 
     def _cascaded(self, work: Work) -> KernelCost:
         """A launch of a stripe, its weights where they have been decided to be."""
@@ -391,10 +314,6 @@ class _Planner:
         return work.usual_cost(work.depth, work.sizes((0, work.depth))[0].weights, area)
 
 
-def _share(size: int, part: int, whole: int) -> int:
-    return -(-size * part // whole // ALIGNMENT) * ALIGNMENT
-
-
 def _pick(choices: Sequence[_Choice]) -> _Choice:
     """The quickest choice, or a smaller one that is hardly slower."""
     most = min(choice.cycles for choice in choices) * TOLERANCE
@@ -402,17 +321,8 @@ def _pick(choices: Sequence[_Choice]) -> _Choice:
     return min(good, key=lambda one: (one.way.memory, one.cycles, len(one.way.cuts), len(one.way.buffers)))
 
 
-def _may_be_picked(guess: _Guess, best: _Choice) -> bool:
+def _may_be_picked(guess: Guess, best: _Choice) -> bool:
     """Whether a way to slice could be picked before a choice if nothing held it up."""
     if guess.memory <= best.way.memory:
         return guess.least <= best.cycles * TOLERANCE
     return guess.least * TOLERANCE < best.cycles
-
-
-def _all_cuts(depth: int, block_depth: int) -> list[tuple[int, ...]]:
-    """Ways to cut the depth: a first slice, then slices of one size, each so many blocks and no odd part of a brick."""
-    if block_depth % BRICK or block_depth >= depth:
-        return []
-    steps = [block_depth << power for power in range(6) if block_depth << power < depth]
-    found = {(0, *range(first, depth, step), depth): None for first, step in product(steps, steps)}
-    return list(found)

@@ -71,3 +71,12 @@ class Form(NamedTuple):
             ifm2 = ifm2._replace(height=ofm_rows)
         ifm, ofm = whole.ifm._replace(height=ifm_rows), whole.ofm._replace(height=ofm_rows)
         return replace(whole, ifm=ifm, ofm=ofm, ifm2=ifm2)
+
+
+def of_channels(kernel: Kernel, depth: int) -> Kernel:
+    """A launch of so many channels of a kernel."""
+    if depth >= kernel.ofm.depth:
+        return kernel
+    if kernel.kind == "depthwise":
+        kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
+    return replace(kernel, ofm=kernel.ofm._replace(depth=depth))

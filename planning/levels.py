@@ -8,7 +8,7 @@ row's length, so that a search back over launches that are full already costs no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Levels:
@@ -42,16 +42,21 @@ class Levels:
             node >>= 1
         return value
 
-    def append(self, value: int) -> None:
-        """One more number at the end."""
-        if len(self._leaves) == self._size:
-            self._leaves = [self[index] for index in range(len(self))]
+    def extend(self, values: Sequence[int]) -> None:
+        """More numbers at the end."""
+        first = len(self._leaves)
+        if first + len(values) > self._size:
+            self._leaves = [*(self[index] for index in range(first)), *values]
             self._grow()
-        self._leaves.append(0)
-        node = self._size + len(self._leaves) - 1
-        self._most[node] = 0
-        self._repair(node)
-        self.add(len(self._leaves) - 1, len(self._leaves), value)
+            return
+        self._leaves += values
+        low = self._size + first
+        self._most[low : low + len(values)] = values
+        high = low + len(values) - 1
+        while low > 1 and values:
+            low, high = low >> 1, high >> 1
+            for node in range(low, high + 1):
+                self._most[node] = max(self._most[2 * node], self._most[2 * node + 1]) + self._raised[node]
 
     def add(self, start: int, stop: int, amount: int) -> None:
         """Raise all numbers from index `start` up to before `stop`."""

@@ -30,8 +30,9 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import Kernel, explain, ifm_block
-from npuc.planning.forms import Form
+from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network
+from npuc.planning.slices import Sizes, Slices, Weighted, slices_of
 
 Op = KernelOp | CopyOp
 BlockPolicy = Callable[[Op, Kernel, Kernel, Places], Block]
@@ -60,29 +61,6 @@ def policy_for_buffers(area: Area, machine: Accelerator, setup: MemorySetup) -> 
     return block
 
 
-def of_channels(kernel: Kernel, depth: int) -> Kernel:
-    """A launch of so many channels of a kernel."""
-    if depth >= kernel.ofm.depth:
-        return kernel
-    if kernel.kind == "depthwise":
-        kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
-    return replace(kernel, ofm=kernel.ofm._replace(depth=depth))
-
-
-class Sizes(NamedTuple):
-    """Bytes of a slice of weights."""
-
-    weights: int
-    """Without scales."""
-    scales: int
-    """Of scales that are stored, and brought, with the weights."""
-
-    @property
-    def total(self) -> int:
-        """What one transfer brings."""
-        return self.weights + self.scales
-
-
 @dataclass(eq=False)
 class Work:
     """One kernel or copy, and how it is launched."""
@@ -108,8 +86,9 @@ class Work:
     reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
     """Of each feature map that it reads the value and its root."""
     _costs: dict[Hashable, KernelCost] = field(default_factory=dict[Hashable, KernelCost])
-    slices: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
+    measured: dict[tuple[int, ...], list[Sizes]] = field(default_factory=dict[tuple[int, ...], list[Sizes]])
     """Bytes of the weights, by the channels where they are cut, as far as somebody has asked."""
+    _slices: dict[Area, Slices] = field(default_factory=dict[Area, Slices])
     _others: dict[MemorySetup, Work] = field(default_factory=dict[MemorySetup, "Work"])
 
     def __post_init__(self) -> None:
@@ -124,7 +103,7 @@ class Work:
     def under(self, setup: MemorySetup) -> Work:
         """The same work where costs are those of another setup; it shares what is known of its weights."""
         if setup not in self._others:
-            self._others[setup] = replace(self, setup=setup, _costs={}, _others={})
+            self._others[setup] = replace(self, setup=setup, _costs={}, _slices={}, _others={})
         return self._others[setup]
 
     @property
@@ -151,20 +130,28 @@ class Work:
 
     def sizes(self, cuts: tuple[int, ...]) -> list[Sizes]:
         """Exact bytes of the weights, cut at these channels."""
-        if cuts not in self.slices:
+        if cuts not in self.measured:
             op = self.op
             assert isinstance(op, ConvKernelOp)
             self.remember(cuts, encoded_sizes_of([(op, self.block, cuts)], self.machine)[0])
-        return self.slices[cuts]
+        return self.measured[cuts]
 
     def remember(self, cuts: tuple[int, ...], weights: Sequence[int]) -> None:
         """Take note of the bytes of slices without scales."""
         op = self.op
         along = isinstance(op, ConvKernelOp) and op.scales_apart is None
-        self.slices[cuts] = [
+        self.measured[cuts] = [
             Sizes(size, scale_bytes(high - low, self.machine) if along else 0)
             for size, (low, high) in zip(weights, pairwise(cuts), strict=True)
         ]
+
+    def slices(self, area: Area) -> Slices:
+        """The ways to bring its weights, through buffers in `area` or in place."""
+        if area not in self._slices:
+            launch, sizes = self.form.usual(self.stripe), self.sizes((0, self.depth))[0]
+            kernel = Weighted(self.machine, self.setup, launch, self.block, self.places, area, sizes)
+            self._slices[area] = slices_of(kernel)
+        return self._slices[area]
 
     @property
     def size(self) -> int:
@@ -278,7 +265,7 @@ class Works:
 
     def measure(self, works: Iterable[Work]) -> None:
         """Find out what the whole weights of these take, all at once."""
-        missing = [work for work in works if work.weighted and (0, work.depth) not in work.slices]
+        missing = [work for work in works if work.weighted and (0, work.depth) not in work.measured]
         requests = [(work.op, work.block, (0, work.depth)) for work in missing if isinstance(work.op, ConvKernelOp)]
         for work, (size,) in zip(missing, encoded_sizes_of(requests, self.machine), strict=True):
             work.remember((0, work.depth), [size])

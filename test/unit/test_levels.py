@@ -18,7 +18,7 @@ def test_levels_are_those_of_a_list(data: st.DataObject) -> None:
         kind = data.draw(st.sampled_from(["append", "add", "ask"]))
         if kind == "append":
             wanted.append(data.draw(number))
-            levels.append(wanted[-1])
+            levels.extend(wanted[-1:])
         elif kind == "add":
             start = data.draw(st.integers(0, len(wanted)))
             stop = data.draw(st.integers(0, len(wanted)))
