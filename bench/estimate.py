@@ -27,8 +27,8 @@ from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.analysis.timeline import timeline
 from npuc.dialects.npu_cmd import ProgramOp
-from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.schedules import planned_cycles
+from npuc.planning.network import scheduled_functions
+from npuc.planning.schedules import planned_cycles, region_of
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
@@ -74,9 +74,10 @@ def span(data: bytes, accelerator: str) -> tuple[int, int, int]:
     module = run(data, Target(accelerator), FORMATS)
     held = held_by_host(module)
     functions = scheduled_functions(module)
-    networks = [Network(one, held.get(one.sym_name.data, NOTHING_HELD)) for one in functions]
-    plain = max((one.plain_peak for one in networks), default=0)
-    whole = max((one.buffered_peak(machine_of(module)) for one in networks), default=0)
+    machine, setup = machine_of(module), setup_of(module)
+    regions = [region_of(one, held.get(one.sym_name.data, NOTHING_HELD), machine, setup) for one in functions]
+    plain = max((one.network.plain_peak for one in regions), default=0)
+    whole = max((one.buffered_peak for one in regions), default=0)
     try:
         compile_tflite(data, Target(accelerator, limit=16))
     except UserError as error:

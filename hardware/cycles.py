@@ -493,18 +493,6 @@ def idle_cycles(cost: KernelCost, memory: Memory) -> int:
     return max(0, cost.cycles - cost.port_cycles[port_of(memory)])
 
 
-def cycles_with_weights_in(cost: KernelCost, before: Memory, after: Memory) -> int:
-    """Cycles of a launch whose cost is known for weights in one memory, if they came from another one instead."""
-    if cost.cycles == cost.compute_cycles:
-        return cost.cycles
-    start = before.parameters.start_cycles
-    size = cost.weights_read + cost.scales_read
-    ports = list(cost.port_cycles)
-    for memory, sign in ((before, -1), (after, 1)):
-        ports[port_of(memory)] += sign * ceil(size / memory.read_rate)
-    return max(cost.compute_cycles, start + max(*ports, ceil(cost.weights_read / after.weight_rate)))
-
-
 class _Sizes(NamedTuple):
     """The block sizes that cut an axis into equally many pieces."""
 

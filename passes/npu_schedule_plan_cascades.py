@@ -30,7 +30,7 @@ from npuc.analysis.storage import tensor_type
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp, is_brick, stored
 from npuc.planning.cascades import Planner, Segment
-from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.network import scheduled_functions
 from npuc.planning.schedules import region_of
 
 
@@ -50,12 +50,11 @@ class NpuSchedulePlanCascadesPass(ModulePass):
 
 def plan(function: FuncOp, held: Held, limit: int) -> None:
     """Write the quickest schedule of a region within a limit."""
-    machine = machine_of(function)
-    network = Network(function, held)
+    region = region_of(function, held, machine_of(function), setup_of(function))
+    network = region.network
     pinned = any(isinstance(item.op, KernelOp) and item.op.cascade is not None for item in network.items)
-    if network.buffered_peak(machine) <= limit and not pinned:
+    if region.buffered_peak <= limit and not pinned:
         return
-    region = region_of(function, held, machine, setup_of(function))
     try:
         segments = region.cut(limit)
     except PassFailedException as error:

@@ -24,7 +24,7 @@ from npuc.planning.tasks import BlockPolicy, Op, Works, policy_for_buffers, suit
 def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> dict[Op, Block]:
     """
     The blocks of the quickest schedule within `limit` bytes of the scarce memory, of kernels with weights that have no
-    block and are not sliced; none where buffers cannot gain anything. ValueError if no block is legal for one.
+    block and are not sliced; none where buffers cannot gain anything. OperationError if no block is legal for one.
     """
     area = AREAS[network.space]
     schedules = Schedules(area, machine, setup)

@@ -7,9 +7,9 @@ runs whole, and finds the best way to cut the whole network into segments:
 - memory of a segment: what lives across it, what it reads and leaves behind, and its rolling buffers, exact by
   `npuc.dialects.stripes`. The rows alive in a rolling buffer depend on the kernels behind it only, so one walk that
   ends at kernel j values all segments that end there;
-- time of a segment: the sum over its launches, each as `npuc.hardware.cycles` estimates it with the block that suits
-  it, and the time to fill and drain that stripes pay again and again. Weights are read anew by each launch, but for
-  those that are worth a buffer and find room in what the segment leaves of the limit.
+- time of a segment: the sum over its launches, each as a work of `npuc.planning.tasks` has it, and the time to fill and
+  drain that stripes pay again and again. Weights, as they are encoded, are read anew by each launch, but for those that
+  are worth a buffer and find room in what the segment leaves of the limit.
 
 Both are sums or maxima over segments, so the best cut is found by dynamic programming over the kernel at which the last
 segment starts: least peak (`least_peak`), or least time of all cuts whose segments stay below a limit (`quickest`).
@@ -19,35 +19,25 @@ A larger limit only adds segments and buffers to choose from, so that more memor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, NoReturn
 
+from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.machine import places_of
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu_schedule import (
-    CascadeOp,
-    KernelOp,
-    nhwc,
-)
+from npuc.dialects.npu import AREAS
+from npuc.dialects.npu_schedule import CascadeOp, KernelOp, nhwc
 from npuc.dialects.stripes import Input, Launch, Reach, Stage, count, unroll
-from npuc.hardware import accelerators
-from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
-from npuc.hardware.cycles import (
-    KernelCost,
-    best_block,
-    cycles_with_weights_in,
-    dma_cycles,
-    kernel_cost,
-    launch_cycles,
-)
-from npuc.hardware.memory import MemorySetup
-from npuc.hardware.shram import Kernel
-from npuc.planning.network import Item, Network, rounded, weight_bytes
+from npuc.hardware.accelerators import TABLE_BYTES
+from npuc.hardware.cycles import Places, dma_cycles, launch_cycles
+from npuc.hardware.memory import Area
+from npuc.planning.network import Item, Network, rounded
 from npuc.planning.residency import NOTHING, Resident, best_within, extended
-from npuc.planning.tasks import suitable_block
+from npuc.planning.tasks import Work, Works
 
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
@@ -72,7 +62,8 @@ class Choice(NamedTuple):
     """None for what leaves the cascade."""
 
 
-class _Walk(NamedTuple):
+@dataclass
+class _Walk:
     """What all segments have in common that end with one item in launches of so many rows."""
 
     lowest: int
@@ -80,6 +71,10 @@ class _Walk(NamedTuple):
     stripes: list[int]
     launches: list[dict[int, int]]
     """For each item how often it is launched with how many rows."""
+    moves: dict[int, SSAValue]
+    """By its item what lives in a rolling buffer in another memory than where it lies whole."""
+    measured: int
+    """The first item whose weights have been measured."""
     cycles: list[int]
     """Of the segments of 1, 2, ... items, as far as somebody has asked, with all weights read in place."""
     residents: list[Sequence[Resident]]
@@ -95,15 +90,6 @@ def heights(height: int) -> list[int]:
 def scaled(rows: int, reach: Reach) -> int:
     """Rows of an IFM that `rows` more rows of the OFM call for."""
     return max(1, -(-rows * reach.stride // reach.up))
-
-
-class _Time(NamedTuple):
-    """Cycles of a launch, with its weights where they are and with its weights in a buffer."""
-
-    in_place: int
-    buffered: int
-    least: int
-    """With its weights where they are, and its fill hidden behind its neighbours."""
 
 
 class _Shape(NamedTuple):
@@ -127,15 +113,17 @@ def _shape(item: Item, network: Network) -> _Shape:
 class Planner:
     """Values segments of a network on a machine and finds the best cuts."""
 
-    def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup):
+    def __init__(self, network: Network, works: Works):
         self.network = network
-        self.machine = machine
-        self.setup = setup
-        self.buffers_help = setup.cache.bytes_per_cycle > setup.constants.bytes_per_cycle
-        self._blocks: dict[tuple[int, int], accelerators.Block] = {}
-        self._times: dict[tuple[int, int, int, int | None], _Time] = {}
-        self._weights: dict[int, int] = {}
-        self._kernels: dict[tuple[int, int], Kernel] = {}
+        self.works = works
+        self.machine, self.setup = works.machine, works.setup
+        self._near: Area = AREAS[network.space]
+        self.buffers_help = self.setup.memory(self._near).bytes_per_cycle > self.setup.constants.bytes_per_cycle
+        self._times: dict[tuple[Work, int, bool], int] = {}
+        """Cycles of launches of works by their rows, and whether their weights come from a buffer."""
+        self._measured = set[int]()
+        """Items whose weights have been measured as they stand."""
+        self._places = [Places() if isinstance(item.op, CascadeOp) else places_of(item.op) for item in network.items]
         self._shapes = [_shape(item, network) for item in network.items]
         self._walks: dict[tuple[int, int], _Walk] = {}
         self.pinned = self._pinned()
@@ -272,7 +260,12 @@ class Planner:
         network = self.network
         stages = self._stages(lowest, stop, rows)
         launches, alive = count(tuple(stages))
-        self._walks[stop, rows] = _Walk(lowest, [stage.stripe for stage in stages], launches, [], [])
+        moves: dict[int, SSAValue] = {}
+        for number, stage in enumerate(stages[:-1], lowest):
+            if not stage.leaves and self._places[number].ofm != self._near:
+                (moves[number],) = network.items[number].op.results
+        stripes = [stage.stripe for stage in stages]
+        self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [])
         found: list[Segment] = []
         buffers = 0
         for number in range(stop, lowest - 1, -1):
@@ -303,7 +296,7 @@ class Planner:
         length = segment.stop - segment.start
         while len(walk.cycles) <= length:
             self._lengthen(walk, segment.stop)
-        if room <= 0:
+        if room <= 0 or not self.buffers_help:
             return walk.cycles[length]
         while len(walk.residents) <= length:
             self._add_resident(walk, segment.stop)
@@ -311,106 +304,96 @@ class Planner:
 
     def _lengthen(self, walk: _Walk, stop: int) -> None:
         """Add the time of the item before those that have been asked for."""
-        times = self._times_of(walk, stop - len(walk.cycles))
-        walk.cycles.append(sum(n * time.in_place for n, time in times) + (walk.cycles[-1] if walk.cycles else 0))
+        number = stop - len(walk.cycles)
+        cycles = self._cycles_of(walk, number, number) + (walk.cycles[-1] if walk.cycles else 0)
+        if number in walk.moves:
+            # Those that read it find it in a rolling buffer now.
+            for reader in range(number + 1, stop + 1):
+                if any(one.producer == number for one in self._shapes[reader].reads):
+                    cycles += self._cycles_of(walk, reader, number) - self._cycles_of(walk, reader, number + 1)
+        walk.cycles.append(cycles)
 
     def _add_resident(self, walk: _Walk, stop: int) -> None:
         """Add the weights of the item before those that have been asked for to what may stay in buffers."""
         number = stop - len(walk.residents)
         front = walk.residents[-1] if walk.residents else NOTHING
-        gain = sum(n * (time.in_place - time.buffered) for n, time in self._times_of(walk, number))
-        if gain > 0:
-            size = self._weight_bytes(number)
-            front = extended(front, number, size, gain - self._transfer(size))
+        work = self._work(walk, number, walk.lowest)
+        if work.weighted:
+            launches = walk.launches[number - walk.lowest].items()
+            gain = sum(n * (self._launch(work, rows) - self._launch(work, rows, True)) for rows, n in launches)
+            if gain > 0:
+                front = extended(front, number, work.size, gain - self._transfer(work.size))
         walk.residents.append(front)
 
-    def _times_of(self, walk: _Walk, number: int, size: int | None = None) -> list[tuple[int, _Time]]:
-        """The launches of an item: how many, and the time of each, given the encoded size of its weights if known."""
-        index = number - walk.lowest
-        stripe = walk.stripes[index]
-        return [(n, self._launch(number, rows, stripe, size)) for rows, n in walk.launches[index].items()]
+    def _cycles_of(self, walk: _Walk, number: int, start: int) -> int:
+        """All launches of an item in the segment that begins with item `start`, its weights in place."""
+        work = self._work(walk, number, start)
+        return sum(n * self._launch(work, rows) for rows, n in walk.launches[number - walk.lowest].items())
+
+    def _work(self, walk: _Walk, number: int, start: int) -> Work:
+        """An item in the segment that begins with item `start`."""
+        op = self.network.items[number].op
+        assert isinstance(op, KernelOp)
+        places = self._places[number]
+        if walk.moves:
+            places = self.works.places_within(op, {value for one, value in walk.moves.items() if one >= start})
+        return self.works.work(op, walk.stripes[number - walk.lowest], places=places)
 
     def _whole(self, number: int, room: int) -> int:
         """Cycles of an item as it stands, where its weights may take so many bytes."""
-        op = self.network.items[number].op
-        if isinstance(op, CascadeOp):
+        work = self._alone(number)
+        if work is None:
             return 0
-        if isinstance(op, KernelOp):
-            height = nhwc(op.result)[0]
-            time = self._launch(number, height, height)
-            if time.buffered < time.in_place and room >= self._pair_bytes(number, op):
-                # Slice by slice, each brought beside the kernel of the one before.
-                return min(time.in_place, max(time.buffered, self._transfer(self._weight_bytes(number))))
-            return time.in_place
-        kernel = op.launch()
-        places = places_of(op)
-        block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
-        cost = kernel_cost(self.machine, self.setup, kernel, block, places)
-        return launch_cycles(self.setup, cost.cycles, cost.fill_cycles)
+        in_place = self._launch(work, work.height)
+        if not work.weighted or not self.buffers_help or room < self._pair_bytes(work):
+            return in_place
+        # Slice by slice, each brought beside the kernel of the one before.
+        return min(in_place, max(self._launch(work, work.height, True), self._transfer(work.size)))
 
-    def _launch(self, number: int, rows: int, stripe: int, size: int | None = None) -> _Time:
-        """
-        The time of one launch of `rows` rows of a kernel whose launches have `stripe` rows as a rule. Weights are taken
-        to be stored a byte a weight where their encoded size is not given.
-        """
-        key = (number, rows, stripe, size)
+    def _alone(self, number: int) -> Work | None:
+        """An item as it stands; None for a formed cascade, which nothing is decided about."""
+        op = self.network.items[number].op
+        return None if isinstance(op, CascadeOp) else self.works.work(op, nhwc(op.result)[0])
+
+    def _launch(self, work: Work, rows: int, buffered: bool = False) -> int:
+        """Cycles of a launch of so many rows that overlaps no neighbour, its weights in place or in a buffer."""
+        key = (work, rows, buffered)
         if key not in self._times:
-            op = self.network.items[number].op
-            assert isinstance(op, KernelOp)
-            try:
-                block = self._block(number, op, stripe)
-                kernel = self._kernel(number, op, rows)
-                cost = kernel_cost(self.machine, self.setup, kernel, block, places_of(op), weight_bytes=size)
-            except ValueError as error:
-                raise OperationError(op, str(error)) from error
+            cost = work.usual_cost(rows=rows)
+            if buffered and cost.cycles > cost.compute_cycles:
+                cost = min(cost, work.usual_cost(area=self._near, rows=rows), key=lambda one: one.cycles)
             fixed = cost.fill_cycles
-            if not self.machine.reserved_end_banks and (size := self._table_bytes(number)):
-                fixed += dma_cycles(self.setup.constants, None, size)
-            self._times[key] = _Time(
-                launch_cycles(self.setup, cost.cycles, fixed),
-                launch_cycles(self.setup, self._buffered(cost), fixed),
-                cost.cycles,
-            )
+            if not self.machine.reserved_end_banks and work.table is not None:
+                fixed += dma_cycles(self.setup.constants, None, work.table_bytes)
+            self._times[key] = launch_cycles(self.setup, cost.cycles, fixed)
         return self._times[key]
 
-    def _buffered(self, cost: KernelCost) -> int:
-        """Cycles of a launch if its weights came from the arena."""
-        if not self.buffers_help:
-            return cost.cycles
-        return min(cost.cycles, cycles_with_weights_in(cost, self.setup.constants, self.setup.cache))
-
     def _transfer(self, size: int) -> int:
-        return dma_cycles(self.setup.constants, self.setup.cache, size)
+        return dma_cycles(self.setup.constants, self.setup.memory(self._near), size)
 
-    def _weight_bytes(self, number: int) -> int:
-        if number not in self._weights:
-            op = self.network.items[number].op
-            assert isinstance(op, KernelOp)
-            self._weights[number] = weight_bytes(op, self.machine)
-        return self._weights[number]
-
-    def _pair_bytes(self, number: int, op: KernelOp) -> int:
+    def _pair_bytes(self, work: Work) -> int:
         """Bytes of the smallest buffers that weights can pass through while they are used: two slices of a block."""
-        height, _, depth = nhwc(op.result)
-        whole = self._weight_bytes(number)
-        return min(whole, rounded(2 * whole * self._block(number, op, height).depth // depth))
+        return min(work.size, rounded(2 * work.size * work.block.depth // work.depth))
 
-    def _kernel(self, number: int, op: KernelOp, rows: int) -> Kernel:
-        """A launch of `rows` rows."""
-        if (number, rows) not in self._kernels:
-            self._kernels[number, rows] = self.network.form(op).usual(rows)
-        return self._kernels[number, rows]
-
-    def _block(self, number: int, op: KernelOp, rows: int) -> accelerators.Block:
-        """The block for launches of so many rows: the one written, or the one that suits them."""
-        if op.block is not None:
-            return op.block.data
-        key = (number, rows)
-        if key not in self._blocks:
-            launch = self._kernel(number, op, rows)
-            whole = self.network.form(op).whole
-            self._blocks[key] = suitable_block(whole, launch, self.machine, self.setup, places_of(op))
-        return self._blocks[key]
+    def _measure(self, limit: int) -> None:
+        """Find out, all at once, what the weights take in the segments that keep to a limit."""
+        works: list[Work | None] = []
+        for stop, segments in enumerate(self.segments):
+            for segment in segments:
+                if segment.memory > limit:
+                    continue
+                if not segment.rows:
+                    if stop not in self._measured:
+                        self._measured.add(stop)
+                        works.append(self._alone(stop))
+                    continue
+                walk = self._walks[stop, segment.rows]
+                while walk.measured > segment.start:
+                    walk.measured -= 1
+                    works.append(self._work(walk, walk.measured, walk.measured))
+                    if walk.moves:
+                        works.append(self._work(walk, walk.measured, walk.lowest))
+        self.works.measure(work for work in works if work is not None)
 
     # -- cuts
 
@@ -436,6 +419,7 @@ class Planner:
 
         Of equals the one with the least sum of memory. PassFailedException if no cut keeps to the limit.
         """
+        self._measure(limit)
         best: list[tuple[int, int] | None] = [(0, 0)]
         taken: list[Segment | None] = []
         for segments in self.segments:

@@ -19,7 +19,6 @@ from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.host import NOTHING_HELD, Held
 from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
-from npuc.analysis.weights import scale_bytes
 from npuc.dialects.npu import FeatureMapSpace
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -31,22 +30,12 @@ from npuc.dialects.npu_schedule import (
     nhwc,
     space_of,
 )
-from npuc.hardware.accelerators import Accelerator
-from npuc.hardware.cycles import (
-    raw_weight_bytes,
-)
 from npuc.planning.forms import Form
 
 
 def rounded(size: int) -> int:
     """Bytes that a buffer takes in the arena."""
     return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def weight_bytes(op: KernelOp, machine: Accelerator) -> int:
-    """Bytes of a kernel's weights and scales, taken to be stored a byte a weight; 0 for kernels without."""
-    size = raw_weight_bytes(op.launch())
-    return rounded(size) + scale_bytes(nhwc(op.result)[2], machine) if size else 0
 
 
 def inputs_of(op: KernelOp | CopyOp | TransferOp) -> Sequence[SSAValue]:
@@ -254,11 +243,6 @@ class Network:
     def plain_peak(self) -> int:
         """Bytes needed if every item runs as it stands."""
         return max(map(self.alone, range(len(self.items))), default=0)
-
-    def buffered_peak(self, machine: Accelerator) -> int:
-        """Bytes needed if every item runs as it stands and has all its weights in a buffer."""
-        sizes = [weight_bytes(i.op, machine) if isinstance(i.op, KernelOp) else 0 for i in self.items]
-        return max((self.alone(number) + size for number, size in enumerate(sizes)), default=0)
 
     def alone(self, number: int) -> int:
         """Bytes needed while an item runs as it stands, one kernel whole."""

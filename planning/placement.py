@@ -27,6 +27,7 @@ from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, rounded
+from npuc.planning.tasks import Works
 
 
 def movable_roots(storage: Storage) -> list[SSAValue]:
@@ -100,7 +101,7 @@ class _Placement:
             items = range(len(network.items))
             number = next((number for number in items if network.alone(number) > self.limit), None)
         else:
-            number = Planner(network, self.machine, self.setup).first_missed(self.limit)
+            number = Planner(network, Works(network, self.machine, self.setup)).first_missed(self.limit)
         if number is None:
             return None
         alive = network.alive_at(number)

@@ -10,6 +10,7 @@ for lower ones, and no buffers at all.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from itertools import takewhile
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -157,12 +158,23 @@ class Region:
 
     def __init__(self, network: Network, machine: Accelerator, setup: MemorySetup):
         self.network, self.machine, self.setup = network, machine, setup
-        self.planner = Planner(network, machine, setup)
         self.works = Works(network, machine, setup)
         near = policy_for_buffers(AREAS[network.space], machine, setup)
         self._near_works = Works(network, machine, setup, near)
         self._schedules = Schedules(AREAS[network.space], machine, setup)
         self._bares: dict[tuple[Segment, ...], int] = {}
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Values the ways to cut the region into cascades."""
+        return Planner(self.network, self.works)
+
+    @property
+    def buffered_peak(self) -> int:
+        """Bytes needed if every item runs as it stands and has all its weights in a buffer."""
+        tasks = [self.works.of_item(number) for number in range(len(self.network.items))]
+        self.works.measure(work for task in tasks for work in task.works)
+        return max((task.used + (0 if task.cascade else task.works[0].size) for task in tasks), default=0)
 
     def tasks(self, cut: Sequence[Segment], works: Works | None = None) -> list[Task]:
         """What segments become, in blocks for weights in place unless other `works` are given."""

@@ -11,18 +11,19 @@ What a launch of some rows and channels is, the block that suits it, and what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xdsl.ir import SSAValue
 
 from npuc.analysis.machine import places_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
-from npuc.analysis.weights import encoded_sizes_of, scale_bytes, weights_key
+from npuc.analysis.weights import encoded_sizes_of, order_of, scale_bytes, weights_key
 from npuc.dialects.launch import padding
+from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch, pieces
@@ -33,6 +34,9 @@ from npuc.hardware.shram import Kernel, explain, ifm_block
 from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network
 from npuc.planning.slices import Sizes, Slices, Weighted, slices_of
+
+if TYPE_CHECKING:
+    from npuc.hardware.weights import WeightOrder
 
 Op = KernelOp | CopyOp
 BlockPolicy = Callable[[Op, Kernel, Kernel, Places], Block]
@@ -158,18 +162,24 @@ class Work:
         """Bytes of all weights as one run; 0 without weights."""
         return self.sizes((0, self.depth))[0].total if self.weighted else 0
 
-    def usual_cost(self, depth: int | None = None, weights: int | None = None, area: Area = "constants") -> KernelCost:
+    def usual_cost(
+        self,
+        depth: int | None = None,
+        weights: int | None = None,
+        area: Area = "constants",
+        rows: int | None = None,
+    ) -> KernelCost:
         """
-        A launch of a stripe and of so many channels (all), whose weights take so many bytes without scales (as they are
-        encoded), in a memory.
+        A launch of so many rows (a stripe) and channels (all), away from the padding above and below, whose weights
+        take so many bytes without scales (as they are encoded), in a memory.
         """
-        key = (depth, weights, area)
+        key = (depth, weights, area, rows)
         if key not in self._costs:
             if weights is None and self.weighted:
                 assert depth is None
                 weights = self.sizes((0, self.depth))[0].weights
-            kernel = self._usual if depth is None else of_channels(self._usual, depth)
-            self._costs[key] = self._cost(kernel, weights, area)
+            kernel = self._usual if rows is None else self.form.usual(rows)
+            self._costs[key] = self._cost(kernel if depth is None else of_channels(kernel, depth), weights, area)
         return self._costs[key]
 
     def cost(self, run: Run, channels: tuple[int, int], weights: int | None, area: Area) -> KernelCost:
@@ -243,18 +253,27 @@ class Works:
     def work(self, op: Op, stripe: int, rolling: int = 0, places: Places | None = None) -> Work:
         """
         A kernel in stripes of so many rows, its OFM in a rolling buffer of so many, its operands in these memories, by
-        default as its types say.
+        default as its types say. OperationError if no block is legal for it.
         """
         places = places or places_of(op)
         key = (op, stripe, rolling, places)
         if key not in self._works:
-            form, storage = self.network.form(op), self.network.storage
-            if op.block is not None:
-                block = op.block.data
+            if rolling:
+                # Neither the block nor a cost depends on it.
+                self._works[key] = replace(self.work(op, stripe, places=places), rolling=rolling, _others={})
             else:
-                block = self._policy(op, form.whole, form.usual(stripe), places)
-            self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, storage, form, rolling)
+                form, storage = self.network.form(op), self.network.storage
+                block = (
+                    op.block.data if op.block is not None else self._block(op, form.whole, form.usual(stripe), places)
+                )
+                self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, storage, form)
         return self._works[key]
+
+    def _block(self, op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
+        try:
+            return self._policy(op, whole, launch, places)
+        except ValueError as error:
+            raise OperationError(op, str(error)) from error
 
     def _suitable(self, op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
         return suitable_block(whole, launch, self.machine, self.setup, places)
@@ -265,10 +284,26 @@ class Works:
 
     def measure(self, works: Iterable[Work]) -> None:
         """Find out what the whole weights of these take, all at once."""
-        missing = [work for work in works if work.weighted and (0, work.depth) not in work.measured]
-        requests = [(work.op, work.block, (0, work.depth)) for work in missing if isinstance(work.op, ConvKernelOp)]
-        for work, (size,) in zip(missing, encoded_sizes_of(requests, self.machine), strict=True):
-            work.remember((0, work.depth), [size])
+        missing: dict[tuple[ConvKernelOp, WeightOrder], list[Work]] = {}
+        for work in works:
+            if isinstance(work.op, ConvKernelOp) and (0, work.depth) not in work.measured:
+                missing.setdefault((work.op, order_of(work.op, work.block, self.machine)), []).append(work)
+        requests = [(op, alike[0].block, (0, alike[0].depth)) for (op, _), alike in missing.items()]
+        for alike, (size,) in zip(missing.values(), encoded_sizes_of(requests, self.machine), strict=True):
+            for work in alike:
+                work.remember((0, work.depth), [size])
+
+    def places_within(self, op: KernelOp, inside: Container[SSAValue]) -> Places:
+        """Which memory each operand of a kernel lies in where these values are in rolling buffers."""
+        near: Area = AREAS[self.network.space]
+        places, inputs = places_of(op), op.feature_maps
+        if op.result in inside:
+            places = places._replace(ofm=near)
+        if inputs[0] in inside:
+            places = places._replace(ifm=near)
+        if inputs[-1] in inside:
+            places = places._replace(ifm2=near)
+        return places
 
     def of_network(self) -> list[Task]:
         """The tasks of a region as it stands, with the transfers that it holds."""
@@ -290,21 +325,14 @@ class Works:
         The task that items from number `start` on become in one cascade, given the rows a launch of each and of the
         rolling buffer that its OFM lives in (None: none), the launches in order and the bytes that all of that takes.
         """
-        near: Area = AREAS[self.network.space]
         works: list[Work] = []
         inside = set[SSAValue]()
         for number, (stripe, rows) in enumerate(zip(stripes, rolling, strict=True), start):
             op = self.network.items[number].op
             assert isinstance(op, KernelOp)
-            places, inputs = places_of(op), op.feature_maps
             if rows is not None:
                 inside.add(op.result)
-                places = places._replace(ofm=near)
-            if inputs[0] in inside:
-                places = places._replace(ifm=near)
-            if inputs[-1] in inside:
-                places = places._replace(ifm2=near)
-            works.append(self.work(op, stripe, rows or 0, places))
+            works.append(self.work(op, stripe, rows or 0, self.places_within(op, inside)))
         return Task(works, [Run(works[one.stage], one.start, one.stop) for one in launches], used, True)
 
     def of_item(self, number: int) -> Task:

@@ -14,16 +14,17 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
 from xdsl.utils.exceptions import PassFailedException, VerifyException
 
 from npuc.analysis.machine import machine_of, scarce_space_of, setup_of
-from npuc.dialects.npu import LIMIT_ATTR, MISSED_ATTR, IntsAttr
+from npuc.dialects.npu import AREAS, LIMIT_ATTR, MISSED_ATTR, IntsAttr
 from npuc.dialects.npu_cmd import LaunchOp
 from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, nhwc
 from npuc.hardware.accelerators import ACCELERATORS
-from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
+from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES, launch_cycles
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import Region
+from npuc.planning.tasks import Works
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import profile
@@ -40,7 +41,8 @@ PLAN = (
 
 def planner_of(module: ModuleOp) -> Planner:
     function = region_of(module)
-    return Planner(Network(function), machine_of(function), setup_of(function))
+    network = Network(function)
+    return Planner(network, Works(network, machine_of(function), setup_of(function)))
 
 
 def placed(text: str) -> str:
@@ -267,8 +269,8 @@ def test_b3_the_peak_stays_below_that_of_the_minimal_schedule() -> None:
 
 def test_b4_what_fits_as_it_stands_is_not_cascaded() -> None:
     module = parse(chain())
-    network = Network(region_of(module))
-    for limit in (network.plain_peak, network.buffered_peak(machine_of(module))):
+    region = schedules_of(module)
+    for limit in (region.network.plain_peak, region.buffered_peak):
         apply(limited(module, limit), PLAN)
         assert not [op for op in module.walk() if isinstance(op, CascadeOp)]
 
@@ -327,6 +329,21 @@ def test_b10_room_for_weights_is_not_spent_on_taller_stripes(models) -> None:
         cycles.append(profile(compile_tflite(models["tour"].path.read_bytes(), target, passes=passes).data).cycles)
     assert cycles == sorted(cycles, reverse=True)
     assert cycles[-1] < 0.9 * cycles[0]
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-256"])
+def test_a_segment_takes_what_its_launches_take(accelerator: str) -> None:
+    """The planner asks the works of the region, spilled values in the fast memory while they are in rolling buffers."""
+    mode = '"Ethos_U65_Client_Server", "Dedicated_Sram_384KB"' if "u65" in accelerator else '"", ""'
+    region = schedules_of(parse(chain(f'"{accelerator}", {mode}')))
+    segments = [segment for ending in region.planner.segments for segment in ending if segment.rows]
+    assert len(segments) > 10
+    for segment in segments:
+        (task,) = region.tasks([segment])
+        costs = [run.work.usual_cost(rows=run.stop - run.start) for run in task.runs]
+        launches = [launch_cycles(region.setup, cost.cycles, cost.fill_cycles) for cost in costs]
+        assert region.planner.cycles(segment) == sum(launches)
+        assert {run.work.places.ofm for run in task.runs if run.work.rolling} <= {AREAS[region.network.space]}
 
 
 def test_b11_a_single_kernel_has_no_cascade() -> None:
@@ -462,9 +479,9 @@ def test_cascades_and_buffers_together_keep_the_limit(
     made = region(seed, accelerator)
     module = parse(placed(made.text))
     wanted = evaluate(region_of(parse(made.text)), made.arguments)
-    planner = planner_of(module)
-    least = planner.least_peak()
-    limit = least + round(share * (planner.network.buffered_peak(planner.machine) - least))
+    region_then = schedules_of(module)
+    least = region_then.planner.least_peak()
+    limit = least + round(share * (region_then.buffered_peak - least))
     passes = [name for name in (*BEHIND_LIMIT, *COMMANDS) if name not in left_out]
     found = execute(limited(module, limit), made.arguments, passes)
     assert not found.reports
