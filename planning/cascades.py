@@ -31,7 +31,7 @@ from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, nhwc
-from npuc.dialects.stripes import Input, Launch, Reach, Stage, count, unroll
+from npuc.dialects.stripes import Counted, Input, Launch, Reach, Stage, count, unroll
 from npuc.hardware.accelerators import TABLE_BYTES
 from npuc.hardware.cycles import Places, dma_cycles, launch_cycles
 from npuc.hardware.memory import Area
@@ -113,7 +113,8 @@ def _shape(item: Item, network: Network) -> _Shape:
 class Planner:
     """Values segments of a network on a machine and finds the best cuts."""
 
-    def __init__(self, network: Network, works: Works):
+    def __init__(self, network: Network, works: Works, like: Planner | None = None):
+        """`like`: a planner of the same items whose values lay in other memories; it knows how they can be cut."""
         self.network = network
         self.works = works
         self.machine, self.setup = works.machine, works.setup
@@ -123,8 +124,10 @@ class Planner:
         """Cycles of launches of works by their rows, and whether their weights come from a buffer."""
         self._measured = set[int]()
         """Items whose weights have been measured as they stand."""
+        self._cut: dict[tuple[int, int], tuple[list[Stage], Counted]] = {} if like is None else like._cut
+        """The stages of the longest segment that ends with an item in launches of so many rows."""
         self._places = [Places() if isinstance(item.op, CascadeOp) else places_of(item.op) for item in network.items]
-        self._shapes = [_shape(item, network) for item in network.items]
+        self._shapes = [_shape(item, network) for item in network.items] if like is None else like._shapes
         self._walks: dict[tuple[int, int], _Walk] = {}
         self.pinned = self._pinned()
         self.segments: list[list[Segment]] = [[] for _ in network.items]
@@ -258,8 +261,10 @@ class Planner:
     def _with_rows(self, lowest: int, stop: int, rows: int) -> list[Segment]:
         """The segments of two or more items that end with `stop`, in launches of `rows` rows at the end."""
         network = self.network
-        stages = self._stages(lowest, stop, rows)
-        launches, alive = count(tuple(stages))
+        if (stop, rows) not in self._cut:
+            stages = self._stages(lowest, stop, rows)
+            self._cut[stop, rows] = stages, count(tuple(stages))
+        stages, (launches, alive) = self._cut[stop, rows]
         moves: dict[int, SSAValue] = {}
         for number, stage in enumerate(stages[:-1], lowest):
             if not stage.leaves and self._places[number].ofm != self._near:

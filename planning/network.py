@@ -9,7 +9,8 @@ What the host keeps in the arena meanwhile counts with it, where the arena is wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -64,6 +65,8 @@ class Tensor:
     """It may live in a rolling buffer: the OFM of one kernel that other kernels read as it is."""
     row: int = 0
     """Bytes of a row."""
+    whole: int = 0
+    """Bytes of all of it, whichever memory it lies in."""
 
 
 @dataclass
@@ -79,6 +82,8 @@ class Item:
     """Tensors that are transferred to memory right before it."""
     own: int = 0
     """Rolling buffers of a formed cascade, in bytes."""
+    reuses: bool = False
+    """Its OFM takes the place of an operand."""
     saved: int = 0
     """Bytes that it does not need because its OFM takes the place of an operand."""
 
@@ -91,20 +96,14 @@ class Item:
 class Network:
     """Items in order and tensors of one region, and what the host keeps in the arena meanwhile."""
 
-    def __init__(
-        self,
-        function: FuncOp,
-        host: Held = NOTHING_HELD,
-        space: Callable[[SSAValue], FeatureMapSpace] = space_of,
-    ):
-        """`space` says which memory a root lies in, where that is not yet what its type says."""
+    def __init__(self, function: FuncOp, host: Held = NOTHING_HELD):
         self.function = function
         self.space: FeatureMapSpace = scarce_space_of(function)
         """The memory that counts."""
         self.storage = Storage(function)
         self.items: list[Item] = []
         self.tensors: list[Tensor] = []
-        self._space_of = space
+        self._space_of: Callable[[SSAValue], FeatureMapSpace] = space_of
         self._forms: dict[KernelOp | CopyOp, Form] = {}
         self._index: dict[SSAValue, int] = {}
         self._writers: dict[int, int] = {}
@@ -132,7 +131,38 @@ class Network:
         for number in host.arguments:
             self.tensors[self._index[block.args[number]]].last = len(self.items)
         for item in self.items:
-            if isinstance(item.op, ElementwiseOp) and self.storage.reusable(item.op) is not None:
+            item.reuses = isinstance(item.op, ElementwiseOp) and self.storage.reusable(item.op) is not None
+        self._host_bytes = host.size
+        self.before: list[int] = []
+        """For each item the bytes of what exists when it begins and is still needed."""
+        self._add_up()
+
+    def placed(self, space: Callable[[SSAValue], FeatureMapSpace]) -> Network:
+        """The same items, their values in other memories: `space` says which one a root lies in."""
+        new = copy(self)
+        new._space_of = space
+        new.tensors = [replace(tensor) for tensor in self.tensors]
+        for root, index in self._index.items():
+            new.tensors[index].size = new.tensors[index].whole if space(root) == self.space else 0
+        new.items = [replace(item, own=new._own(item.op)) for item in self.items]
+        new._add_up()
+        return new
+
+    def _own(self, op: KernelOp | CopyOp | CascadeOp) -> int:
+        """Bytes of the rolling buffers of a formed cascade."""
+        if not isinstance(op, CascadeOp):
+            return 0
+        own = 0
+        for stage in op.stages:
+            if stage.result not in op.yielded and self._space_of(stage.result) == self.space:
+                rows = stage.rolling.data[0] if stage.rolling is not None else nhwc(stage.result)[0]
+                own += rounded(rows * self.storage.place(stage.result).stride_y)
+        return own
+
+    def _add_up(self) -> None:
+        """What is saved and what lives across items, by the sizes of tensors."""
+        for item in self.items:
+            if item.reuses:
                 item.saved = self.tensors[item.writes[0]].size
         count = len(self.items)
         steps = [0] * (count + 2)
@@ -141,12 +171,8 @@ class Network:
             if tensor.last > tensor.first:
                 steps[tensor.first + 1] += tensor.size
                 steps[tensor.last + 1] -= tensor.size
-        self.before: list[int] = []
-        """For each item the bytes of what exists when it begins and is still needed."""
-        total = host.size
-        for step in steps[:count]:
-            total += step
-            self.before.append(total)
+        total = self._host_bytes
+        self.before = [total := total + step for step in steps[:count]]
 
     def form(self, op: KernelOp | CopyOp) -> Form:
         """The form of one of its kernels or copies."""
@@ -182,8 +208,8 @@ class Network:
         root = self.storage.root(value)
         if root not in self._index:
             self._index[root] = len(self.tensors)
-            scarce = self._space_of(root) == self.space
-            tensor = Tensor(rounded(storage_bytes(tensor_type(root))) if scarce else 0, item, item)
+            whole = rounded(storage_bytes(tensor_type(root)))
+            tensor = Tensor(whole if self._space_of(root) == self.space else 0, item, item, whole=whole)
             if isinstance(root.owner, KernelOp):
                 uses = [use.operation for use in root.uses]
                 tensor.rolls = bool(uses) and all(isinstance(op, KernelOp) for op in uses)
@@ -213,15 +239,10 @@ class Network:
 
     def _add(self, op: KernelOp | CopyOp | CascadeOp) -> None:
         number = len(self.items)
-        item = Item(op)
+        item = Item(op, own=self._own(op))
         self.items.append(item)
         inner = op.stages if isinstance(op, CascadeOp) else (op,)
         results = list(op.outputs) if isinstance(op, CascadeOp) else [op.result]
-        if isinstance(op, CascadeOp):
-            for stage in op.stages:
-                if stage.result not in op.yielded and self._space_of(stage.result) == self.space:
-                    rows = stage.rolling.data[0] if stage.rolling is not None else nhwc(stage.result)[0]
-                    item.own += rounded(rows * self.storage.place(stage.result).stride_y)
         for one in inner:
             for value in inputs_of(one):
                 self._bring(value, item, number)

@@ -45,10 +45,11 @@ def placements(function: FuncOp, machine: Accelerator, setup: MemorySetup, limit
     Sets of roots that could lie in the fast memory together, of so many bytes: the first where kernels run in cascades,
     the others where they run whole. Just one where all fit.
     """
-    whole = _Placement(function, machine, setup, limit, True).run()
-    if whole == set(movable_roots(Storage(function))):
+    network = Network(function)
+    whole = _Placement(network, machine, setup, limit, True).run()
+    if whole == set(movable_roots(network.storage)):
         return [whole]
-    sets = [_Placement(function, machine, setup, limit, False).run()]
+    sets = [_Placement(network, machine, setup, limit, False).run()]
     for other in (whole, set[SSAValue]()):
         if other not in sets:
             sets.append(other)
@@ -59,17 +60,19 @@ def placements(function: FuncOp, machine: Accelerator, setup: MemorySetup, limit
 class _Placement:
     """Decides for one region; `run` returns the values that lie in the fast memory."""
 
-    function: FuncOp
+    network: Network
     machine: Accelerator
     setup: MemorySetup
     limit: int
     whole: bool
     """All kernels run whole: no cascade makes a value smaller."""
     fast: set[SSAValue] = field(default_factory=set[SSAValue])
+    planner: Planner | None = None
+    """The last one, if any was needed."""
 
     def run(self) -> set[SSAValue]:
         """The roots that lie in the fast memory."""
-        self.storage = Storage(self.function)
+        self.storage = self.network.storage
         self.fast = set(movable_roots(self.storage))
         costs: dict[SSAValue, float] = {}
         while (network := self._network()).plain_peak > self.limit:
@@ -93,7 +96,7 @@ class _Placement:
         def space(root: SSAValue) -> FeatureMapSpace:
             return "fast" if root in self.fast else "arena"
 
-        return Network(self.function, space=space)
+        return self.network.placed(space)
 
     def _alive_where_missed(self, network: Network) -> Collection[SSAValue] | None:
         """The values in the fast memory at the first item that no schedule within the limit gets past; None if none."""
@@ -101,7 +104,8 @@ class _Placement:
             items = range(len(network.items))
             number = next((number for number in items if network.alone(number) > self.limit), None)
         else:
-            number = Planner(network, Works(network, self.machine, self.setup)).first_missed(self.limit)
+            self.planner = Planner(network, Works(network, self.machine, self.setup), self.planner)
+            number = self.planner.first_missed(self.limit)
         if number is None:
             return None
         alive = network.alive_at(number)
