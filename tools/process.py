@@ -6,6 +6,7 @@ A tool as a process of the shell: its signals, its standard streams, and what it
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import signal
@@ -45,6 +46,7 @@ def start() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _end)
     gc.set_threshold(COLLECT_EVERY)
+    atexit.register(gc.freeze)  # or Python would look through all that is left, to give it back at the very end
     open_standard_streams()
 
 
