@@ -1,6 +1,8 @@
 """Dataclasses with methods that are compiled at the first call behave as those of the standard library."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,14 +42,35 @@ def test_methods_do_what_they_do_otherwise() -> None:
     assert dataclasses.replace(cls(1), y=5) == cls(1, 5)
 
 
-def test_a_method_is_compiled_once_and_stays() -> None:
+@pytest.mark.parametrize(("name", "call"), [("__init__", lambda cls: cls(1)), ("__hash__", lambda cls: hash(cls(1)))])
+def test_a_method_is_compiled_once_and_stays(name: str, call: Callable[[Any], Any]) -> None:
     cls = point()
-    before = cls.__dict__["__hash__"]
-    hash(cls(1))
-    compiled = cls.__dict__["__hash__"]
+    before = cls.__dict__[name]
+    call(cls)
+    compiled = cls.__dict__[name]
     assert compiled is not before
-    hash(cls(2))
-    assert cls.__dict__["__hash__"] is compiled
+    call(cls)
+    assert cls.__dict__[name] is compiled
+
+
+def test_an_object_is_made_as_it_is_otherwise() -> None:
+    @dataclasses.dataclass
+    class Base:
+        x: int
+        z: int = dataclasses.field(default=5, kw_only=True)
+
+    @dataclasses.dataclass
+    class Below(Base):
+        y: list[int] = dataclasses.field(default_factory=list[int])
+        total: int = dataclasses.field(init=False)
+
+        def __post_init__(self) -> None:
+            self.total = self.x + self.z + sum(self.y)
+
+    assert [Below(1, [2], z=3).total, Below(x=1).total, Base(1).z] == [6, 6, 5]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        Below()  # pyright: ignore[reportCallIssue]
+    assert list(inspect.signature(Below).parameters) == ["x", "y", "z"]
 
 
 def test_classes_that_share_methods_both_get_them() -> None:
