@@ -21,10 +21,11 @@ ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 PIPE_CLOSED = 128 + signal.SIGPIPE
 """What the shell says of a process whose reader went away."""
 CLEAR_LINE = "\r\033[K"
-COLLECT_EVERY = 100_000
+COLLECT_EVERY = 500_000
 """
 Objects made, less those that went away, between two looks for what only cycles still hold. Python's 700 has it look
-hundreds of times while modules are imported and a module of the IR grows, of which next to nothing goes away.
+hundreds of times while modules are imported and a module of the IR grows, of which next to nothing goes away. A small
+model makes fewer in all; so many take some 100 MB at most.
 """
 
 _unfinished: dict[str, int] = {}
