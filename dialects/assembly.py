@@ -16,11 +16,20 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
 from struct import unpack
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from xdsl.dialects.builtin import DenseArrayBase, FunctionType, StringAttr, UnitAttr
 from xdsl.ir import Attribute, SSAValue
-from xdsl.irdl import IRDLOperation, OptOperandDef, VarOperandDef
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    OperandDef,
+    OptionalDef,
+    OptOperandDef,
+    VariadicDef,
+    VarOperandDef,
+    irdl_op_definition,
+)
 from xdsl.parser import Parser, UnresolvedOperand
 from xdsl.printer import Printer
 
@@ -53,6 +62,34 @@ def _segment_ends(sizes: bytes) -> tuple[int, ...]:
     return tuple(accumulate(unpack(f"<{len(sizes) // 4}i", sizes), initial=0))
 
 
+class _Operands:
+    """Gives the operands of one definition as xDSL's accessors do, which read the segment sizes anew each time."""
+
+    def __init__(self, index: int, definition: OperandDef):
+        self._index = index
+        self._variadic = isinstance(definition, VariadicDef)
+        self._optional = isinstance(definition, OptionalDef)
+
+    def __get__(self, op: ClauseOp, owner: type[ClauseOp]) -> SSAValue | Sequence[SSAValue] | None:
+        values = op.segment(self._index)
+        if self._optional:
+            return values[0] if values else None
+        return values if self._variadic else values[0]
+
+
+OpT = TypeVar("OpT", bound="ClauseOp")
+
+
+def clause_op_definition(cls: type[OpT]) -> type[OpT]:
+    """`irdl_op_definition` for operations of clauses; those with segments of operands find these quicker."""
+    irdl_op_definition(cls)
+    definition = cls.get_irdl_definition()
+    if any(isinstance(option, AttrSizedOperandSegments) for option in definition.options):
+        for index, (name, one) in enumerate(definition.operands):
+            setattr(cls, name, _Operands(index, one))
+    return cls
+
+
 class ClauseOp(IRDLOperation):
     """Base class of operations printed as clauses; `CLAUSES` in the order in which they stand."""
 
@@ -60,15 +97,19 @@ class ClauseOp(IRDLOperation):
     KINDS: ClassVar[tuple[str, ...]] = ()
     """Values of the property `kind`, which then stands right after the name of the operation."""
 
+    def segment(self, index: int) -> Sequence[SSAValue]:
+        """The operands of the definition of that number, in an operation with segments of operands."""
+        sizes = self.properties["operandSegmentSizes"]
+        assert isinstance(sizes, DenseArrayBase)
+        ends = _segment_ends(sizes.data.data)
+        return self.operands[ends[index] : ends[index + 1]]
+
     def values_of(self, name: str) -> Sequence[SSAValue]:
         """The operands of one definition, absent ones left out."""
-        sizes = self.properties.get("operandSegmentSizes")
-        if isinstance(sizes, DenseArrayBase):  # what xDSL's accessors do, which read the sizes anew each time
-            ends = _segment_ends(sizes.data.data)
-            index = _definition_index(type(self), name)
-            return self.operands[ends[index] : ends[index + 1]]
+        if "operandSegmentSizes" in self.properties:
+            return self.segment(_definition_index(type(self), name))
         found: SSAValue | Sequence[SSAValue] | None = getattr(self, name)
-        return () if found is None else (found,) if isinstance(found, SSAValue) else found
+        return () if found is None else found if isinstance(found, tuple) else (cast(SSAValue, found),)
 
     @classmethod
     def of(

@@ -111,7 +111,7 @@ class Element:
         """The element of an integer type: `i8` is signed, `ui8` unsigned."""
         if not isinstance(type_, IntegerType) or type_.width.data not in (8, 16, 32):
             raise VerifyException(f"the NPU has no element type {type_}")
-        return Element(type_.width.data, type_.signedness.data != Signedness.UNSIGNED)
+        return _ELEMENTS[type_.width.data, type_.signedness.data != Signedness.UNSIGNED]
 
     @property
     def type(self) -> IntegerType:
@@ -120,6 +120,9 @@ class Element:
 
     def __str__(self) -> str:
         return f"{'i' if self.signed else 'ui'}{self.bits}"
+
+
+_ELEMENTS = {(bits, signed): Element(bits, signed) for bits in (8, 16, 32) for signed in (False, True)}
 
 
 @dataclass(frozen=True)

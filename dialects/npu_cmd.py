@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, cast, get_args
 
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, StringAttr, SymbolNameConstraint, UnitAttr
@@ -53,7 +53,7 @@ from xdsl.printer import Printer
 from xdsl.traits import IsTerminator, NoTerminator, SymbolOpInterface
 from xdsl.utils.exceptions import VerifyException
 
-from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.assembly import Clause, ClauseOp, clause_op_definition
 from npuc.dialects.npu import (
     ActivationAttr,
     BlockAttr,
@@ -434,7 +434,7 @@ class FreeOp(IRDLOperation):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@irdl_op_definition
+@clause_op_definition
 class DmaOp(ClauseOp):
     """Copy `size` bytes; offsets in bytes from the start of each buffer, 0 where left out."""
 
@@ -478,7 +478,7 @@ class DmaOp(ClauseOp):
                 raise VerifyException(f"the transfer ends at byte {end} of its {what}, which has {type_.size}")
 
 
-@irdl_op_definition
+@clause_op_definition
 class WaitOp(ClauseOp):
     """Stall until at most `pending` transfers (`dma`) or kernels (`kernel`) are outstanding."""
 
@@ -645,7 +645,7 @@ class WeightedOp(LaunchOp, ABC):
 
     @property
     def kernel(self) -> Kernel:
-        return replace(self.base_kernel(self.KIND, self.window.data), part_kernel=self.part_kernel is not None)
+        return self.base_kernel(self.KIND, self.window.data)._replace(part_kernel=self.part_kernel is not None)
 
     def verify_(self) -> None:
         super().verify_()
@@ -661,7 +661,7 @@ class WeightedOp(LaunchOp, ABC):
                     raise VerifyException(f"{what} lie in bytes {offset} to {offset + length} of a buffer of {size}")
 
 
-@irdl_op_definition
+@clause_op_definition
 class ConvOp(WeightedOp):
     """Convolution."""
 
@@ -669,7 +669,7 @@ class ConvOp(WeightedOp):
     KIND: ClassVar[Kind] = "conv"
 
 
-@irdl_op_definition
+@clause_op_definition
 class DepthwiseOp(WeightedOp):
     """Depthwise convolution."""
 
@@ -677,7 +677,7 @@ class DepthwiseOp(WeightedOp):
     KIND: ClassVar[Kind] = "depthwise"
 
 
-@irdl_op_definition
+@clause_op_definition
 class PoolOp(LaunchOp):
     """`max`, `average` or `sum` (over the depth)."""
 
@@ -699,7 +699,7 @@ class PoolOp(LaunchOp):
         return self.base_kernel(kinds[self.kind.data], self.window.data)
 
 
-@irdl_op_definition
+@clause_op_definition
 class ElementwiseOp(LaunchOp):
     """
     An elementwise kernel. IFM2 is a feature map with `broadcast` bits (1 height, 2 width, 4 depth), or a `scalar` with
@@ -731,8 +731,7 @@ class ElementwiseOp(LaunchOp):
     @property
     def kernel(self) -> Kernel:
         ifm2 = None if self.ifm2_map is None else self.ifm2_map.data
-        return replace(
-            self.base_kernel("elementwise"),
+        return self.base_kernel("elementwise")._replace(
             operation=cast(MachineOperation, self.kind.data),
             ifm2=None if ifm2 is None else ifm2.dims,
             ifm2_scalar=self.scalar is not None,

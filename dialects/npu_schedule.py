@@ -28,7 +28,6 @@ Addresses and registers are not of this level.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -40,7 +39,16 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnitAttr,
 )
-from xdsl.ir import Attribute, Dialect, ParametrizedAttribute, Region, SSAValue, TypeAttribute
+from xdsl.ir import (
+    Attribute,
+    BlockArgument,
+    Dialect,
+    OpResult,
+    ParametrizedAttribute,
+    Region,
+    SSAValue,
+    TypeAttribute,
+)
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -62,7 +70,7 @@ from xdsl.printer import Printer
 from xdsl.traits import ConstantLike, IsTerminator, Pure, SingleBlockImplicitTerminator
 from xdsl.utils.exceptions import VerifyException
 
-from npuc.dialects.assembly import Clause, ClauseOp
+from npuc.dialects.assembly import Clause, ClauseOp, clause_op_definition
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.launch import launch_problem, padding
 from npuc.dialects.npu import (
@@ -95,6 +103,9 @@ REGISTER = (-(1 << 15), (1 << 16) - 1)
 MAX_EXTENT = 1 << 16
 """Rows of a feature map that registers hold; cascades are unrolled row by row, with or without a target."""
 
+VALUES = (OpResult, BlockArgument)
+"""All that an `SSAValue` is: asking for these is quicker than for an abstract class."""
+
 POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 UNARY_KINDS = ("lrelu", "abs", "clz")
 BINARY_KINDS = ("add", "sub", "mul", "min", "max", "shr", "shl")
@@ -120,12 +131,17 @@ class ScalesType(ParametrizedAttribute, TypeAttribute):
             printer.print_string(str(self.channels.data))
 
 
+def type_of(value: SSAValue | Attribute) -> Attribute:
+    """The type of a value, or a type itself."""
+    return value.type if isinstance(value, VALUES) else cast(Attribute, value)
+
+
 def nhwc(value: SSAValue | Attribute) -> tuple[int, int, int]:
     """Height, width and depth of a feature map; anything but a static 1 x H x W x C tensor is an error."""
-    type_ = value.type if isinstance(value, SSAValue) else value
+    type_ = type_of(value)
     if not isinstance(type_, TensorType):
         raise VerifyException(f"expected a feature map, got {type_}")
-    shape = type_.get_shape()
+    shape = [size.data for size in type_.shape.data]
     if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
         raise VerifyException(f"a feature map is a static tensor 1xHxWxC, got {type_}")
     return shape[1], shape[2], shape[3]
@@ -133,7 +149,7 @@ def nhwc(value: SSAValue | Attribute) -> tuple[int, int, int]:
 
 def element_of(value: SSAValue | Attribute) -> Element:
     """Element type of a feature map."""
-    type_ = value.type if isinstance(value, SSAValue) else value
+    type_ = type_of(value)
     if not isinstance(type_, TensorType):
         raise VerifyException(f"expected a feature map, got {type_}")
     return Element.of(type_.element_type)
@@ -141,7 +157,7 @@ def element_of(value: SSAValue | Attribute) -> Element:
 
 def is_brick(value: SSAValue | Attribute) -> bool:
     """Whether a feature map is stored in bricks of 16 channels."""
-    type_ = value.type if isinstance(value, SSAValue) else value
+    type_ = type_of(value)
     if not isinstance(type_, TensorType) or not isinstance(type_.encoding, LayoutAttr):
         return False
     return type_.encoding.layout.data == "nhcwb16"
@@ -149,7 +165,7 @@ def is_brick(value: SSAValue | Attribute) -> bool:
 
 def space_of(value: SSAValue | Attribute) -> FeatureMapSpace:
     """The memory of a feature map that is no constant: what its type says."""
-    type_ = value.type if isinstance(value, SSAValue) else value
+    type_ = type_of(value)
     if isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr):
         return cast(FeatureMapSpace, type_.encoding.space.data)
     return "arena"
@@ -306,6 +322,8 @@ _WEIGHT_DECISIONS = (
     Clause("through", operand="through"),
 )
 _TABLE = Clause("table", operand="table")
+NO_WINDOW = Window()
+"""That of kernels which have none: 1x1."""
 
 
 def verify_launch(op: KernelOp | CopyOp) -> None:
@@ -349,7 +367,7 @@ class KernelOp(ClauseOp):
 
     def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
         """The launch that computes the kernel whole, or one stripe of it: `ofm_rows` from `ifm_rows` of the IFM."""
-        window, ifm, ofm = self.sliding, self.feature_maps[0], self.result
+        window, ifm, ofm = self.sliding, self.values_of("ifm")[0], self.result
         ifm_dims, ofm_dims = Dims(*nhwc(ifm)), Dims(*nhwc(ofm))
         top, left, bottom, right = padding(window, ifm_dims[:2], ofm_dims[:2])
         return Kernel(
@@ -371,7 +389,7 @@ class KernelOp(ClauseOp):
     @property
     def feature_maps(self) -> tuple[SSAValue, ...]:
         """The feature maps that the kernel reads: IFM, and IFM2 where there is one."""
-        return tuple(v for name in self.INPUTS for v in self.values_of(name))
+        return tuple([v for name in self.INPUTS for v in self.values_of(name)])
 
     @property
     def table_value(self) -> SSAValue | None:
@@ -382,7 +400,7 @@ class KernelOp(ClauseOp):
     def sliding(self) -> Window:
         """The window, 1x1 for kernels that have none."""
         attribute = self.properties.get("window")
-        return attribute.data if isinstance(attribute, WindowAttr) else Window()
+        return attribute.data if isinstance(attribute, WindowAttr) else NO_WINDOW
 
     def reach(self, value: SSAValue) -> Reach:
         """Which rows of `value`, a feature map that the kernel reads, its launches read."""
@@ -471,7 +489,7 @@ class ConvKernelOp(KernelOp):
         return prefers_part_kernel(nhwc(self.ifm)[2], size, element_of(self.ifm).bits)
 
     def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-        return replace(super().launch(ifm_rows, ofm_rows), part_kernel=self.part_kernel)
+        return super().launch(ifm_rows, ofm_rows)._replace(part_kernel=self.part_kernel)
 
     def verify_(self) -> None:
         self.verify_common()
@@ -510,7 +528,7 @@ class ConvKernelOp(KernelOp):
         verify_launch(self)
 
 
-@irdl_op_definition
+@clause_op_definition
 class Conv2DOp(ConvKernelOp):
     """Convolution; also fully connected (1x1 on a 1x1 map) and transposed convolution (upscale zeros)."""
 
@@ -518,7 +536,7 @@ class Conv2DOp(ConvKernelOp):
     DEPTHWISE: ClassVar[bool] = False
 
 
-@irdl_op_definition
+@clause_op_definition
 class DepthwiseConv2DOp(ConvKernelOp):
     """Depthwise convolution, one filter a channel; weights (C, H, W, 1)."""
 
@@ -526,7 +544,7 @@ class DepthwiseConv2DOp(ConvKernelOp):
     DEPTHWISE: ClassVar[bool] = True
 
 
-@irdl_op_definition
+@clause_op_definition
 class PoolOp(KernelOp):
     """
     `max` or `average` over a window, or `sum` over the depth (OFM depth 1). An average without padding is the sum
@@ -565,7 +583,7 @@ class PoolOp(KernelOp):
         verify_launch(self)
 
 
-@irdl_op_definition
+@clause_op_definition
 class ElementwiseOp(KernelOp):
     """
     One element at a time: unary (`lrelu`, `abs`, `clz`) or binary. IFM2 may be broadcast along any of height, width
@@ -611,13 +629,14 @@ class ElementwiseOp(KernelOp):
         return nhwc(value) == (1, 1, 1) and element_of(value).bits <= 16
 
     def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-        whole = replace(super().launch(ifm_rows, ofm_rows), operation=cast(ElementwiseOperation, self.kind.data))
-        if self.ifm2 is None:
-            return whole
-        ifm2 = Dims(*nhwc(self.ifm2))
+        kernel = super().launch(ifm_rows, ofm_rows)
+        operation, value = cast(ElementwiseOperation, self.kind.data), self.ifm2
+        if value is None:
+            return kernel._replace(operation=operation)
+        ifm2 = Dims(*nhwc(value))
         if ofm_rows is not None and ifm2.height > 1:
             ifm2 = ifm2._replace(height=ofm_rows)
-        return replace(whole, ifm2=ifm2, ifm2_scalar=self.has_scalar, ifm2_format=_format(self.ifm2))
+        return kernel._replace(operation=operation, ifm2=ifm2, ifm2_scalar=self.has_scalar, ifm2_format=_format(value))
 
     def reach(self, value: SSAValue) -> Reach:
         height = nhwc(value)[0]
@@ -697,7 +716,7 @@ class CopyOp(IRDLOperation):
         verify_launch(self)
 
 
-@irdl_op_definition
+@clause_op_definition
 class TransferOp(ClauseOp):
     """
     A feature map brought to another place by DMA, beside the kernels that run meanwhile: a constant or an operand of

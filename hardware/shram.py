@@ -11,7 +11,6 @@ The formulas are those that the IFM_IB_END, IFM2_IB_START and AB_START registers
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -43,8 +42,7 @@ class Dims(NamedTuple):
         return self.height * self.width * self.depth
 
 
-@dataclass(frozen=True)
-class Kernel:
+class Kernel(NamedTuple):
     """
     One kernel launch, as far as placing, checking and costing it need.
 

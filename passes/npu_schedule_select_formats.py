@@ -15,7 +15,7 @@ least a cycle a byte. Changes tensor types in place. Without this pass everythin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -196,7 +196,7 @@ class _Choice:
 
     def _formatted(self, op: KernelOp | CopyOp, kernel: Kernel) -> Kernel:
         inputs = [self._format(value) for value in ((op.ifm,) if isinstance(op, CopyOp) else op.feature_maps)]
-        return replace(kernel, ifm_format=inputs[0], ifm2_format=inputs[-1], ofm_format=self._format(op.result))
+        return kernel._replace(ifm_format=inputs[0], ifm2_format=inputs[-1], ofm_format=self._format(op.result))
 
     def _format(self, value: SSAValue) -> Format:
         return "nhcwb16" if value in self.bricks or is_brick(value) else "nhwc"

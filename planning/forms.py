@@ -6,7 +6,6 @@ Planners ask for launches of one kernel in hundreds of heights. Its shapes and w
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from npuc.dialects.launch import Window
@@ -70,7 +69,7 @@ class Form(NamedTuple):
         if ifm2 is not None and ifm2.height > 1:
             ifm2 = ifm2._replace(height=ofm_rows)
         ifm, ofm = whole.ifm._replace(height=ifm_rows), whole.ofm._replace(height=ofm_rows)
-        return replace(whole, ifm=ifm, ofm=ofm, ifm2=ifm2)
+        return whole._replace(ifm=ifm, ofm=ofm, ifm2=ifm2)
 
 
 def of_channels(kernel: Kernel, depth: int) -> Kernel:
@@ -78,5 +77,5 @@ def of_channels(kernel: Kernel, depth: int) -> Kernel:
     if depth >= kernel.ofm.depth:
         return kernel
     if kernel.kind == "depthwise":
-        kernel = replace(kernel, ifm=kernel.ifm._replace(depth=depth))
-    return replace(kernel, ofm=kernel.ofm._replace(depth=depth))
+        kernel = kernel._replace(ifm=kernel.ifm._replace(depth=depth))
+    return kernel._replace(ofm=kernel.ofm._replace(depth=depth))

@@ -195,7 +195,7 @@ class Work:
             kernel = form.launch(rows.last - rows.first, run.stop - run.start)
             if not isinstance(op, ElementwiseOp):
                 _, left, _, right = padding(form.window, form.inputs[0][:2], (run.stop - run.start, form.ofm[1]))
-                kernel = replace(kernel, pad=(rows.top, rows.bottom, left, right))
+                kernel = kernel._replace(pad=(rows.top, rows.bottom, left, right))
             self._costs[key] = self._cost(of_channels(kernel, depth), weights, area)
         return self._costs[key]
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from math import ceil
 
 import pytest
@@ -80,18 +79,18 @@ def test_elementwise_by_hand() -> None:
     assert cost.output_cycles == 8 * 8 * 16 * 1.5
     assert cost.ifm_read == cost.ifm2_read == cost.ofm_written == 1024
     assert cost.weights_read == cost.scales_read == 0
-    assert kernel_cost(U55, SHARED, replace(ADD, ifm2_scalar=True), Block(8, 8, 16)).ifm2_read == 0
-    broadcast = kernel_cost(U55, SHARED, replace(ADD, ifm2=Dims(1, 1, 16)), Block(8, 8, 16))
+    assert kernel_cost(U55, SHARED, ADD._replace(ifm2_scalar=True), Block(8, 8, 16)).ifm2_read == 0
+    broadcast = kernel_cost(U55, SHARED, ADD._replace(ifm2=Dims(1, 1, 16)), Block(8, 8, 16))
     assert broadcast.ifm2_read == 16
 
 
 def test_a_broadcast_operand_is_fetched_where_blocks_need_another_part() -> None:
     """Blocks go in depth first, then along the width, then down; a part is not fetched twice in a row."""
-    deep = replace(ADD, ifm=Dims(8, 8, 32), ofm=Dims(8, 8, 32), ifm2_format="nhwc", ifm_bits=32, ofm_bits=32)
+    deep = ADD._replace(ifm=Dims(8, 8, 32), ofm=Dims(8, 8, 32), ifm2_format="nhwc", ifm_bits=32, ofm_bits=32)
     block = Block(4, 4, 16)
 
     def read(*dims: int) -> int:
-        return kernel_cost(U55, SHARED, replace(deep, ifm2=Dims(*dims)), block).ifm2_read
+        return kernel_cost(U55, SHARED, deep._replace(ifm2=Dims(*dims)), block).ifm2_read
 
     assert read(1, 1, 1) == 4
     assert read(1, 1, 32) == 2 * 2 * 32 * 4, "all channels for each block of the area"
@@ -100,8 +99,8 @@ def test_a_broadcast_operand_is_fetched_where_blocks_need_another_part() -> None
     assert read(8, 8, 1) == 8 * 8 * 4
     assert read(1, 8, 32) == 2 * 8 * 32 * 4
     assert read(8, 1, 32) == 8 * 2 * 32 * 4
-    one = replace(deep, ifm=Dims(1917, 1, 1), ofm=Dims(1917, 1, 1), ifm2=Dims(1, 1, 1), ifm_format="nhwc")
-    cost = kernel_cost(U55, SHARED, replace(one, ofm_format="nhwc"), Block(32, 2, 8), Places(ifm2="constants"))
+    one = deep._replace(ifm=Dims(1917, 1, 1), ofm=Dims(1917, 1, 1), ifm2=Dims(1, 1, 1), ifm_format="nhwc")
+    cost = kernel_cost(U55, SHARED, one._replace(ofm_format="nhwc"), Block(32, 2, 8), Places(ifm2="constants"))
     assert cost.port_cycles[1] == ceil(128 / FLASH), "one burst of flash"
 
 
@@ -110,22 +109,22 @@ def test_tiny_blocks_wait_for_memory() -> None:
     small = kernel_cost(U55, SHARED, ADD, Block(1, 2, 16))
     assert small.output_cycles == 8 * 8 * 16 * 1.5
     assert small.cycles == START + 32 * 48
-    fast = kernel_cost(U55, SHARED, replace(ADD, operation="min"), Block(1, 2, 16))
+    fast = kernel_cost(U55, SHARED, ADD._replace(operation="min"), Block(1, 2, 16))
     assert fast.output_cycles == 32 * 16
     assert fast.cycles == START + 32 * (64 + 16) // 4
 
 
 def test_steps_of_the_array() -> None:
-    conv = replace(CONV, ifm=Dims(32, 32, 40))
+    conv = CONV._replace(ifm=Dims(32, 32, 40))
     assert mac_steps(conv, part_kernel=False) == 9 * 2
     assert mac_steps(conv, part_kernel=True) == 3 * 5
-    assert mac_steps(replace(conv, ifm_bits=16), part_kernel=False) == 9 * 3
-    assert mac_steps(replace(conv, ifm_bits=16), part_kernel=True) == 5 * 5
-    assert mac_steps(replace(conv, kernel=(10, 4)), part_kernel=True) == (8 + 2) * 5
-    assert mac_steps(replace(conv, kernel=(10, 1), dilation=(2, 1)), part_kernel=True) == (1 + 1 + 1) * 5
-    assert mac_steps(replace(CONV, kind="depthwise"), part_kernel=False) == 3
-    assert mac_steps(replace(CONV, kind="max_pool"), part_kernel=False) == 9
-    assert mac_steps(replace(CONV, kind="max_pool", kernel=(1, 1)), part_kernel=False) == 4
+    assert mac_steps(conv._replace(ifm_bits=16), part_kernel=False) == 9 * 3
+    assert mac_steps(conv._replace(ifm_bits=16), part_kernel=True) == 5 * 5
+    assert mac_steps(conv._replace(kernel=(10, 4)), part_kernel=True) == (8 + 2) * 5
+    assert mac_steps(conv._replace(kernel=(10, 1), dilation=(2, 1)), part_kernel=True) == (1 + 1 + 1) * 5
+    assert mac_steps(CONV._replace(kind="depthwise"), part_kernel=False) == 3
+    assert mac_steps(CONV._replace(kind="max_pool"), part_kernel=False) == 9
+    assert mac_steps(CONV._replace(kind="max_pool", kernel=(1, 1)), part_kernel=False) == 4
     assert mac_steps(ADD, part_kernel=False) == 0
 
 
@@ -133,7 +132,7 @@ def test_steps_of_the_array() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (5, 1), (7, 7), (8, 8)])
 def test_the_preferred_order_of_weights_takes_no_more_steps(size: tuple[int, int], bits: int) -> None:
     for depth in range(9, 200):
-        conv = replace(CONV, ifm=Dims(32, 32, depth), kernel=size, ifm_bits=bits)
+        conv = CONV._replace(ifm=Dims(32, 32, depth), kernel=size, ifm_bits=bits)
         chosen = prefers_part_kernel(depth, size, bits)
         assert mac_steps(conv, chosen) <= mac_steps(conv, not chosen)
 
@@ -145,7 +144,7 @@ def test_shallow_blocks_are_bound_by_weights() -> None:
 
 
 def test_two_cores_halve_the_depth() -> None:
-    conv = replace(CONV, ofm=Dims(32, 32, 32))
+    conv = CONV._replace(ofm=Dims(32, 32, 32))
     one = accelerator("ethos-u65-256")
     near = Places(weights="cache")
     single = kernel_cost(one, memory_setup(one), conv, Block(8, 16, 32), near)
@@ -155,7 +154,7 @@ def test_two_cores_halve_the_depth() -> None:
     # Where the scales come from DRAM they are slower than the cores.
     assert kernel_cost(U65, DEDICATED, conv, Block(8, 16, 32)).output_cycles > double.output_cycles
     # One channel keeps one core busy only.
-    thin = replace(CONV, ofm=Dims(32, 32, 1))
+    thin = CONV._replace(ofm=Dims(32, 32, 1))
     assert (
         kernel_cost(U65, DEDICATED, thin, Block(8, 16, 8)).mac_cycles
         == kernel_cost(one, memory_setup(one), thin, Block(8, 16, 8)).mac_cycles
@@ -165,8 +164,8 @@ def test_two_cores_halve_the_depth() -> None:
 def test_what_slows_a_kernel() -> None:
     block = Block(8, 8, 16)
     base = kernel_cost(U55, SHARED, CONV, block)
-    assert kernel_cost(U55, SHARED, replace(CONV, lut=True), block).output_cycles == 2 * base.output_cycles
-    wide = kernel_cost(U55, SHARED, replace(CONV, ifm_bits=16, ofm_bits=16), block)
+    assert kernel_cost(U55, SHARED, CONV._replace(lut=True), block).output_cycles == 2 * base.output_cycles
+    wide = kernel_cost(U55, SHARED, CONV._replace(ifm_bits=16, ofm_bits=16), block)
     assert wide.output_cycles * 2 == base.output_cycles * 3
     assert wide.ofm_written == 2 * base.ofm_written
     assert kernel_cost(U55, SHARED, CONV, block, weight_bytes=100).weights_read == 1600
@@ -185,7 +184,7 @@ def test_short_runs_waste_bursts() -> None:
 
 
 def test_upscaling_reads_half_the_rows() -> None:
-    up = replace(CONV, ifm=Dims(16, 16, 16), upscale="zeros")
+    up = CONV._replace(ifm=Dims(16, 16, 16), upscale="zeros")
     cost = kernel_cost(U55, SHARED, up, Block(8, 16, 16))
     assert cost.ifm_read == 19 * 17 * 16
 
