@@ -123,6 +123,7 @@ def exit_code(prog: str, run: Callable[[], int | None]) -> int:
             stream.flush()
         except OSError:  # do not complain again when Python flushes
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    process.ended(code)
     return code
 
 

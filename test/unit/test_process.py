@@ -48,6 +48,21 @@ def test_streams_that_cannot_be_written(command: str, tmp_path: Path) -> None:
     assert all(path.read_bytes() == whole for path in files)
 
 
+@pytest.mark.parametrize(("model", "code"), [(str(MODEL), 0), ("missing", 1)])
+def test_what_is_to_be_done_at_the_exit_is_done(model: str, code: int, tmp_path: Path) -> None:
+    script = f"""
+import atexit, sys
+sys.argv[0] = "npu-compile"
+from npuc.tools.npu_compile import main
+atexit.register(print, "done at the exit")
+sys.exit(main(["{model}", "-o", "out"]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=False
+    )
+    assert (run.returncode, run.stdout.splitlines()[-1]) == (code, "done at the exit")
+
+
 def test_a_reader_that_goes_away() -> None:
     command = [sys.executable, "-m", "npuc.tools.npu_opt", MODEL]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
