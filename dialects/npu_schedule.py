@@ -365,15 +365,15 @@ class KernelOp(ClauseOp):
         """What the machine calls such a kernel."""
         raise NotImplementedError
 
-    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-        """The launch that computes the kernel whole, or one stripe of it: `ofm_rows` from `ifm_rows` of the IFM."""
+    def launch(self) -> Kernel:
+        """The launch that computes the kernel whole."""
         window, ifm, ofm = self.sliding, self.values_of("ifm")[0], self.result
         ifm_dims, ofm_dims = Dims(*nhwc(ifm)), Dims(*nhwc(ofm))
         top, left, bottom, right = padding(window, ifm_dims[:2], ofm_dims[:2])
         return Kernel(
             kind=self.machine_kind,
-            ifm=ifm_dims if ifm_rows is None else ifm_dims._replace(height=ifm_rows),
-            ofm=ofm_dims if ofm_rows is None else ofm_dims._replace(height=ofm_rows),
+            ifm=ifm_dims,
+            ofm=ofm_dims,
             kernel=(window.height, window.width),
             stride=(window.stride_y, window.stride_x),
             dilation=(window.dilation_y, window.dilation_x),
@@ -488,8 +488,8 @@ class ConvKernelOp(KernelOp):
             return False
         return prefers_part_kernel(nhwc(self.ifm)[2], size, element_of(self.ifm).bits)
 
-    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-        return super().launch(ifm_rows, ofm_rows)._replace(part_kernel=self.part_kernel)
+    def launch(self) -> Kernel:
+        return super().launch()._replace(part_kernel=self.part_kernel)
 
     def verify_(self) -> None:
         self.verify_common()
@@ -628,15 +628,13 @@ class ElementwiseOp(KernelOp):
             return False
         return nhwc(value) == (1, 1, 1) and element_of(value).bits <= 16
 
-    def launch(self, ifm_rows: int | None = None, ofm_rows: int | None = None) -> Kernel:
-        kernel = super().launch(ifm_rows, ofm_rows)
+    def launch(self) -> Kernel:
+        kernel = super().launch()
         operation, value = cast(ElementwiseOperation, self.kind.data), self.ifm2
         if value is None:
             return kernel._replace(operation=operation)
-        ifm2 = Dims(*nhwc(value))
-        if ofm_rows is not None and ifm2.height > 1:
-            ifm2 = ifm2._replace(height=ofm_rows)
-        return kernel._replace(operation=operation, ifm2=ifm2, ifm2_scalar=self.has_scalar, ifm2_format=_format(value))
+        ifm2, layout = Dims(*nhwc(value)), _format(value)
+        return kernel._replace(operation=operation, ifm2=ifm2, ifm2_scalar=self.has_scalar, ifm2_format=layout)
 
     def reach(self, value: SSAValue) -> Reach:
         height = nhwc(value)[0]

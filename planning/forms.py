@@ -64,7 +64,7 @@ class Form(NamedTuple):
         return self.launch(min(needed, self.inputs[0][0]), rows)
 
     def launch(self, ifm_rows: int, ofm_rows: int) -> Kernel:
-        """A launch of so many rows, as `KernelOp.launch` has it."""
+        """A launch of so many rows."""
         whole, ifm2 = self.whole, self.whole.ifm2
         if ifm2 is not None and ifm2.height > 1:
             ifm2 = ifm2._replace(height=ofm_rows)
