@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate, lower_bound, usage
+from npuc.analysis.allocation import ALIGNMENT, FEW, LiveRange, allocate, lower_bound, usage
 
 RANGES = st.lists(
     st.builds(
@@ -86,6 +86,13 @@ def test_a_memory_without_a_gap_is_packed_again() -> None:
     assert sum(height > whole for height in first) >= 3
     assert sum(height == whole for height in heights) >= 9
     assert max(heights) <= 1.01 * whole < max(first)
+
+
+def test_a_memory_filled_from_below_is_full() -> None:
+    """Where a short climb has left gaps."""
+    puzzles = [cut(Random(seed), 60) for seed in range(102, 106)]
+    climbed, filled = ([allocate(ranges, tries).height for ranges in puzzles] for tries in (FEW, FEW + 1))
+    assert min(climbed) > 64 << 10 == max(filled)
 
 
 def test_equal_ranges_get_equal_addresses() -> None:
