@@ -145,10 +145,10 @@ def without_bare(
     self: schedules.Schedules, tasks: Sequence[Task], limit: int, cuts: buffers.Cuts
 ) -> schedules.Buffered:
     """`Schedules.buffered`: the buffers that are planned for the limit, whatever they bring."""
-    decisions = self._buffers.plan(tasks, limit, cuts)  # pyright: ignore[reportPrivateUsage]
+    decisions = self._planners[0].plan(tasks, limit, cuts)  # pyright: ignore[reportPrivateUsage]
     for work, decision in decisions.items():
         cuts.setdefault(work.key, decision.cuts)
-    return schedules.Buffered(0, decisions)
+    return schedules.Buffered(0, 0.0, decisions, limit)
 
 
 def nothing_resident(front: Sequence[residency.Resident], *_: object) -> Sequence[residency.Resident]:

@@ -27,7 +27,7 @@ from npuc.analysis.storage import Storage, makes_bytes, tensor_type
 from npuc.dialects.npu_schedule import is_brick, space_of, stored
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.placement import placements
-from npuc.planning.schedules import cycles_as_it_stands, region_of
+from npuc.planning.schedules import region_of, score_as_it_stands
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class NpuSchedulePlaceFeatureMapsPass(ModulePass):
             machine, setup = machine_of(op), setup_of(op)
             values = {root: list(storage.members(root)) for root in storage.roots if makes_bytes(root)}
             first, *others = placements(function, machine, setup, limit)
-            best, least = first, 0
+            best, least = first, 0.0
             for fast in others:
                 _place(values, fast)
-                cycles = cycles_as_it_stands(Network(function), machine, setup, limit)
-                if best is first or cycles < least:
-                    best, least = fast, cycles
+                score = score_as_it_stands(Network(function), machine, setup, limit)
+                if best is first or score < least:
+                    best, least = fast, score
             # The last to be tried, since what is found out about its cascades is asked again by who plans them.
             _place(values, first)
             kept = held.get(function.sym_name.data, NOTHING_HELD)
-            if others and region_of(function, kept, machine, setup).cycles(limit) > least:
+            if others and region_of(function, kept, machine, setup).score(limit) > least:
                 _place(values, best)
 
 

@@ -30,7 +30,7 @@ from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick, stored
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.schedules import UNLIMITED, cycles_as_it_stands
+from npuc.planning.schedules import UNLIMITED, score_as_it_stands
 from npuc.planning.staging import Staged, Staging
 from npuc.planning.tasks import Works
 
@@ -73,12 +73,12 @@ def _stage(function: FuncOp, held: Held, least: int) -> FuncOp:
     chosen = Staging(network, Works(network, machine, setup), limit, least).run()
     if not chosen:
         return function
-    before, plain = function.clone(), cycles_as_it_stands(network, machine, setup, limit)
+    before, plain = function.clone(), score_as_it_stands(network, machine, setup, limit)
     cascades: dict[Operation, CascadeOp] = {}
     for staged in chosen:
         _transfer(staged, network, cascades)
-    cycles = cycles_as_it_stands(Network(function, held), machine, setup, limit)
-    return function if cycles <= plain else before
+    score = score_as_it_stands(Network(function, held), machine, setup, limit)
+    return function if score <= plain else before
 
 
 def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:

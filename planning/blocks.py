@@ -49,7 +49,7 @@ def blocks_for_buffers(network: Network, machine: Accelerator, setup: MemorySetu
             return suitable_block(whole, launch, machine, setup, places)
 
         variants.append(timed(mixed))
-    _, best = min(variants, key=lambda one: one[0].cycles)
+    _, best = min(variants, key=lambda one: one[0].score)
     return {
         op: block
         for op, block in best.blocks().items()

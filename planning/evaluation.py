@@ -82,6 +82,19 @@ class _Buffer:
     transfer: int
 
 
+class Issues(NamedTuple):
+    """When the transfers of a program are issued."""
+
+    before: dict[int, list[int]]
+    """Transfers that stand right before a launch."""
+    behind: dict[int, list[int]]
+    """Transfers that stand behind so many launches."""
+    moved: dict[int, list[tuple[int, int]]]
+    """Behind each launch, transfers that would stand later, and how many bytes of them."""
+    held: set[int]
+    """Launches behind which transfers wait for the launch before."""
+
+
 @dataclass
 class Program:
     """A schedule as launches and transfers in the order of its commands, before transfers are moved."""
@@ -103,8 +116,8 @@ class Program:
         """Most bytes of the scarce memory that are in use at one time, no transfer moved."""
         return max(self.used, default=0)
 
-    def cycles(self, limit: int) -> int:
-        """How long it takes if buffers keep to `limit` bytes of the memory that they lie in."""
+    def issues(self, limit: int) -> Issues:
+        """When its transfers are issued if buffers keep to `limit` bytes of the memory that they lie in."""
         idle = [idle_cycles(one.cost, self.setup.constants) for one in self.launches]
         excess = {
             str(self.area): Levels(size - limit for size in self.used),
@@ -112,19 +125,20 @@ class Program:
         }
         order = sorted(range(len(self.transfers)), key=lambda number: self.transfers[number].deadline)
         pieces, held = plan([self.transfers[number] for number in order], idle, excess)
-        moved: dict[int, list[tuple[int, int]]] = {}
-        """Behind each launch: transfers and how much of them."""
-        before: dict[int, list[int]] = {}
-        behind: dict[int, list[int]] = {}
+        issues = Issues({}, {}, {}, held)
         for number, parts in zip(order, pieces, strict=True):
             for launch, size in parts.items():
-                moved.setdefault(launch, []).append((number, size))
+                issues.moved.setdefault(launch, []).append((number, size))
         stays = {number for number, parts in zip(order, pieces, strict=True) if not parts}
         for number, one in enumerate(self.transfers):
             if number in stays:
-                place = behind if self.fills[number].behind else before
+                place = issues.behind if self.fills[number].behind else issues.before
                 place.setdefault(one.after, []).append(number)
-        return _Run(self, held).run(before, behind, moved)
+        return issues
+
+    def cycles(self, issues: Issues) -> int:
+        """How long it takes with its transfers issued so."""
+        return _Run(self, issues).run()
 
 
 @dataclass
@@ -132,8 +146,7 @@ class _Run:
     """One way through a program."""
 
     program: Program
-    held: set[int]
-    """Launches behind which transfers wait for the launch before."""
+    issues: Issues
     issued: int = 0
     """Transfers, or parts of them."""
     last: dict[int, int] = field(default_factory=dict[int, int])
@@ -141,11 +154,9 @@ class _Run:
     kept: list[tuple[SSAValue, int]] = field(default_factory=list[tuple[SSAValue, int]])
     """Tables in SHRAM and their slots, the one used last at the end."""
 
-    def run(
-        self, before: dict[int, list[int]], behind: dict[int, list[int]], moved: dict[int, list[tuple[int, int]]]
-    ) -> int:
-        """The cycles, given the transfers that stand before and behind launches, and the parts moved behind them."""
-        program = self.program
+    def run(self) -> int:
+        """The cycles."""
+        program, (before, behind, moved, held) = self.program, self.issues
         clock = Clock(program.machine, program.setup)
         overlaps = _Overlaps(program.machine, program.launches)
         for number, launch in enumerate(program.launches):
@@ -160,7 +171,7 @@ class _Run:
                 self._bring(clock, one, program.transfers[one].size, number + 1)
             parts = moved.get(number, ())
             new = [program.transfers[one].buffer for one, _ in parts if one not in self.last]
-            if number in self.held or max(new, default=0) >= LARGE:
+            if number in held or max(new, default=0) >= LARGE:
                 # A new buffer most likely lies where something was that the launch before reads last.
                 clock.wait_kernels(1)
             for one, size in parts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from itertools import takewhile
+from math import prod
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,7 @@ from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.parameters import LOW
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
 from npuc.planning.cascades import Planner, Segment
-from npuc.planning.evaluation import program_of
+from npuc.planning.evaluation import Program, program_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import Task, Work, Works, policy_for_buffers
 
@@ -51,9 +52,22 @@ class Buffered(NamedTuple):
     """What has been decided about the weights of tasks, and the cycles of the program that comes of it."""
 
     cycles: int
+    score: float
+    """
+    What schedules are compared by, less is better: the cycles, or where costs are uncertain the geometric mean of these
+    and of the cycles at `LOW`. So what gains by one end of the parameters and loses as much by the other is no gain.
+    """
     decisions: dict[Work, Decision]
     limit: int
     """Bytes that transfers keep to: with more memory they may come so early that they are in the way."""
+
+
+class _Costed(NamedTuple):
+    """Tasks whose costs are those of one setup, and what plans buffers for them."""
+
+    tasks: Sequence[Task]
+    setup: MemorySetup
+    planner: BufferPlanner
 
 
 class Schedules:
@@ -62,86 +76,77 @@ class Schedules:
     def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
         self.area: Area = area
         self.machine, self.setup = machine, setup
-        self._buffers = BufferPlanner(area, machine, setup)
-        self._low = setup.with_parameters(LOW)
+        low = setup.with_parameters(LOW)
         # Where a memory may be quicker than it is taken to be, waiting less for it may pay.
-        self._uncertain = self._low.constants.read_rate != setup.constants.read_rate
-        self._low_buffers = BufferPlanner(area, machine, self._low)
+        uncertain = low.constants.read_rate != setup.constants.read_rate
+        self._setups = [setup, low] if uncertain else [setup]
+        self._planners = [BufferPlanner(area, machine, one) for one in self._setups]
         self.buffers_help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
 
-    def bare(self, tasks: Sequence[Task], limit: int) -> Buffered:
-        """No buffers but those that stand in the IR."""
-        return self._timed(tasks, pinned(tasks), limit)
+    def bare_cycles(self, tasks: Sequence[Task], limit: int) -> int:
+        """Cycles with no buffers but those that stand in the IR."""
+        program = program_of(tasks, pinned(tasks), self.area, self.machine, self.setup)
+        return program.cycles(program.issues(limit))
 
     def buffered(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
         """
         The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
         other regions, and are added to.
         """
+        costed = self._costed(tasks)
         limits = self._limits(tasks, limit, MORE_LIMITS)
-        tried = self._tried(tasks, limits, limit, cuts)
-        for less in limits:
-            self._try_low(tasks, less, limit, cuts, tried)
-        best = self._for_transfers(tasks, self._best(tasks, tried, limit), limits[1:])
+        tried = self._tried(costed, limit, [(less, one) for one in costed for less in limits], cuts)
+        best = self._for_transfers(costed, min(tried, key=lambda one: one.score), limits[1:])
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
 
-    def _for_transfers(self, tasks: Sequence[Task], best: Buffered, lower: Sequence[int]) -> Buffered:
+    def _for_transfers(self, costed: Sequence[_Costed], best: Buffered, lower: Sequence[int]) -> Buffered:
         """The same buffers, with the lowest of some limits for transfers that is as good."""
-        program = program_of(tasks, best.decisions, self.area, self.machine, self.setup)
-        kept = [best._replace(cycles=program.cycles(less), limit=less) for less in lower if less >= program.peak]
+        programs = self._programs(costed, best.decisions)
+        kept = [_scored(programs, best.decisions, less) for less in lower if less >= programs[0].peak]
         kept.append(best)
-        least = min(one.cycles for one in kept)
-        return min((one for one in kept if one.cycles <= least * CLOSE), key=lambda one: one.limit)
+        least = min(one.score for one in kept)
+        return min((one for one in kept if one.score <= least * CLOSE), key=lambda one: one.limit)
 
     def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
         """
         The buffers that are planned for a limit, or none if that is quicker: to compare schedules by. It looks at the
         choices for `lower` limits if that is asked for.
         """
+        costed = self._costed(tasks)
         limits = self._limits(tasks, limit) if lower else [limit]
-        tried = self._tried(tasks, limits, limit, {})
-        self._try_low(tasks, limit, limit, {}, tried)
-        return min(tried, key=lambda one: one.cycles)
+        plans = [(less, costed[0]) for less in limits] + [(limit, one) for one in costed[1:]]
+        return min(self._tried(costed, limit, plans, {}), key=lambda one: one.score)
 
-    def _tried(self, tasks: Sequence[Task], limits: Sequence[int], limit: int, cuts: Cuts) -> list[Buffered]:
-        """The choice of no buffers, and those that are planned for some limits, timed for one."""
-        tried = [self.bare(tasks, limit)]
-        for less in limits if self.buffers_help else ():
-            self._try(tasks, self._buffers.plan(tasks, less, dict(cuts)), limit, tried)
-        return tried
+    def _costed(self, tasks: Sequence[Task]) -> list[_Costed]:
+        """The tasks by the costs as they are taken to be, and as low as they can be where that makes a difference."""
+        others = [[task.under(setup) for task in tasks] for setup in self._setups[1:]]
+        return [_Costed(*one) for one in zip([tasks, *others], self._setups, self._planners, strict=True)]
 
-    def _try_low(self, tasks: Sequence[Task], less: int, limit: int, cuts: Cuts, tried: list[Buffered]) -> None:
-        """Time the buffers that are planned for a limit with costs as low as they can be, where that is a question."""
-        if not self._uncertain or not self.buffers_help:
-            return
-        works = {work.under(self._low): work for task in tasks for work in task.works}
-        planned = self._low_buffers.plan([task.under(self._low) for task in tasks], less, dict(cuts))
-        self._try(tasks, {works[work]: decision for work, decision in planned.items()}, limit, tried)
+    def _tried(
+        self, costed: Sequence[_Costed], limit: int, plans: Sequence[tuple[int, _Costed]], cuts: Cuts
+    ) -> list[Buffered]:
+        """The choice of no buffers, and those that are planned for some limits and costs, timed for one limit."""
+        choices = [pinned(costed[0].tasks)]
+        works = [work for task in costed[0].tasks for work in task.works]
+        for less, (tasks, setup, planner) in plans if self.buffers_help else ():
+            those = [work.under(setup) for work in works]
+            decisions = planner.plan(tasks, less, dict(cuts))
+            choices.append(
+                {work: decisions[same] for work, same in zip(works, those, strict=True) if same in decisions}
+            )
+        unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
+        return [_scored(self._programs(costed, choice), choice, limit) for choice in unlike]
 
-    def _try(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int, tried: list[Buffered]) -> None:
-        """Time a choice unless it has been."""
-        if all(decisions != one.decisions for one in tried):
-            tried.append(self._timed(tasks, decisions, limit))
-
-    def _best(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> Buffered:
-        """The quickest; where others are as quick but for what nobody knows well, the quickest of these at `LOW`."""
-        least = min(one.cycles for one in tried)
-        close = [one for one in tried if one.cycles <= least * CLOSE]
-        if not self._uncertain or len(close) == 1:
-            return min(close, key=lambda one: one.cycles)
-        low = [task.under(self._low) for task in tasks]
-
-        def at_low(one: Buffered) -> int:
-            decisions = {work.under(self._low): decision for work, decision in one.decisions.items()}
-            return program_of(low, decisions, self.area, self.machine, self._low).cycles(limit)
-
-        return min(close, key=at_low)
-
-    def _timed(self, tasks: Sequence[Task], decisions: dict[Work, Decision], limit: int) -> Buffered:
-        program = program_of(tasks, decisions, self.area, self.machine, self.setup)
-        return Buffered(program.cycles(limit), decisions, limit)
+    def _programs(self, costed: Sequence[_Costed], decisions: dict[Work, Decision]) -> list[Program]:
+        """The program by each of some costs."""
+        return [
+            program_of(
+                tasks, {work.under(setup): one for work, one in decisions.items()}, self.area, self.machine, setup
+            )
+            for tasks, setup, _ in costed
+        ]
 
     def _limits(self, tasks: Sequence[Task], limit: int, count: int = LOWER_LIMITS) -> list[int]:
         """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""
@@ -151,6 +156,13 @@ class Schedules:
         row = (used + (scale << power) // 4 for power in range(10, 40) for scale in (4, 6))
         lower = list(takewhile(lambda less: less < limit, row))
         return [limit, *lower[-count:]]
+
+
+def _scored(programs: Sequence[Program], decisions: dict[Work, Decision], limit: int) -> Buffered:
+    """A program by several costs. When transfers are issued is planned by the first."""
+    issues = programs[0].issues(limit)
+    cycles = [program.cycles(issues) for program in programs]
+    return Buffered(cycles[0], prod(cycles) ** (1 / len(cycles)), decisions, limit)
 
 
 class Region:
@@ -198,16 +210,16 @@ class Region:
         if len(cuts) == 1:
             return cuts[0]
 
-        def cycles(cut: Sequence[Segment]) -> int:
+        def score(cut: Sequence[Segment]) -> float:
             schedules, near = self._schedules, self.tasks(cut, self._near_works)
-            least = schedules.quick(self.tasks(cut), limit, lower=True).cycles
-            return min(least, schedules.quick(near, limit).cycles) if schedules.buffers_help else least
+            least = schedules.quick(self.tasks(cut), limit, lower=True).score
+            return min(least, schedules.quick(near, limit).score) if schedules.buffers_help else least
 
-        return min(cuts, key=cycles)
+        return min(cuts, key=score)
 
-    def cycles(self, limit: int) -> int:
-        """About what the schedule within a limit takes, to compare regions by that differ in what lies where."""
-        return self._schedules.quick(self.tasks(self.planner.quickest(limit)), limit).cycles
+    def score(self, limit: int) -> float:
+        """That of the schedule within a limit, to compare regions by that differ in what lies where."""
+        return self._schedules.quick(self.tasks(self.planner.quickest(limit)), limit).score
 
     def _cuts(self, limit: int) -> list[list[Segment]]:
         """The best cut for the limit, and for as many lower limits as have others."""
@@ -251,7 +263,7 @@ class Region:
         """Cycles of the quickest schedule within a limit, all weights read in place."""
         cut = tuple(self.planner.quickest(limit, buffers=False))
         if cut not in self._bares:
-            self._bares[cut] = self._schedules.bare(self.tasks(cut), limit).cycles
+            self._bares[cut] = self._schedules.bare_cycles(self.tasks(cut), limit)
         return self._bares[cut]
 
     def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
@@ -278,12 +290,12 @@ def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemoryS
     return known[1]
 
 
-def cycles_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> int:
-    """About what the schedule of a region takes that the IR holds, its weights through buffers within a limit."""
+def score_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> float:
+    """That of the schedule of a region that the IR holds, its weights through buffers within a limit."""
     works = Works(network, machine, setup)
     tasks = works.of_network()
     works.measure(work for task in tasks for work in task.works)
-    return Schedules(AREAS[network.space], machine, setup).quick(tasks, limit).cycles
+    return Schedules(AREAS[network.space], machine, setup).quick(tasks, limit).score
 
 
 def planned_cycles(module: ModuleOp) -> int:
@@ -295,5 +307,5 @@ def planned_cycles(module: ModuleOp) -> int:
         network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
         limit = transfer_limit_of(function, space)
         tasks = Works(network, machine, setup).of_network()
-        total += Schedules(AREAS[space], machine, setup).bare(tasks, UNLIMITED if limit is None else limit).cycles
+        total += Schedules(AREAS[space], machine, setup).bare_cycles(tasks, UNLIMITED if limit is None else limit)
     return total

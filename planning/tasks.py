@@ -106,6 +106,8 @@ class Work:
 
     def under(self, setup: MemorySetup) -> Work:
         """The same work where costs are those of another setup; it shares what is known of its weights."""
+        if setup is self.setup:
+            return self
         if setup not in self._others:
             self._others[setup] = replace(self, setup=setup, _costs={}, _slices={}, _others={})
         return self._others[setup]
@@ -235,6 +237,8 @@ class Task:
 
     def under(self, setup: MemorySetup) -> Task:
         """The same task where costs are those of another setup."""
+        if all(work.setup is setup for work in self.works):
+            return self
         return replace(
             self,
             works=[work.under(setup) for work in self.works],
