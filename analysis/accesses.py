@@ -8,8 +8,9 @@ feature maps. `box_spans` is exact to the row, for the blocks of BLOCKDEP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import VerifyException
@@ -21,11 +22,12 @@ from npuc.hardware.accelerators import Accelerator
 
 BANK = 1024
 BRICK = 16
+FEW_PAIRS = 8
+"""As many pairs of spans are compared one by one."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """Bytes [start, end) of one memory."""
+class Span(NamedTuple):
+    """Bytes [start, end) of one memory, at least one."""
 
     space: Space
     start: int
@@ -50,9 +52,21 @@ class Accesses:
         )
 
 
-def overlap(some: Iterable[Span], others: Sequence[Span]) -> bool:
+def overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
     """Whether any of `some` meets any of `others`."""
-    return any(a.meets(b) for a in some for b in others)
+    if len(some) * len(others) <= FEW_PAIRS:
+        return any(a.meets(b) for a in some for b in others)
+    mine, theirs = iter(sorted(some)), iter(sorted(others))
+    a, b = next(mine), next(theirs)
+    while a is not None and b is not None:
+        if a.space == b.space and a.start < b.end and b.start < a.end:
+            return True
+        # What ends first meets nothing that comes later.
+        if (a.space, a.end) < (b.space, b.end):
+            a = next(mine, None)
+        else:
+            b = next(theirs, None)
+    return False
 
 
 def base_of(buffer: SSAValue) -> tuple[Space, int]:

@@ -145,8 +145,8 @@ class _Contents:
         number = bisect_left(self.starts, at)
         below = self.now[number - 1] if number else None
         if below is not None and below.span.end > at:
-            upper = replace(below, span=replace(below.span, start=at))
-            below.span = replace(below.span, end=at)
+            upper = replace(below, span=below.span._replace(start=at))
+            below.span = below.span._replace(end=at)
             self._put(number, number, [upper])
         return number
 
@@ -158,7 +158,7 @@ def _joined(lives: Iterable[Life]) -> list[Life]:
         key = (life.start, life.end, -1 if life.writer is None else life.writer.index)
         below = found.pop((*key, life.span.start), None)
         if below is not None:
-            life.span = replace(life.span, start=below.span.start)
+            life.span = life.span._replace(start=below.span.start)
         found[*key, life.span.end] = life
     return sorted(found.values(), key=lambda life: (life.start, life.span.start))
 

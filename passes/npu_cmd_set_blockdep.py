@@ -45,7 +45,7 @@ class NpuCmdSetBlockdepPass(ModulePass):
             return 0
         touched = accesses(op, machine)
         reads = [span for span in touched.reads if span.space != "shram"]
-        own = [span for span in touched.writes if span.space != "shram"]
+        own = _written(op)
         previous = earlier[-1]
         if not machine.reserved_end_banks and previous.values_of("table") and not op.values_of("table"):
             return 0
@@ -54,10 +54,10 @@ class NpuCmdSetBlockdepPass(ModulePass):
         for before in reversed(earlier[:-1]):
             if blocks >= MOST:
                 break
-            if overlap(_written(before, machine), [*reads, *own]):
+            if overlap(_written(before), [*reads, *own]):
                 return 0
             blocks += job_count(before)
-        writes = _written(previous, machine)
+        writes = _written(previous)
         if not overlap(writes, [*reads, *own]):
             return MOST
         if isinstance(op, ElementwiseOp) and op.ifm2 is not None and op.ifm2_map is not None:
@@ -68,6 +68,6 @@ class NpuCmdSetBlockdepPass(ModulePass):
         return block_dependency(previous, op, machine)
 
 
-def _written(op: LaunchOp, machine: Accelerator) -> list[Span]:
+def _written(op: LaunchOp) -> list[Span]:
     """What a launch writes, but for its working memory."""
-    return [span for span in accesses(op, machine).writes if span.space != "shram"]
+    return map_spans(op.ofm, op.ofm_map.data)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.accesses import box_spans, map_spans
+from npuc.analysis.accesses import Span, box_spans, map_spans, overlap
 from npuc.dialects.npu import Element, IntsAttr
 from npuc.dialects.npu_cmd import AllocOp, FeatureMap, Tiles
 
@@ -34,3 +34,20 @@ def test_spans_of_a_map_are_the_hulls_of_its_tiles(fm: FeatureMap) -> None:
         inside = [row for row in rows if hull.meets(row)]
         assert hull.start == min(row.start for row in inside)
         assert hull.end == max(row.end for row in inside)
+
+
+SPANS = st.lists(
+    st.builds(
+        lambda space, start, size: Span(space, start, start + size),
+        st.sampled_from(["arena", "fast"]),
+        st.integers(0, 200),
+        st.integers(1, 12),
+    ),
+    max_size=12,
+)
+
+
+@examples(300)
+@given(SPANS, SPANS)
+def test_lists_overlap_where_any_two_of_their_spans_meet(some: list[Span], others: list[Span]) -> None:
+    assert overlap(some, others) == any(a.meets(b) for a in some for b in others)
