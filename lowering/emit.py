@@ -7,7 +7,6 @@ in the arena. A decoded program says the same by `npu_cmd.memory`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -92,6 +91,8 @@ def parts(module: ModuleOp) -> dict[str, bytes]:
         for name, edge in found.boundaries.items()
     }
     memory = {"arena_size": found.arena_size, "fast_size": found.fast_size or 0, "regions": regions}
+    import json
+
     files["memory.json"] = (json.dumps(memory, indent=2) + "\n").encode()
     return files
 

@@ -15,7 +15,7 @@ least a cycle a byte. Changes tensor types in place. Without this pass everythin
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -45,7 +45,7 @@ from npuc.dialects.npu_schedule import (
     stored,
 )
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import PORT_WEIGHT, best_block, kernel_cost
+from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Format, Kernel
 
@@ -150,6 +150,17 @@ def _cuts_allow(op: ConvKernelOp) -> bool:
     return op.slices is None or all(cut % BRICK == 0 for cut in op.slices.data[:-1])
 
 
+@dataclass
+class _Launch:
+    """What is asked of an operation again and again; the block is that of the layouts for which it is asked first."""
+
+    kernel: Kernel
+    places: Places
+    inputs: tuple[SSAValue, ...]
+    block: Block | None = None
+    costs: dict[Kernel, float] = field(default_factory=dict[Kernel, float])
+
+
 class _Choice:
     """The layouts of one function while they are being chosen; the IR changes at the end."""
 
@@ -157,7 +168,7 @@ class _Choice:
         self.machine = machine
         self.setup = setup
         self.bricks: set[SSAValue] = set()
-        self.kernels: dict[KernelOp | CopyOp, tuple[Kernel, Block]] = {}
+        self.launches: dict[KernelOp | CopyOp, _Launch] = {}
 
     def choose(self, groups: list[list[SSAValue]]) -> None:
         """Decide each group in turn, given the others as they are by then, and write the types."""
@@ -181,22 +192,25 @@ class _Choice:
 
     def _cost(self, op: KernelOp | CopyOp) -> float:
         """Estimated cycles, and a little for busy ports, with the layouts chosen so far."""
-        if op not in self.kernels:
-            kernel = self._formatted(op, op.launch())
+        if op not in self.launches:
+            self.launches[op] = _Launch(
+                op.launch(), places_of(op), (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+            )
+        launch = self.launches[op]
+        formats = [self._format(value) for value in launch.inputs]
+        kernel = launch.kernel._replace(
+            ifm_format=formats[0], ifm2_format=formats[-1], ofm_format=self._format(op.result)
+        )
+        if kernel not in launch.costs:
             try:
-                block = op.block.data if op.block is not None else None
-                block = block or best_block(self.machine, self.setup, kernel, places_of(op))
-                kernel_cost(self.machine, self.setup, kernel, block, places_of(op))
+                if launch.block is None:
+                    written = op.block.data if op.block is not None else None
+                    launch.block = written or best_block(self.machine, self.setup, kernel, launch.places)
+                cost = kernel_cost(self.machine, self.setup, kernel, launch.block, launch.places)
             except ValueError as error:
                 raise OperationError(op, str(error)) from error
-            self.kernels[op] = (kernel, block)
-        kernel, block = self.kernels[op]
-        cost = kernel_cost(self.machine, self.setup, self._formatted(op, kernel), block, places_of(op))
-        return cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT
-
-    def _formatted(self, op: KernelOp | CopyOp, kernel: Kernel) -> Kernel:
-        inputs = [self._format(value) for value in ((op.ifm,) if isinstance(op, CopyOp) else op.feature_maps)]
-        return kernel._replace(ifm_format=inputs[0], ifm2_format=inputs[-1], ofm_format=self._format(op.result))
+            launch.costs[kernel] = cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT
+        return launch.costs[kernel]
 
     def _format(self, value: SSAValue) -> Format:
         return "nhcwb16" if value in self.bricks or is_brick(value) else "nhwc"

@@ -9,7 +9,6 @@ leaves a reproducer: the module as it was before that pass, and the command that
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
 import math
 import os
@@ -17,7 +16,6 @@ import re
 import stat
 import sys
 import tempfile
-import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -534,6 +532,8 @@ def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[Module
             where = f"pipeline:1:{position + 1}"
             position += len(spec.name)
             if spec.name not in available:
+                import difflib
+
                 close = difflib.get_close_matches(spec.name, available, 1)
                 hint = f", did you mean {close[0]}?" if close else ""
                 raise UserError(f"{where}: unknown pass {spec.name}{hint}")
@@ -614,6 +614,8 @@ def run_passes(
         except DiagnosticException as error:
             raise PassFailure(index, format_error(error, file, pass_.name), "") from error
         except Exception as error:  # a fault of ours: one line for the user, the traceback into the reproducer
+            import traceback
+
             doing = f"{pass_.name}: internal error: {type(error).__name__}"
             raise PassFailure(index, format_error(error, file, doing), traceback.format_exc()) from error
         if verify_each:

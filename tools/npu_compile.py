@@ -8,7 +8,6 @@ the file, a summary, and one line instead of a traceback.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -355,6 +354,8 @@ def run(arguments: Sequence[str] | None) -> None:
     driver.write_files(files)
     text = f"{output}\n{compiled.summary.text()}"
     if args.json:
+        import json
+
         text = json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2)
     if driver.descriptor_of(output) == STANDARD_OUTPUT:  # nothing may stand behind the model
         driver.note(text)
