@@ -26,7 +26,7 @@ from random import Random
 
 ALIGNMENT = 16
 """Of every address, in bytes."""
-TRIES = 5000
+TRIES = 10_000
 """Orders tried while the result is above the lower bound; those that ever reach it mostly do in a few hundred."""
 FEW = 150
 """Orders tried before those that fill the memory from below."""
