@@ -137,7 +137,7 @@ def test_no_kernel_overwrites_what_it_reads_under_another_mapping(machine: str) 
         module = parse(text)
         predicted = Storage(region_of(module)).reusable(last_kernel(module))
         space = scarce_space_of(module)
-        saved = Network(region_of(module), space=lambda _, space=space: space).items[-1].saved
+        saved = Network(region_of(module)).placed(lambda _, space=space: space).items[-1].saved
         check(module, arguments, ("npu-schedule-reuse-ifm", *LOWERING))
         seen["left" if predicted is None else "in place"] += 1
         assert bool(saved) == (predicted is not None)
