@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import exp, log
@@ -35,9 +35,7 @@ from npuc.dialects.npu_schedule import KernelOp
 from npuc.passes import npu_cmd_hoist_dma
 from npuc.planning import buffers, cascades, evaluation, placement, prefetch, residency, schedules, staging
 from npuc.planning.cascades import Planner, Segment
-from npuc.planning.levels import Levels
 from npuc.planning.network import scheduled_functions
-from npuc.planning.prefetch import Transfer
 from npuc.planning.tasks import Task
 from npuc.tools import driver
 from npuc.tools.driver import UserError
@@ -75,10 +73,14 @@ class Alternative:
         allocation._allocate.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
-def forwards(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> prefetch.Plan:
-    """`prefetch.plan` the other way round: who is needed first takes the time before it."""
-    turned = [one if one.memory is None else one._replace(deadline=-one.deadline) for one in transfers]
-    return prefetch.plan(turned, idle, excess)
+def forwards(*given: Any) -> prefetch.Plan:
+    """`prefetch.plan` in one direction only: who is needed first takes the time before it."""
+    return prefetch.plan(*given[:3], forwards=True)
+
+
+def backwards(*given: Any) -> prefetch.Plan:
+    """`prefetch.plan` in one direction only: who is needed last takes the time before it."""
+    return prefetch.plan(*given[:3])
 
 
 def grown(planner: Planner, limit: int, buffers: bool = True) -> list[Segment]:
@@ -148,7 +150,7 @@ def without_bare(
     decisions = self._planners[0].plan(tasks, limit, cuts)  # pyright: ignore[reportPrivateUsage]
     for work, decision in decisions.items():
         cuts.setdefault(work.key, decision.cuts)
-    return schedules.Buffered(0, 0.0, decisions, limit)
+    return schedules.Buffered(0, 0, decisions, limit)
 
 
 def nothing_resident(front: Sequence[residency.Resident], *_: object) -> Sequence[residency.Resident]:
@@ -170,8 +172,13 @@ ALTERNATIVES = {
         limits=(8 << 10, 12 << 10, 16 << 10, 24 << 10),
     ),
     "forwards": Alternative(
-        "transfers are given time in the order in which they are needed",
+        "transfers are always given time in the order in which they are needed",
         lambda: [patch.object(module, "plan", forwards) for module in (npu_cmd_hoist_dma, evaluation)],
+        match=f"{SMALL}|micro_speech",
+    ),
+    "backwards": Alternative(
+        "transfers are always given time in the reverse of the order in which they are needed",
+        lambda: [patch.object(module, "plan", backwards) for module in (npu_cmd_hoist_dma, evaluation)],
         match=f"{SMALL}|micro_speech",
     ),
     "always-staged": Alternative(

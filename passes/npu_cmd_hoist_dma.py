@@ -7,7 +7,8 @@ it, so that the two can really run side by side. It makes no buffers and moves n
 get a `free` of their own, for the same reason.
 
 Behind which launch is decided by `npuc.planning.prefetch`, for all transfers of a program at once; this pass only says
-what the program is, and carries the plan out. Each transfer, the one that is needed last first, takes the time of the
+what the program is, and carries the plan out. Each transfer, the one that is needed last first
+(`npu.transfers_forwards` on a program: the one that is needed first), takes the time of the
 latest kernels before its own that no other transfer has taken, in which the port of the constants has nothing to do,
 and for which its buffer finds room beside all that is alive there. A transfer that needs the time of several kernels is
 cut in pieces, one behind each launch, since a machine that can have but one transfer outstanding would hold up
@@ -40,7 +41,7 @@ from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import machine_of, setup_of, transfer_limit_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
-from npuc.dialects.npu import BufferType, Space
+from npuc.dialects.npu import FORWARDS_ATTR, BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
 from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import idle_cycles
@@ -78,7 +79,7 @@ class NpuCmdHoistDmaPass(ModulePass):
                 most = max(usage[space]) if limit is None else limit
                 excess[space] = Levels(n - most for n in _at_launches(program, usage[space], ranges.times))
             idle = [idle_cycles(launch_cost(one, machine, setup), setup.constants) for one in launches]
-            pieces, held = plan([job.transfer for job in jobs], idle, excess)
+            pieces, held = plan([job.transfer for job in jobs], idle, excess, FORWARDS_ATTR in program.attributes)
             for job, parts in zip(jobs, pieces, strict=True):
                 if parts:
                     _move(job, parts, held, launches)

@@ -10,7 +10,8 @@ region; either stays where it stands already. Kernels with equal weights are cut
 order of the module, so that one copy of the streams serves them all. At the peak of a schedule there are no buffers,
 and below it they fill the room up to the limit. The choices for the limit and for lower ones are timed, and none; where
 a lower limit is as good for the transfers, it is written on the region as `npu.transfer_limit`, since transfers that
-find more memory may come so early that they are in the way.
+find more memory may come so early that they are in the way; `npu.transfers_forwards` where it is quicker to give them
+time in the order in which they are needed. What is written of either already stays.
 
 Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
 place: slower, and just as right.
@@ -22,12 +23,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, UnitAttr, i64
 from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
-from npuc.dialects.npu import AREAS, TRANSFER_LIMIT_ATTR, IntsAttr
+from npuc.dialects.npu import AREAS, FORWARDS_ATTR, TRANSFER_LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import UNLIMITED, Schedules
@@ -58,8 +59,11 @@ class NpuScheduleBufferWeightsPass(ModulePass):
             works.measure(work for task in tasks for work in task.works)
             limit = limit_of(function, space)
             best = schedules.buffered(tasks, UNLIMITED if limit is None else limit, cuts)
-            if limit is not None and best.limit < limit:
-                function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
+            if TRANSFER_LIMIT_ATTR not in function.attributes and FORWARDS_ATTR not in function.attributes:
+                if limit is not None and best.limit < limit:
+                    function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
+                if best.forwards:
+                    function.attributes[FORWARDS_ATTR] = UnitAttr()
             for work, (at, buffers) in best.decisions.items():
                 kernel = work.op
                 assert isinstance(kernel, ConvKernelOp)

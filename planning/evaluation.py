@@ -116,15 +116,23 @@ class Program:
         """Most bytes of the scarce memory that are in use at one time, no transfer moved."""
         return max(self.used, default=0)
 
-    def issues(self, limit: int) -> Issues:
-        """When its transfers are issued if buffers keep to `limit` bytes of the memory that they lie in."""
+    @property
+    def competing(self) -> bool:
+        """Whether transfers could take each other's time or memory."""
+        return sum(one.memory == str(self.area) for one in self.transfers) > 1
+
+    def issues(self, limit: int, forwards: bool = False) -> Issues:
+        """
+        When its transfers are issued if buffers keep to `limit` bytes of the memory that they lie in, planned backwards
+        or `forwards`.
+        """
         idle = [idle_cycles(one.cost, self.setup.constants) for one in self.launches]
         excess = {
             str(self.area): Levels(size - limit for size in self.used),
             TABLES: Levels(size - TABLE_BYTES for size in self.tables),
         }
         order = sorted(range(len(self.transfers)), key=lambda number: self.transfers[number].deadline)
-        pieces, held = plan([self.transfers[number] for number in order], idle, excess)
+        pieces, held = plan([self.transfers[number] for number in order], idle, excess, forwards)
         issues = Issues({}, {}, {}, held)
         for number, parts in zip(order, pieces, strict=True):
             for launch, size in parts.items():

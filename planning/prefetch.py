@@ -7,7 +7,8 @@ for all transfers of a program, `early_pieces` for one of them. `npu-cmd-hoist-d
 planner of buffers and the evaluation of schedules ask the same two.
 
 The plan is made backwards, the transfer that is needed last first. Each takes the latest launches that it can, so one
-that is needed early finds the launches before it free of transfers that could have been later.
+that is needed early finds the launches before it free of transfers that could have been later. Where memory is scarce
+that can give what is needed late the memory that would have let others come in time: then forwards is quicker.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ class Plan(NamedTuple):
     """
 
 
-def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels]) -> Plan:
+def plan(
+    transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str, Levels], forwards: bool = False
+) -> Plan:
     """
-    Plan all transfers of a program.
+    Plan all transfers of a program, the one that is needed last first, or `forwards`, the other way round.
 
     `idle` are each launch's cycles in which nothing else is read from the memory of the constants. `excess` are, for
     each memory, the bytes that are needed from each launch on until what it read is given up, less the limit; they are
@@ -71,8 +74,8 @@ def plan(transfers: Sequence[Transfer], idle: Sequence[int], excess: Mapping[str
             _spend(left, max(0, one.after - 1), min(one.deadline, len(left)), one.cycles(one.size))
     levels = Levels(left)
     pieces: list[dict[int, int]] = [{} for _ in transfers]
-    backwards = sorted(range(len(transfers)), key=lambda number: -transfers[number].deadline)
-    for number in backwards:
+    sign = 1 if forwards else -1
+    for number in sorted(range(len(transfers)), key=lambda number: sign * transfers[number].deadline):
         one = transfers[number]
         if one.memory is None:
             continue

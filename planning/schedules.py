@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from itertools import takewhile
-from math import prod
+from math import sqrt
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -21,11 +21,11 @@ from xdsl.dialects.func import FuncOp
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, scarce_space_of, setup_of, transfer_limit_of
-from npuc.dialects.npu import AREAS
+from npuc.dialects.npu import AREAS, FORWARDS_ATTR
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
-from npuc.hardware.parameters import LOW
+from npuc.hardware.parameters import DEFAULT, HIGH, LOW, CostParameters
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Program, program_of
@@ -42,6 +42,12 @@ CUTS = 4
 """So many cuts are timed: the best ones for the limit and for lower limits, as the planner of cascades has it."""
 MORE_LIMITS = 5
 """So many are tried where it is settled."""
+REGRET = 1.02
+"""The quickest choice of buffers is reconsidered that takes longer by this factor at `LOW` than the one for that."""
+MIXED = 8
+"""Of two such choices so many mixtures are tried."""
+TURNED = 3
+"""Of so many choices, the best first, transfers are planned in the other direction, too, as long as that pays."""
 STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
 LARGER_LIMITS = 8
@@ -52,14 +58,21 @@ class Buffered(NamedTuple):
     """What has been decided about the weights of tasks, and the cycles of the program that comes of it."""
 
     cycles: int
-    score: float
-    """
-    What schedules are compared by, less is better: the cycles, or where costs are uncertain the geometric mean of these
-    and of the cycles at `LOW`. So what gains by one end of the parameters and loses as much by the other is no gain.
-    """
+    low: int
+    """The cycles at `LOW`, where that makes a difference."""
     decisions: dict[Work, Decision]
     limit: int
     """Bytes that transfers keep to: with more memory they may come so early that they are in the way."""
+    forwards: bool = False
+    """Transfers are given time in the order in which they are needed, not the last first."""
+
+    @property
+    def score(self) -> float:
+        """
+        What schedules are compared by, less is better: the geometric mean of the cycles and of those at `LOW`. So what
+        gains by one end of the parameters and loses as much by the other is no gain.
+        """
+        return sqrt(self.cycles * self.low)
 
 
 class _Costed(NamedTuple):
@@ -83,10 +96,10 @@ class Schedules:
         self._planners = [BufferPlanner(area, machine, one) for one in self._setups]
         self.buffers_help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
 
-    def bare_cycles(self, tasks: Sequence[Task], limit: int) -> int:
+    def bare_cycles(self, tasks: Sequence[Task], limit: int, forwards: bool = False) -> int:
         """Cycles with no buffers but those that stand in the IR."""
         program = program_of(tasks, pinned(tasks), self.area, self.machine, self.setup)
-        return program.cycles(program.issues(limit))
+        return program.cycles(program.issues(limit, forwards))
 
     def buffered(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
         """
@@ -96,18 +109,67 @@ class Schedules:
         costed = self._costed(tasks)
         limits = self._limits(tasks, limit, MORE_LIMITS)
         tried = self._tried(costed, limit, [(less, one) for one in costed for less in limits], cuts)
-        best = self._for_transfers(costed, min(tried, key=lambda one: one.score), limits[1:])
+        tried += self._mixed(costed, tried, limit)
+        best = self._for_transfers(costed, tried, limits[1:])
         for work, decision in best.decisions.items():
             cuts.setdefault(work.key, decision.cuts)
         return best
 
-    def _for_transfers(self, costed: Sequence[_Costed], best: Buffered, lower: Sequence[int]) -> Buffered:
-        """The same buffers, with the lowest of some limits for transfers that is as good."""
+    def _mixed(self, costed: Sequence[_Costed], tried: Sequence[Buffered], limit: int) -> list[Buffered]:
+        """
+        The quickest choice with what the quickest at `LOW` decides about some weights, as far as that is better by both
+        together; none where that is not much quicker there.
+        """
+        first, other = min(tried, key=lambda one: one.cycles), min(tried, key=lambda one: one.low)
+        if other.low * REGRET > first.low:
+            return []
+        alike: dict[Hashable, list[Work]] = {}
+        for work in reversed(first.decisions):
+            alike.setdefault(work.key, []).append(work)  # Equal weights are cut alike.
+        differ = [works for works in alike.values() if any(first.decisions[w] != other.decisions[w] for w in works)]
+        chosen = first
+        for number in range(min(MIXED, len(differ))):
+            changed = {work: other.decisions[work] for works in differ[number::MIXED] for work in works}
+            decisions = {**chosen.decisions, **changed}
+            programs = self._programs(costed, decisions)
+            if programs[0].peak <= limit:
+                chosen = min(chosen, _scored(programs, decisions, limit), key=lambda one: one.score)
+        return [chosen]
+
+    def _for_transfers(self, costed: Sequence[_Costed], tried: Sequence[Buffered], lower: Sequence[int]) -> Buffered:
+        """
+        The best choice, with the lowest of some limits for transfers that is as good; or one with transfers planned
+        forwards, if that is quicker whatever the machine is like.
+        """
+        ordered = sorted(tried, key=lambda one: one.score)
+        best = ordered[0]
         programs = self._programs(costed, best.decisions)
         kept = [_scored(programs, best.decisions, less) for less in lower if less >= programs[0].peak]
         kept.append(best)
         least = min(one.score for one in kept)
-        return min((one for one in kept if one.score <= least * CLOSE), key=lambda one: one.limit)
+        chosen = min((one for one in kept if one.score <= least * CLOSE), key=lambda one: one.limit)
+        other = chosen
+        for one in ordered[:TURNED] if lower else ():
+            programs = programs if one is best else self._programs(costed, one.decisions)
+            if not programs[0].competing:
+                continue
+            turned = _scored(programs, one.decisions, one.limit, forwards=True)
+            other = min(other, turned, key=lambda one: one.score)
+            if turned.score >= one.score:
+                break
+        if other.score * CLOSE >= chosen.score:
+            return chosen
+        tasks = costed[0].tasks
+        holds = all(self._under(tasks, other, end) <= self._under(tasks, chosen, end) for end in (DEFAULT, LOW, HIGH))
+        return other if holds else chosen
+
+    def _under(self, tasks: Sequence[Task], one: Buffered, parameters: CostParameters) -> int:
+        """The cycles of a schedule, its transfers issued as they will be, by other parameters of the machine."""
+        costed = self._costed(tasks)[:1]
+        issues = self._programs(costed, one.decisions)[0].issues(one.limit, one.forwards)
+        setup = self.setup.with_parameters(parameters)
+        other = [_Costed([task.under(setup) for task in tasks], setup, costed[0].planner)]
+        return self._programs(other, one.decisions)[0].cycles(issues)
 
     def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
         """
@@ -158,11 +220,13 @@ class Schedules:
         return [limit, *lower[-count:]]
 
 
-def _scored(programs: Sequence[Program], decisions: dict[Work, Decision], limit: int) -> Buffered:
+def _scored(
+    programs: Sequence[Program], decisions: dict[Work, Decision], limit: int, forwards: bool = False
+) -> Buffered:
     """A program by several costs. When transfers are issued is planned by the first."""
-    issues = programs[0].issues(limit)
+    issues = programs[0].issues(limit, forwards)
     cycles = [program.cycles(issues) for program in programs]
-    return Buffered(cycles[0], prod(cycles) ** (1 / len(cycles)), decisions, limit)
+    return Buffered(cycles[0], cycles[-1], decisions, limit, forwards)
 
 
 class Region:
@@ -307,5 +371,6 @@ def planned_cycles(module: ModuleOp) -> int:
         network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
         limit = transfer_limit_of(function, space)
         tasks = Works(network, machine, setup).of_network()
-        total += Schedules(AREAS[space], machine, setup).bare_cycles(tasks, UNLIMITED if limit is None else limit)
+        limit, forwards = UNLIMITED if limit is None else limit, FORWARDS_ATTR in function.attributes
+        total += Schedules(AREAS[space], machine, setup).bare_cycles(tasks, limit, forwards)
     return total

@@ -267,13 +267,13 @@ class Works:
                 self._works[key] = replace(self.work(op, stripe, places=places), rolling=rolling, _others={})
             else:
                 form, storage = self.network.form(op), self.network.storage
-                block = (
-                    op.block.data if op.block is not None else self._block(op, form.whole, form.usual(stripe), places)
-                )
+                block = self._block(op, form.whole, form.usual(stripe), places)
                 self._works[key] = Work(op, stripe, block, places, self.machine, self.setup, storage, form)
         return self._works[key]
 
     def _block(self, op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
+        if op.block is not None:
+            return op.block.data
         try:
             return self._policy(op, whole, launch, places)
         except ValueError as error:

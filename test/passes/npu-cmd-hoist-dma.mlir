@@ -69,4 +69,51 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
          : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
     func.return %y : tensor<1x6x6x16xi8>
   }
+
+  // Two convolutions behind the pool, with 240 and 2192 bytes of weights. Beside the pool there is memory for the second
+  // buffer or for the first, not for both. The one that is needed last comes first: so the first is left to wait.
+  // CHECK-LABEL: @backwards
+  // CHECK: npu_cmd.pool
+  // CHECK-NEXT: %{{.*}} = npu_cmd.alloc : !npu.buffer<2192, arena>
+  func.func @backwards(%in: tensor<1x16x16x16xi8>) -> tensor<1x2x2x64xi8>
+      attributes {npu.region, npu.sram_limit = 10500} {
+    %w = npu_schedule.constant dense<1> : tensor<16x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
+      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
+    %v = npu_schedule.constant dense<1> : tensor<64x3x3x16xi8>
+    %t = npu_schedule.scales {bias = dense<0> : tensor<64xi64>, multiplier = dense<1073741824> : tensor<64xi32>,
+      shift = dense<30> : tensor<64xi8>} : !npu_schedule.scales<64>
+    %p = npu_schedule.pool max %in window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %x = npu_schedule.conv2d %p, %w, %s window <1x1, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
+    %y = npu_schedule.conv2d %x, %v, %t window <3x3, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x6x6x16xi8>, tensor<64x3x3x16xi8>, !npu_schedule.scales<64>) -> tensor<1x2x2x64xi8>
+    func.return %y : tensor<1x2x2x64xi8>
+  }
+
+  // The other way round it is there in time.
+  // CHECK-LABEL: @forwards
+  // CHECK: npu_cmd.pool
+  // CHECK-NEXT: %{{.*}} = npu_cmd.alloc : !npu.buffer<240, arena>
+  func.func @forwards(%in: tensor<1x16x16x16xi8>) -> tensor<1x2x2x64xi8>
+      attributes {npu.region, npu.sram_limit = 10500, npu.transfers_forwards} {
+    %w = npu_schedule.constant dense<1> : tensor<16x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<16xi64>, multiplier = dense<1073741824> : tensor<16xi32>,
+      shift = dense<30> : tensor<16xi8>} : !npu_schedule.scales<16>
+    %v = npu_schedule.constant dense<1> : tensor<64x3x3x16xi8>
+    %t = npu_schedule.scales {bias = dense<0> : tensor<64xi64>, multiplier = dense<1073741824> : tensor<64xi32>,
+      shift = dense<30> : tensor<64xi8>} : !npu_schedule.scales<64>
+    %p = npu_schedule.pool max %in window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %x = npu_schedule.conv2d %p, %w, %s window <1x1, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x16x16x16xi8>, tensor<16x1x1x16xi8>, !npu_schedule.scales<16>) -> tensor<1x6x6x16xi8>
+    %y = npu_schedule.conv2d %x, %v, %t window <3x3, stride 3x3> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> buffers <1>
+         : (tensor<1x6x6x16xi8>, tensor<64x3x3x16xi8>, !npu_schedule.scales<64>) -> tensor<1x2x2x64xi8>
+    func.return %y : tensor<1x2x2x64xi8>
+  }
 }

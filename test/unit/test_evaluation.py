@@ -5,19 +5,24 @@ What planners take a whole schedule to cost, held against the timeline of its co
 from __future__ import annotations
 
 from statistics import median
+from unittest.mock import patch
 
+import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.analysis.timeline import timeline
+from npuc.dialects.npu import FORWARDS_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
+from npuc.hardware.parameters import DEFAULT, HIGH, LOW, CostParameters
 from npuc.planning.levels import Levels
+from npuc.planning.network import scheduled_functions
 from npuc.planning.prefetch import Transfer, plan
-from npuc.planning.schedules import planned_cycles
+from npuc.planning.schedules import Schedules, planned_cycles
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import profile
-from npuc.tools.pipeline import COMMANDS, EMIT, Target, pipeline
+from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
 
 NETWORKS = ("digits_cnn", "residual_net", "separable_net", "int16x8_net", "unet", "tour")
 
@@ -38,9 +43,9 @@ def planned_and_emitted(data: bytes, target: Target) -> tuple[int, int]:
     return planned, emitted(module)
 
 
-def emitted(module: ModuleOp) -> int:
+def emitted(module: ModuleOp, parameters: CostParameters = DEFAULT) -> int:
     """Cycles of all programs of a module."""
-    machine, setup = machine_of(module), setup_of(module)
+    machine, setup = machine_of(module), setup_of(module).with_parameters(parameters)
     return sum(timeline(one, machine, setup).cycles for one in module.ops if isinstance(one, ProgramOp))
 
 
@@ -79,6 +84,72 @@ def test_what_is_needed_last_is_planned_first() -> None:
     assert held == {1, 2}
     pieces, held = plan(transfers[:1], [100, 100, 0, 0], {"arena": Levels([-1000] * 4)})
     assert (pieces, held) == ([{1: 100}], set())
+
+
+def test_forwards_what_is_needed_first_finds_memory_first() -> None:
+    """The last transfer needs the time of launches 2 and 1; from launch 1 on there is memory for one of the two."""
+    transfers = [
+        Transfer(300, 2, 2, lambda size: size, "arena", 300),
+        Transfer(2048, 3, 3, lambda size: size, "arena", 2048),
+    ]
+    idle, excess = [0, 1500, 1500, 0], [-4000, -2200, -4000, -4000]
+    pieces, _ = plan(transfers, idle, {"arena": Levels(excess)})
+    assert [min(parts, default=None) for parts in pieces] == [None, 1]
+    pieces, _ = plan(transfers, idle, {"arena": Levels(excess)}, forwards=True)
+    assert [min(parts, default=None) for parts in pieces] == [1, 2]
+
+
+def test_transfers_are_planned_forwards_where_that_is_quicker_whatever_the_machine_is_like(models) -> None:
+    ctx = driver.make_context()
+    data = models["residual_net"].path.read_bytes()
+    module = driver.load_module(ctx, data, "model", "tflite")
+    chain = driver.parse_passes(pipeline(Target("ethos-u55-128", limit=10240)), driver.available_passes())
+    names = [one.name for one in chain]
+    lowering, emit = names.index(COMMANDS[0]), names.index(EMIT)
+    driver.run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
+    other = module.clone()
+    turned = [one for one in scheduled_functions(other) if one.attributes.pop(FORWARDS_ATTR, None) is not None]
+    assert turned
+    for one in (module, other):
+        driver.run_passes(ctx, one, chain[lowering:emit], file="model", verify_each=False)
+    for parameters in (DEFAULT, LOW, HIGH):
+        assert emitted(module, parameters) < emitted(other, parameters)
+
+
+def row_of_layers(count: int, depth: int) -> str:
+    """Fully connected layers, one behind the other, whose weights are random."""
+    random, lines = np.random.default_rng(1), list[str]()
+    line, weights = f"tensor<1x1x1x{depth}xi8>", f"tensor<{depth}x1x1x{depth}xi8>"
+    for n in range(count):
+        data = random.integers(-90, 90, depth * depth).astype(np.int8).tobytes().hex().upper()
+        lines.append(f"""
+    %w{n} = npu_schedule.constant dense<"0x{data}"> : {weights}
+    %s{n} = npu_schedule.scales {{bias = dense<5> : tensor<{depth}xi64>, multiplier = dense<1073741824> :
+      tensor<{depth}xi32>, shift = dense<34> : tensor<{depth}xi8>}} : !npu_schedule.scales<{depth}>
+    %x{n + 1} = npu_schedule.conv2d %x{n}, %w{n}, %s{n} window <1x1> zero_points <0, 0>
+      scale <per_channel, double_round> activation <-128, 127>
+      : ({line}, {weights}, !npu_schedule.scales<{depth}>) -> {line}""")
+    target = '"ethos-u65-512", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB"'
+    return f"""builtin.module attributes {{npu.target = #npu.target<{target}>}} {{
+  func.func @npu_0(%x0: {line}) -> {line} attributes {{npu.region}} {{{"".join(lines)}
+    func.return %x{count} : {line}
+  }}
+}}
+"""
+
+
+def test_choices_of_buffers_are_mixed_where_memories_may_be_quicker_than_they_are_taken_to_be() -> None:
+    """Some weights in place, as all would be by the defaults, and some in buffers, as all would be by `LOW`."""
+    ctx, text = driver.make_context(), row_of_layers(5, 64).encode()
+    chain = driver.parse_passes(",".join((*SCHEDULE, *COMMANDS)), driver.available_passes())
+    modules: list[ModuleOp] = []
+    for mixed in (Schedules._mixed, lambda *_: []):  # pyright: ignore
+        with patch.object(Schedules, "_mixed", mixed):
+            modules.append(driver.load_module(ctx, text, "model", "mlir"))
+            driver.run_passes(ctx, modules[-1], chain, file="model", verify_each=False)
+    mixed, plain = modules
+    for parameters in (DEFAULT, LOW, HIGH):
+        assert emitted(mixed, parameters) < emitted(plain, parameters)
 
 
 def test_a_transfer_without_room_for_its_buffer_stays() -> None:
