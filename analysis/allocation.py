@@ -1,35 +1,44 @@
 """
 Placing live ranges in one memory: plain data in, addresses out.
 
-Two ranges that are alive at the same time must not overlap in memory. No placement can be lower than the largest sum
-of sizes alive at one time; `lower_bound` is that sum. A placement follows from an order: each range in turn takes the
+Two ranges that are alive at the same time must not overlap in memory. No placement can be lower than the largest sum of
+sizes alive at one time; `lower_bound` is that sum. A placement follows from an order: each range in turn takes the
 lowest address that is free during its life. The search first tries a few orders that follow from the ranges, by how
-crowded their busiest moment is, by size, by length; mostly one of them reaches the bound. While none does, it climbs:
-it gives ranges that hold up a highest one other turns in the order, and keeps what is no worse. Where that has not
-helped for a while it climbs from the next of the first orders, since where a climb ends is luck. It draws from a
-generator with a fixed seed, so the same ranges get the same addresses.
+crowded their busiest moment is, by size, by how many they meet; mostly one of them reaches the bound. While none does,
+it climbs: it gives ranges that hold up a highest one other turns in the order, and keeps what is no worse. Where that
+has not helped for a while it climbs from the next of the first orders, since where a climb ends is luck. It draws from
+a generator with a fixed seed.
 
 Where a short climb has not helped, orders that fill the memory from below are tried as well. These reach the
 bound more often, but use memory again as soon as it is free, so that launches wait for each other more.
+
+The answer depends on nothing but sizes and which ranges meet: neither on how times are counted, nor on the order in
+which ranges are given. So a planner that knows launches and a pass that knows commands get the same answer, and a
+search that one of them has begun is carried on for the other.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heapreplace
-from itertools import cycle
+from itertools import accumulate, cycle, groupby
 from operator import add
 from random import Random
+from typing import NamedTuple
 
 ALIGNMENT = 16
 """Of every address, in bytes."""
+QUESTION_TRIES = 1000
+"""Orders tried to find out whether ranges fit."""
 TRIES = 10_000
 """Orders tried while the result is above the lower bound; those that ever reach it mostly do in a few hundred."""
 FEW = 150
 """Orders tried before those that fill the memory from below."""
+ORDERS = 6
+"""Orders to begin with."""
 PATIENCE = 300
 """Orders that a climb tries without getting lower before another climb begins."""
 
@@ -120,62 +129,68 @@ class _Placement:
 
 
 class _Search:
-    """The climbs over orders of some ranges; `best` is the lowest placement of all."""
+    """
+    The climbs over orders of some ranges, as far as somebody has asked for; `best` is the lowest placement so far.
+    """
 
-    def __init__(self, ranges: Sequence[LiveRange], bound: int) -> None:
+    def __init__(self, ranges: Sequence[LiveRange]) -> None:
         self.sizes = [r.rounded for r in ranges]
         self.neighbours = _neighbours(ranges)
-        self.bound = bound
-        self.tries = 0
+        self.bound = lower_bound(ranges)
+        self.tries = -ORDERS
+        """The first orders do not count."""
         self.random = Random(0)
-        self.starts: list[_Placement] = []
-        self._start(_orders(ranges))
-        self.best = self.starts[0]
-        self.filling = _filling_orders(ranges, self.neighbours)
+        self.best = _Placement([], [], [], [], sum(self.sizes) + 1)
+        self._steps = self._orders_and_climbs(ranges)
 
-    def climb(self, tries: int) -> None:
-        """Tries so many other orders while the height is above the bound."""
-        self._climb(min(tries, FEW))
-        if self.best.height > self.bound and self.tries < tries:
-            self._start(self.filling)
-            self.best = min(self.best, self.starts[0], key=lambda placement: placement.height)
-            self._climb(tries)
+    def reach(self, height: int, tries: int) -> None:
+        """Look on until the best is no higher than this, or than can be, or so many orders have been tried in all."""
+        height = max(height, self.bound)
+        while not self.best.order or (self.best.height > height and self.tries < tries):
+            self.tries += 1
+            next(self._steps)
 
-    def _start(self, orders: Iterable[list[int]]) -> None:
-        """Adds the placements of some orders, up to the first that reaches the bound, to those to climb from."""
-        for order in orders:
-            self.starts.append(self._place(order))
-            if self.starts[-1].height <= self.bound:
-                break
-        self.starts.sort(key=lambda placement: placement.height)
+    def _orders_and_climbs(self, ranges: Sequence[LiveRange]) -> Generator[None]:
+        """The first orders, a few climbs from them, orders that fill from below, climbs from all; one order a step."""
+        starts: list[_Placement] = []
+        for orders in (_orders(ranges), _filling_orders(ranges, self.neighbours)):
+            for order in orders:
+                starts.append(self._place(order))
+                self._take(starts[-1])
+                yield
+            starts.sort(key=lambda placement: placement.height)
+            if self.tries < FEW:
+                for _ in self._climbs(starts):
+                    yield
+                    if self.tries >= FEW:
+                        break
+        yield from self._climbs(starts)
 
-    def _climb(self, tries: int) -> None:
-        for start in cycle(self.starts):
-            if self.best.height <= self.bound or self.tries >= tries:
-                return
-            end = self._climb_from(start, tries)
-            if end.height < self.best.height:
-                self.best = end
+    def _take(self, placement: _Placement) -> None:
+        if placement.height < self.best.height:
+            self.best = placement
 
-    def _climb_from(self, current: _Placement, tries: int) -> _Placement:
-        """Where one climb ends."""
-        patience = PATIENCE
-        while current.height > self.bound and self.tries < tries and patience:
-            tops = [
-                i
-                for i, (at, size) in enumerate(zip(current.addresses, self.sizes, strict=True))
-                if at + size == current.height
-            ]
-            better: _Placement | None = None
-            while better is None and self.tries < tries and patience:
-                self.tries += 1
-                patience -= 1
-                better = self._with_other_order(current, _draw(self.random, tops))
-            if better is not None:
-                if better.height < current.height:
-                    patience = PATIENCE
-                current = better
-        return current
+    def _climbs(self, starts: Sequence[_Placement]) -> Generator[None]:
+        """Climbs from all of these, again and again; one order a step."""
+        for current in cycle(starts):
+            patience = PATIENCE
+            while patience:
+                tops = [
+                    i
+                    for i, (at, size) in enumerate(zip(current.addresses, self.sizes, strict=True))
+                    if at + size == current.height
+                ]
+                better: _Placement | None = None
+                while better is None and patience:
+                    patience -= 1
+                    better = self._with_other_order(current, _draw(self.random, tops))
+                    if better is not None:
+                        if better.height < current.height:
+                            patience = PATIENCE
+                        self._take(better)
+                    yield
+                if better is not None:
+                    current = better
 
     def _with_other_order(self, current: _Placement, top: int) -> _Placement | None:
         """
@@ -263,18 +278,19 @@ class _Search:
 
 
 def _orders(ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
-    """Orders to begin with."""
     crowding = _crowding(ranges)
-    length = [r.end - r.start + 1 for r in ranges]
+    starts, ends = sorted(r.start for r in ranges), sorted(r.end for r in ranges)
+    met = [bisect_right(starts, r.end) - bisect_left(ends, r.start) for r in ranges]
     size = [r.rounded for r in ranges]
     keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
-        lambda i: (-crowding[i], -length[i], ranges[i].start, -size[i]),
+        lambda i: (-crowding[i], -met[i] * size[i], ranges[i].start),
         lambda i: (-size[i], ranges[i].start),
         lambda i: (-crowding[i], -size[i]),
         lambda i: (ranges[i].start, -size[i]),
-        lambda i: (-length[i], -size[i]),
-        lambda i: (-length[i] * size[i],),
+        lambda i: (-met[i], -size[i]),
+        lambda i: (-met[i] * size[i],),
     )
+    assert len(keys) == ORDERS
     for key in keys:
         yield sorted(range(len(ranges)), key=key)
 
@@ -308,19 +324,84 @@ def _filling_orders(ranges: Sequence[LiveRange], neighbours: Sequence[Sequence[i
         yield order
 
 
-def allocate(ranges: Sequence[LiveRange], tries: int = TRIES) -> Allocation:
-    """Addresses for all ranges; `height` is the end of the highest. Tries so many orders to reach the bound."""
-    return _allocate(tuple(ranges), tries)
-
-
-@lru_cache(maxsize=2)  # one pass asks whether all fit, another where they lie
-def _allocate(ranges: tuple[LiveRange, ...], tries: int) -> Allocation:
+def allocate(ranges: Sequence[LiveRange], tries: int | None = None, enough: int = 0) -> Allocation:
+    """
+    Addresses for all ranges; `height` is the end of the highest. Tries so many orders (TRIES) to reach the bound, or
+    `enough` bytes where that is more. Where it reaches them, so it does with more tries, and where less is enough.
+    """
     if not ranges:
         return Allocation((), 0, 0)
-    bound = lower_bound(ranges)
-    search = _Search(ranges, bound)
-    search.climb(tries)
-    return Allocation(tuple(search.best.addresses), search.best.height, bound)
+    moments = in_moments(ranges)
+    order = sorted(range(len(ranges)), key=lambda i: (moments[i].start, moments[i].end, -moments[i].size))
+    search = _search(tuple(moments[i] for i in order))
+    search.reach(enough, TRIES if tries is None else tries)
+    addresses = dict(zip(order, search.best.addresses, strict=True))
+    return Allocation(tuple(addresses[i] for i in range(len(ranges))), search.best.height, search.bound)
+
+
+class Needs(NamedTuple):
+    """What is needed of a memory at each of some times, in bytes."""
+
+    sums: Sequence[int]
+    """What is alive takes."""
+    tops: Sequence[int]
+    """Where the highest of that ends, by addresses that have been found."""
+
+    @property
+    def top(self) -> int:
+        """The highest of all."""
+        return max(self.tops, default=0)
+
+    def gaps(self, most: int) -> list[int]:
+        """
+        For each time the bytes that have to be taken for gaps so that all keeps to `most` bytes; 0 where it does.
+
+        While something lies above that, what is alive has to become less where it is most.
+        """
+        found: list[int] = []
+        for above, those in groupby(zip(self.sums, self.tops, strict=True), key=lambda one: one[1] > most):
+            run = list(those)
+            free = min(most - size for size, _ in run)
+            found += [top - most + max(0, free) if above else 0 for _, top in run]
+        return found
+
+
+def needs(ranges: Sequence[LiveRange], times: Sequence[int], enough: int) -> Needs:
+    """
+    What ranges need at some times, in order. Addresses for all of them are looked for until they keep to `enough`
+    bytes; those that `allocate` finds do so as well then.
+    """
+    tops, steps = [0] * len(times), [0] * (len(times) + 1)
+    for one, address in zip(ranges, allocate(ranges, QUESTION_TRIES, enough).addresses, strict=True):
+        top, first, stop = address + one.rounded, bisect_left(times, one.start), bisect_right(times, one.end)
+        steps[first] += one.rounded
+        steps[stop] -= one.rounded
+        for index in range(first, stop):
+            if tops[index] < top:
+                tops[index] = top
+    return Needs(list(accumulate(steps[:-1])), tops)
+
+
+@lru_cache(maxsize=8)
+def _search(ranges: tuple[LiveRange, ...]) -> _Search:
+    return _Search(ranges)
+
+
+def in_moments(ranges: Sequence[LiveRange]) -> list[LiveRange]:
+    """
+    The same ranges, sizes rounded, and times counted in moments at which as many of them as can be are alive together.
+
+    So ranges of equal sizes that meet alike are equal, whatever their times were counted in.
+    """
+    starts = sorted({r.start for r in ranges})
+    moments: list[int] = []
+    begun = 0
+    for end in sorted({r.end for r in ranges}):
+        # The first end behind new starts: before that nothing has given way to them.
+        if begun < len(starts) and starts[begun] <= end:
+            moments.append(end)
+            begun = bisect_right(starts, end)
+    return [LiveRange(bisect_left(moments, r.start), bisect_right(moments, r.end) - 1, r.rounded) for r in ranges]
 
 
 def _draw(random: Random, choices: Sequence[int]) -> int:

@@ -32,7 +32,6 @@ from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.npu_schedule import KernelOp
-from npuc.passes import npu_cmd_hoist_dma
 from npuc.planning import buffers, cascades, evaluation, placement, prefetch, residency, schedules, staging
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import scheduled_functions
@@ -65,12 +64,12 @@ class Alternative:
     @contextmanager
     def in_place(self) -> Generator[None]:
         """While it decides."""
-        allocation._allocate.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        allocation._search.cache_clear()  # pyright: ignore[reportPrivateUsage]
         with ExitStack() as stack:
             for one in self.patches():
                 stack.enter_context(one)
             yield
-        allocation._allocate.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        allocation._search.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
 def forwards(*given: Any) -> prefetch.Plan:
@@ -139,12 +138,14 @@ def first_fit() -> Sequence[Any]:
     """One order, and no other is tried."""
     return (
         patch.object(allocation, "_orders", by_size_only),
-        patch.object(allocation._Search, "climb", lambda self, tries: None),  # pyright: ignore
+        patch.object(allocation, "ORDERS", 1),
+        patch.object(allocation, "TRIES", 0),
+        patch.object(allocation, "QUESTION_TRIES", 0),
     )
 
 
 def without_bare(
-    self: schedules.Schedules, tasks: Sequence[Task], limit: int, cuts: buffers.Cuts
+    self: schedules.Schedules, tasks: Sequence[Task], limit: int, cuts: buffers.Cuts, memory: evaluation.RegionMemory
 ) -> schedules.Buffered:
     """`Schedules.buffered`: the buffers that are planned for the limit, whatever they bring."""
     decisions = self._planners[0].plan(tasks, limit, cuts)  # pyright: ignore[reportPrivateUsage]
@@ -173,12 +174,12 @@ ALTERNATIVES = {
     ),
     "forwards": Alternative(
         "transfers are always given time in the order in which they are needed",
-        lambda: [patch.object(module, "plan", forwards) for module in (npu_cmd_hoist_dma, evaluation)],
+        lambda: [patch.object(module, "plan", forwards) for module in (prefetch, evaluation)],
         match=f"{SMALL}|micro_speech",
     ),
     "backwards": Alternative(
         "transfers are always given time in the reverse of the order in which they are needed",
-        lambda: [patch.object(module, "plan", backwards) for module in (npu_cmd_hoist_dma, evaluation)],
+        lambda: [patch.object(module, "plan", backwards) for module in (prefetch, evaluation)],
         match=f"{SMALL}|micro_speech",
     ),
     "always-staged": Alternative(

@@ -21,13 +21,18 @@ arena, the size of the cache for a fast memory beside a slow arena. Where nothin
 add to the peak that it finds. `npu.transfer_limit` on a program is a lower limit for this pass alone. Tables move in
 one piece within the table area of SHRAM, if the machine reserves one.
 
+What is alive may fit by its sum, and still find no addresses without gaps. So the allocator is asked about the plan.
+Where it passes the limit, the launches at which something lies above that are taken to need so much more, and transfers
+are planned again, a few times at the most, in the end as they stood. What passes the limit with no transfer moved is
+left to `npu-cmd-allocate`, which says so; then the plan keeps to what that needs.
+
 Without this pass a transfer runs beside kernels of its own operator only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 
@@ -37,17 +42,17 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.allocation import ALIGNMENT
-from npuc.analysis.live_ranges import live_ranges
-from npuc.analysis.machine import machine_of, setup_of, transfer_limit_of
+from npuc.analysis.allocation import ALIGNMENT, LiveRange, Needs, needs
+from npuc.analysis.live_ranges import Item, live_ranges
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import FORWARDS_ATTR, BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
 from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
-from npuc.planning.levels import Levels
-from npuc.planning.prefetch import Transfer, plan
+from npuc.planning.prefetch import Plan, Transfer, placed_plan
+from npuc.planning.schedules import UNLIMITED
 
 SPACES: tuple[Space, ...] = ("arena", "fast")
 
@@ -64,25 +69,33 @@ class NpuCmdHoistDmaPass(ModulePass):
             return
         for program in programs:
             _free_inputs(program)
-        machine, setup = machine_of(op), setup_of(op)
+        machine, setup, scarce = machine_of(op), setup_of(op), scarce_space_of(op)
         ranges = live_ranges(op)
         usage = {space: ranges.usage(space) for space in SPACES}
         tables = _table_usage(programs, ranges.times)
+        alive = _Alive([item for item in ranges.items if item.space == scarce])
         for program in programs:
             launches = [one for one in program.body.block.ops if isinstance(one, LaunchOp)]
             jobs = _jobs(program, machine, setup)
             if not any(job.transfer.memory for job in jobs):
                 continue
-            excess = {"shram": Levels(n - TABLE_BYTES for n in _at_launches(program, tables, ranges.times))}
+            used = {"shram": _at_launches(program, tables, ranges.times)}
+            limits = {"shram": TABLE_BYTES}
             for space in SPACES:
                 limit = transfer_limit_of(program, space)
-                most = max(usage[space]) if limit is None else limit
-                excess[space] = Levels(n - most for n in _at_launches(program, usage[space], ranges.times))
+                limits[space] = max(usage[space]) if limit is None else limit
+                used[space] = _at_launches(program, usage[space], ranges.times)
             idle = [idle_cycles(launch_cost(one, machine, setup), setup.constants) for one in launches]
-            pieces, held = plan([job.transfer for job in jobs], idle, excess, FORWARDS_ATTR in program.attributes)
-            for job, parts in zip(jobs, pieces, strict=True):
+            times = [ranges.times[one] for one in launches]
+            limit = limit_of(program, scarce)
+            asked = partial(alive.needs, jobs, times)
+            most = UNLIMITED if limit is None else limit
+            transfers, forwards = [job.transfer for job in jobs], FORWARDS_ATTR in program.attributes
+            found = placed_plan(transfers, idle, used, limits, scarce, asked, most, forwards).plan
+            alive.ranges = alive.moved(jobs, times, found)
+            for job, parts in zip(jobs, found.pieces, strict=True):
                 if parts:
-                    _move(job, parts, held, launches)
+                    _move(job, parts, found.held, launches)
 
 
 @dataclass
@@ -92,6 +105,27 @@ class _Job:
     op: DmaOp
     alloc: Operation
     transfer: Transfer
+
+
+class _Alive:
+    """What is alive in the scarce memory, and what becomes of that as transfers are moved."""
+
+    def __init__(self, items: Sequence[Item]):
+        self.ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+        self._numbers: dict[Operation, int] = {op: number for number, item in enumerate(items) for op in item.ops}
+
+    def moved(self, jobs: Sequence[_Job], times: Sequence[int], plan: Plan) -> list[LiveRange]:
+        """The same if transfers of a program are issued so; `times` are those of its launches."""
+        ranges = list(self.ranges)
+        for job, parts in zip(jobs, plan.pieces, strict=True):
+            number = self._numbers.get(job.alloc)
+            if parts and number is not None:
+                ranges[number] = replace(ranges[number], start=times[min(parts)])
+        return ranges
+
+    def needs(self, jobs: Sequence[_Job], times: Sequence[int], plan: Plan, enough: int) -> Needs:
+        """What is then needed at each launch."""
+        return needs(self.moved(jobs, times, plan), times, enough)
 
 
 def _free_inputs(program: ProgramOp) -> None:
@@ -120,17 +154,19 @@ def _at_launches(program: ProgramOp, used: Sequence[int], times: dict[Operation,
     """For each launch the most bytes that are in use from it on, before anything that it reads is given up."""
     found: list[int] = []
     behind: list[int] = []
-    """What was in use at the commands behind the last launch."""
+    """What is in use at the commands behind the last launch, as long as nothing has been given up."""
+    open_ = False
     for op in program.body.block.ops:
         if isinstance(op, LaunchOp):
             found.append(used[times[op]])
             behind.clear()
+            open_ = True
         elif isinstance(op, AllocOp | DmaOp):
             behind.append(used[times[op]])
         elif isinstance(op, FreeOp):
-            if found and behind:
+            if open_ and behind:
                 found[-1] = max(found[-1], *behind)
-            behind.clear()
+            open_ = False
     return found
 
 

@@ -13,6 +13,10 @@ a lower limit is as good for the transfers, it is written on the region as `npu.
 find more memory may come so early that they are in the way; `npu.transfers_forwards` where it is quicker to give them
 time in the order in which they are needed. What is written of either already stays.
 
+The allocator is asked what the schedule needs in memory with its buffers, beside the host's values and other regions.
+Where that passes the limit, because there have to be gaps, tasks are taken to need so much more, and the choices
+compete again. No buffers make a schedule miss its limit that keeps to it without.
+
 Writes attributes only; `npu-schedule-split-weight-buffers` makes the buffers. Without this pass all weights are read in
 place: slower, and just as right.
 """
@@ -24,12 +28,15 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, UnitAttr, i64
+from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.host import NOTHING_HELD, held_by_host
+from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import AREAS, FORWARDS_ATTR, TRANSFER_LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
+from npuc.planning.buffers import pinned
+from npuc.planning.lives import Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import UNLIMITED, Schedules
 from npuc.planning.tasks import Works
@@ -49,18 +56,26 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         area = AREAS[space]
         if setup.memory(area).bytes_per_cycle <= setup.constants.bytes_per_cycle:
             return
-        held = held_by_host(op)
         schedules = Schedules(area, machine, setup)
+        memory = Memory(op, functions)
         cuts: dict[Hashable, tuple[int, ...]] = {}
-        for function in functions:
-            network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
-            works = Works(network, machine, setup)
-            tasks = works.of_network()
-            works.measure(work for task in tasks for work in task.works)
-            limit = limit_of(function, space)
-            best = schedules.buffered(tasks, UNLIMITED if limit is None else limit, cuts)
+        held = held_by_host(op)
+        regions = [_Region(one, held.get(one.sym_name.data, NOTHING_HELD), schedules) for one in functions]
+        limits = [UNLIMITED if (limit := limit_of(one, space)) is None else limit for one in functions]
+        if len(regions) > 1:
+            for region in regions:
+                # Each is planned beside the least that the others need, or what has been planned of them.
+                program = schedules.program(region.tasks, pinned(region.tasks))
+                memory.put(region.network.function, lives_of(region.network, program, program.unmoved))
+        for region, limit in zip(regions, limits, strict=True):
+            function = region.network.function
+            best = schedules.buffered(region.tasks, limit, cuts, memory.of(region.network))
+            if len(regions) > 1:
+                program = schedules.program(region.tasks, best.decisions)
+                plan = program.placed(best.limit, memory.of(region.network), limit, best.forwards).plan
+                memory.put(function, lives_of(region.network, program, plan))
             if TRANSFER_LIMIT_ATTR not in function.attributes and FORWARDS_ATTR not in function.attributes:
-                if limit is not None and best.limit < limit:
+                if best.limit < limit:
                     function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
                 if best.forwards:
                     function.attributes[FORWARDS_ATTR] = UnitAttr()
@@ -71,3 +86,13 @@ class NpuScheduleBufferWeightsPass(ModulePass):
                     kernel.slices = IntsAttr(at)
                 if buffers:
                     kernel.buffers = IntsAttr((buffers,))
+
+
+class _Region:
+    """What is planned of a region."""
+
+    def __init__(self, function: FuncOp, held: Held, schedules: Schedules):
+        self.network = Network(function, held)
+        works = Works(self.network, schedules.machine, schedules.setup)
+        self.tasks = works.of_network()
+        works.measure(work for task in self.tasks for work in task.works)

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from xdsl.ir import SSAValue
 
+from npuc.analysis.allocation import Needs
 from npuc.analysis.block_jobs import MOST
 from npuc.analysis.machine import area_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
@@ -35,7 +36,7 @@ from npuc.hardware.shram import round_up
 from npuc.planning.buffers import Decision, Decisions, shares_buffer
 from npuc.planning.levels import Levels
 from npuc.planning.network import rounded
-from npuc.planning.prefetch import Transfer, plan
+from npuc.planning.prefetch import Placed, Plan, Transfer, placed_plan, plan
 from npuc.planning.tasks import Piece, Run, Task, Work
 
 TABLES = "shram"
@@ -72,14 +73,17 @@ class _Fill(NamedTuple):
 
 
 @dataclass
-class _Buffer:
-    """A buffer of weights: what it holds, and its life in launches."""
+class Buffer:
+    """A buffer of weights: what it holds, and its life in launches, no transfer moved."""
 
     size: int
     first: int
     last: int
     content: object
     transfer: int
+    """The one that brings what it holds."""
+    brought_by: int
+    """The first one."""
 
 
 class Issues(NamedTuple):
@@ -93,6 +97,21 @@ class Issues(NamedTuple):
     """Behind each launch, transfers that would stand later, and how many bytes of them."""
     held: set[int]
     """Launches behind which transfers wait for the launch before."""
+
+
+class RegionMemory(Protocol):
+    """What knows what a region needs in the scarce memory, beside what the host needs meanwhile."""
+
+    def used(self, program: Program) -> Sequence[int]:
+        """For each launch the bytes of all that is alive meanwhile, no transfer moved."""
+        ...
+
+    def needs(self, program: Program, plan: Plan, enough: int) -> Needs:
+        """
+        What is needed at each launch, transfers issued as planned. Addresses are looked for until all keep to `enough`
+        bytes.
+        """
+        ...
 
 
 @dataclass
@@ -110,6 +129,12 @@ class Program:
     """Bytes of the scarce memory that are in use from each launch on, until what it read is given up."""
     tables: list[int] = field(default_factory=list[int])
     """Bytes of tables in SHRAM, likewise."""
+    starts: list[int] = field(default_factory=list[int])
+    """The first launch of each task."""
+    buffers: list[Buffer] = field(default_factory=list[Buffer])
+    """All that weights pass through."""
+    brought: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """The transfer that is the first to write a root."""
 
     @property
     def peak(self) -> int:
@@ -126,20 +151,54 @@ class Program:
         When its transfers are issued if buffers keep to `limit` bytes of the memory that they lie in, planned backwards
         or `forwards`.
         """
-        idle = [idle_cycles(one.cost, self.setup.constants) for one in self.launches]
+        ordered = [self.transfers[number] for number in self._ordered()]
         excess = {
             str(self.area): Levels(size - limit for size in self.used),
             TABLES: Levels(size - TABLE_BYTES for size in self.tables),
         }
-        order = sorted(range(len(self.transfers)), key=lambda number: self.transfers[number].deadline)
-        pieces, held = plan([self.transfers[number] for number in order], idle, excess, forwards)
-        issues = Issues({}, {}, {}, held)
-        for number, parts in zip(order, pieces, strict=True):
-            for launch, size in parts.items():
+        return self.issued(self._numbered(plan(ordered, self._idle(), excess, forwards)))
+
+    def placed(self, limit: int, memory: RegionMemory, most: int, forwards: bool = False) -> Placed:
+        """
+        When transfers are issued if buffers keep to `limit` bytes of the memory that they lie in, and addresses are to
+        be found for all that is alive below `most` bytes.
+        """
+        area = str(self.area)
+        used = {area: memory.used(self), TABLES: self.tables}
+
+        def needs(plan: Plan, enough: int) -> Needs:
+            return memory.needs(self, self._numbered(plan), enough)
+
+        ordered = [self.transfers[number] for number in self._ordered()]
+        limits = {area: limit, TABLES: TABLE_BYTES}
+        found = placed_plan(ordered, self._idle(), used, limits, area, needs, most, forwards)
+        return found._replace(plan=self._numbered(found.plan))
+
+    @property
+    def unmoved(self) -> Plan:
+        """Every transfer issued where it stands."""
+        return Plan([{} for _ in self.transfers], set())
+
+    def _idle(self) -> list[int]:
+        return [idle_cycles(one.cost, self.setup.constants) for one in self.launches]
+
+    def _ordered(self) -> list[int]:
+        """The numbers of transfers in the order in which they are needed."""
+        return sorted(range(len(self.transfers)), key=lambda number: self.transfers[number].deadline)
+
+    def _numbered(self, plan: Plan) -> Plan:
+        """The plan for transfers in the order in which they are needed, by their numbers."""
+        by_number = dict(zip(self._ordered(), plan.pieces, strict=True))
+        return plan._replace(pieces=[by_number[number] for number in range(len(by_number))])
+
+    def issued(self, plan: Plan) -> Issues:
+        """When its transfers are issued by a plan for all of them."""
+        issues = Issues({}, {}, {}, plan.held)
+        for number in self._ordered():
+            for launch, size in plan.pieces[number].items():
                 issues.moved.setdefault(launch, []).append((number, size))
-        stays = {number for number, parts in zip(order, pieces, strict=True) if not parts}
         for number, one in enumerate(self.transfers):
-            if number in stays:
+            if not plan.pieces[number]:
                 place = issues.behind if self.fills[number].behind else issues.before
                 place.setdefault(one.after, []).append(number)
         return issues
@@ -222,7 +281,7 @@ def program_of(
 class _Builder:
     program: Program
     decisions: Decisions
-    buffers: dict[tuple[Work, int], _Buffer] = field(default_factory=dict[tuple[Work, int], _Buffer])
+    buffers: dict[tuple[Work, int], Buffer] = field(default_factory=dict[tuple[Work, int], Buffer])
     """By the work that they were made for, and their number."""
     owners: dict[Work, Work] = field(default_factory=dict[Work, Work])
     """Whose buffers a work uses."""
@@ -255,6 +314,7 @@ class _Builder:
             else:
                 previous = None
             first = len(program.launches)
+            program.starts.append(first)
             for op in task.brings:
                 self._bring(op, task.works[0].storage)
             for number, run in enumerate(task.runs):
@@ -262,8 +322,9 @@ class _Builder:
                     self._bring_rows(piece, task.works[0].storage, behind=number > 0)
                 self._run(run)
             program.used += [task.used] * (len(program.launches) - first)
+        program.buffers = list(self.buffers.values())
         used, tables = [0] * (len(program.launches) + 1), [0] * (len(program.launches) + 1)
-        for buffer in self.buffers.values():
+        for buffer in program.buffers:
             used[buffer.first] += buffer.size
             used[buffer.last + 1] -= buffer.size
         for work, (transfer, last) in self.tables.items():
@@ -343,7 +404,7 @@ class _Builder:
         setup = program.setup
         program.fills.append(_Fill(behind, overwrites, setup.constants, setup.memory(program.area)))
         if buffer is None:
-            self.buffers[key] = _Buffer(most, max(0, now - behind), now, content, number)
+            self.buffers[key] = Buffer(most, max(0, now - behind), now, content, number, number)
         else:
             buffer.content, buffer.transfer = content, number
         return number
@@ -366,6 +427,7 @@ class _Builder:
             earliest=written + 1,
         )
         self.maps[root] = len(program.transfers)
+        program.brought.setdefault(root, self.maps[root])
         program.transfers.append(transfer)
         program.fills.append(_Fill(False, written if written >= 0 else None, source, target))
 
@@ -393,6 +455,7 @@ class _Builder:
             earliest=written + 1,
         )
         self.maps[root] = len(program.transfers)
+        program.brought.setdefault(root, self.maps[root])
         program.transfers.append(transfer)
         program.fills.append(_Fill(behind, after if after >= 0 else None, source, target))
 

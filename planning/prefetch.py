@@ -3,8 +3,9 @@ When transfers are issued: behind which kernel launch each of them, so that it r
 
 Plain data. A transfer stands behind some launches and is needed by a later one. Those that are the first to fill their
 buffer may be issued earlier, behind any launch that leaves the buffer enough memory from there on. `plan` decides that
-for all transfers of a program, `early_pieces` for one of them. `npu-cmd-hoist-dma` carries out what `plan` says; the
-planner of buffers and the evaluation of schedules ask the same two.
+for all transfers of a program, `early_pieces` for one of them; `placed_plan` plans so that the allocator finds
+addresses for what comes of it. `npu-cmd-hoist-dma` carries out what that says; the planner of buffers and the
+evaluation of schedules ask the same three.
 
 The plan is made backwards, the transfer that is needed last first. Each takes the latest launches that it can, so one
 that is needed early finds the launches before it free of transfers that could have been later. Where memory is scarce
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from npuc.analysis.allocation import Needs
 from npuc.planning.levels import Levels
 
 SHORTEST = 1024
@@ -23,6 +25,8 @@ SHORTEST = 1024
 MOST_PIECES = 16
 GRANULE = 128
 """Of the size of a piece, in bytes: whole bursts of every memory."""
+ROUNDS = 8
+"""So often transfers are planned anew because the allocator leaves gaps."""
 
 
 class Transfer(NamedTuple):
@@ -56,6 +60,16 @@ class Plan(NamedTuple):
     Launches behind which transfers wait for the launch before. Issued behind a launch, a transfer would begin while the
     one before still runs; if only the launch has time for it, both would be slowed.
     """
+
+
+class Placed(NamedTuple):
+    """A plan, and what the allocator makes of it."""
+
+    plan: Plan
+    gaps: list[int]
+    """Bytes of each launch that have to be left to gaps, by a plan that takes none into account."""
+    top: int
+    """Bytes that the plan needs in all."""
 
 
 def plan(
@@ -93,6 +107,52 @@ def plan(
             taken[launch] = taken.get(launch, 0) + one.cycles(size)
     held = {n for n, cycles in taken.items() if n and levels[n - 1] < cycles <= idle[n]}
     return Plan(pieces, held)
+
+
+def placed_plan(
+    transfers: Sequence[Transfer],
+    idle: Sequence[int],
+    used: Mapping[str, Sequence[int]],
+    limits: Mapping[str, int],
+    memory: str,
+    needs: Callable[[Plan, int], Needs],
+    most: int,
+    forwards: bool = False,
+) -> Placed:
+    """
+    Plan all transfers of a program so that what is alive finds addresses below `most` bytes of one memory.
+
+    `used` are the bytes that are needed from each launch on, `limits` what transfers keep to. `needs` says, given a
+    plan and how many bytes are enough, what is needed at each launch. Where that is too much, because there have to be
+    gaps, the launches meanwhile are taken to need so much more, and transfers are planned again. Where even more is
+    needed if no transfer is moved, that is what the plan keeps to.
+    """
+
+    def planned(more: Sequence[int]) -> Plan:
+        excess = {name: Levels(size - limits[name] for size in sizes) for name, sizes in used.items() if name != memory}
+        sizes = zip(used[memory], more, strict=True)
+        return plan(
+            transfers, idle, excess | {memory: Levels(size + gap - limits[memory] for size, gap in sizes)}, forwards
+        )
+
+    found = planned([0] * len(idle))
+    needed = needs(found, most)
+    gaps = needed.gaps(most)
+    if needed.top <= most:
+        return Placed(found, gaps, needed.top)
+    nothing = planned([limits[memory] + 1] * len(idle))
+    least = needs(nothing, most).top
+    most = max(most, least)
+    taken = gaps
+    for _ in range(ROUNDS):
+        if needed.top <= most:
+            return Placed(found, gaps, needed.top)
+        before, found = found, planned(taken)
+        if found == before:
+            break
+        needed = needs(found, most)
+        taken = [gap + more for gap, more in zip(taken, needed.gaps(most), strict=True)]
+    return Placed(nothing, gaps, least)
 
 
 def _spend(idle: list[int], first: int, stop: int, cycles: int) -> None:

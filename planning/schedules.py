@@ -5,13 +5,17 @@ The last word on a schedule has the evaluation of the whole program (`npuc.plann
 cascades finds the best cut for a limit by what segments take each for itself, and buffers are chosen kernel by kernel;
 here what comes of both is timed, and the quickest wins: cuts and buffers that were chosen for the limit that is given,
 for lower ones, and no buffers at all.
+
+Buffers are planned by sums of what is alive. What the winner really needs of a memory in which there may have to be
+gaps is asked of that memory, and what it lacks is taken from what buffers may have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import cached_property
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from math import sqrt
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -26,9 +30,9 @@ from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW, CostParameters
-from npuc.planning.buffers import BufferPlanner, Cuts, Decision, pinned
+from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, pinned
 from npuc.planning.cascades import Planner, Segment
-from npuc.planning.evaluation import Program, program_of
+from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import Task, Work, Works, policy_for_buffers
 
@@ -52,6 +56,8 @@ STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
 LARGER_LIMITS = 8
 """So many limits are tried where the smallest asks for too many commands."""
+ROUNDS = 8
+"""So often buffers are planned anew because the allocator leaves gaps."""
 
 
 class Buffered(NamedTuple):
@@ -98,22 +104,64 @@ class Schedules:
 
     def bare_cycles(self, tasks: Sequence[Task], limit: int, forwards: bool = False) -> int:
         """Cycles with no buffers but those that stand in the IR."""
-        program = program_of(tasks, pinned(tasks), self.area, self.machine, self.setup)
+        program = self.program(tasks, pinned(tasks))
         return program.cycles(program.issues(limit, forwards))
 
-    def buffered(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
+    def buffered(self, tasks: Sequence[Task], limit: int, cuts: Cuts, memory: RegionMemory) -> Buffered:
         """
         The buffers that are planned, or none but those that stand in the IR if that is quicker. `cuts` are those of
         other regions, and are added to.
+
+        `memory` says what they need in it. Where that is more than the limit, because there have to be gaps, transfers
+        are issued later, or the tasks meanwhile are taken to need so much more and buffers are planned again: what is
+        quicker.
         """
+        best = self._placed(tasks, limit, cuts, memory)
+        for work, decision in best.decisions.items():
+            cuts.setdefault(work.key, decision.cuts)
+        return best
+
+    def _placed(self, tasks: Sequence[Task], limit: int, cuts: Cuts, memory: RegionMemory) -> Buffered:
+        """The quickest of those that fit, planned for what is left beside gaps; none if there are none."""
+        costed, crowded = self._costed(tasks), tasks
+        fitting: list[Buffered] = []
+        seen: list[Buffered] = []
+        enough = 0
+        for _ in range(ROUNDS):
+            best = self._planned(crowded, limit, cuts)
+            if any(best[2:] == one[2:] for one in seen):
+                break  # The same decisions.
+            seen.append(best)
+            programs = self._programs(costed, best.decisions)
+            placed = programs[0].placed(best.limit, memory, limit, best.forwards)
+            if len(seen) == 1 and not any(placed.gaps):
+                return best
+            if not enough:
+                # What is needed without buffers, none can help.
+                enough = max(limit, self.program(tasks, pinned(tasks)).placed(0, memory, limit).top)
+            if placed.top <= enough:
+                issues = programs[0].issued(placed.plan)
+                fitting.append(_scored(programs, best.decisions, best.limit, best.forwards, issues))
+            ends = pairwise((*programs[0].starts, len(programs[0].launches)))
+            crowded = [
+                replace(task, used=task.used + max(placed.gaps[start:stop], default=0))
+                for task, (start, stop) in zip(crowded, ends, strict=True)
+            ]
+        if not fitting:
+            return self._tried(costed, limit, [], cuts)[0]
+        return min(fitting, key=lambda one: one.score)
+
+    def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
+        """The quickest of what is planned for the limit, for lower ones and without buffers."""
         costed = self._costed(tasks)
         limits = self._limits(tasks, limit, MORE_LIMITS)
         tried = self._tried(costed, limit, [(less, one) for one in costed for less in limits], cuts)
         tried += self._mixed(costed, tried, limit)
-        best = self._for_transfers(costed, tried, limits[1:])
-        for work, decision in best.decisions.items():
-            cuts.setdefault(work.key, decision.cuts)
-        return best
+        return self._for_transfers(costed, tried, limits[1:])
+
+    def program(self, tasks: Sequence[Task], decisions: Decisions) -> Program:
+        """What tasks become by decisions."""
+        return program_of(tasks, decisions, self.area, self.machine, self.setup)
 
     def _mixed(self, costed: Sequence[_Costed], tried: Sequence[Buffered], limit: int) -> list[Buffered]:
         """
@@ -221,10 +269,14 @@ class Schedules:
 
 
 def _scored(
-    programs: Sequence[Program], decisions: dict[Work, Decision], limit: int, forwards: bool = False
+    programs: Sequence[Program],
+    decisions: dict[Work, Decision],
+    limit: int,
+    forwards: bool = False,
+    issues: Issues | None = None,
 ) -> Buffered:
-    """A program by several costs. When transfers are issued is planned by the first."""
-    issues = programs[0].issues(limit, forwards)
+    """A program by several costs. When transfers are issued is planned by the first, unless that is known."""
+    issues = issues or programs[0].issues(limit, forwards)
     cycles = [program.cycles(issues) for program in programs]
     return Buffered(cycles[0], cycles[-1], decisions, limit, forwards)
 

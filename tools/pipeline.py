@@ -37,7 +37,6 @@ SCHEDULE = (
 COMMANDS = (
     "convert-npu-schedule-to-npu-cmd",
     "npu-cmd-hoist-dma",
-    "npu-cmd-fit-sram",
     "npu-cmd-allocate",
     "npu-cmd-assign-lut-slots",
     "npu-cmd-set-blockdep",
@@ -45,7 +44,7 @@ COMMANDS = (
 )
 EMIT = "convert-npu-cmd-to-tfl"
 
-OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-hoist-dma", "npu-cmd-fit-sram", "npu-cmd-set-blockdep"})
+OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-hoist-dma", "npu-cmd-set-blockdep"})
 """Passes that only optimise: the result is exact without any of them."""
 
 

@@ -1,4 +1,4 @@
-// RUN: npu-opt %s -p 'convert-npu-schedule-to-npu-cmd,npu-cmd-hoist-dma' | filecheck %s
+// RUN: npu-opt %s -p 'convert-npu-schedule-to-npu-cmd,npu-cmd-hoist-dma' --split-input-file | filecheck %s
 
 // A pool with 4096 bytes before and 4096 behind it, then a convolution whose weights (240 bytes) pass through a buffer.
 // The three programs differ in nothing but the memory that they may take.
@@ -115,5 +115,108 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
          activation <-128, 127> buffers <1>
          : (tensor<1x6x6x16xi8>, tensor<64x3x3x16xi8>, !npu_schedule.scales<64>) -> tensor<1x2x2x64xi8>
     func.return %y : tensor<1x2x2x64xi8>
+  }
+}
+
+// -----
+
+// What is alive at one time needs 400 bytes at the most, with the transfer of the 240 bytes of %w beside the first pool,
+// too. But then no addresses are below 400: %a and %w would fill that memory, so %c and %d lie where %a was; %d, %e and
+// %f fill it as well, %f at the end where %g leaves it memory. So %e would lie beside %d, where %c still is.
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  // CHECK-LABEL: @gap
+  // CHECK:      npu_cmd.pool
+  // CHECK-NEXT: npu_cmd.free
+  // CHECK-NEXT: npu_cmd.alloc
+  // CHECK-NEXT: npu_cmd.dma
+  npu_cmd.program @gap attributes {npu.sram_limit = 400 : i64} {
+    %in = npu_cmd.constant dense<1> : tensor<240xui8> -> !npu.buffer<240, read_only>
+    %stream = npu_cmd.constant dense<0> : tensor<240xui8> -> !npu.buffer<240, read_only>
+    %a = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %a <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %a : !npu.buffer<160, arena>
+    %w = npu_cmd.alloc : !npu.buffer<240, arena>
+    npu_cmd.dma from %stream to %w size <240> : !npu.buffer<240, read_only>, !npu.buffer<240, arena>
+    %c = npu_cmd.alloc : !npu.buffer<80, arena>
+    %d = npu_cmd.alloc : !npu.buffer<80, arena>
+    npu_cmd.conv ifm %in <1x5x16xi8, nhwc> ofm %c <1x5x16xi8, nhwc> weights %w <80, 160> scales %w <0, 80>
+      window <1x1> scale <per_channel, double_round> activation <-128, 127> block <2x8x16>
+      shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<80, arena>, !npu.buffer<240, arena>, !npu.buffer<240, arena>
+    npu_cmd.free %w : !npu.buffer<240, arena>
+    npu_cmd.pool max ifm %in <1x5x16xi8, nhwc> ofm %d <1x5x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<80, arena>
+    %e = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %e <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %c : !npu.buffer<80, arena>
+    %f = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %f <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %d : !npu.buffer<80, arena>
+    npu_cmd.free %e : !npu.buffer<160, arena>
+    %g = npu_cmd.alloc : !npu.buffer<240, arena>
+    npu_cmd.pool max ifm %in <1x15x16xi8, nhwc> ofm %g <1x15x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<240, arena>
+    npu_cmd.free %f : !npu.buffer<160, arena>
+    npu_cmd.free %g : !npu.buffer<240, arena>
+    npu_cmd.stop
+  }
+}
+
+// -----
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  // 80 bytes more, and there are.
+  // CHECK-LABEL: @no_gap
+  // CHECK:      npu_cmd.pool
+  // CHECK-NEXT: npu_cmd.alloc
+  // CHECK-NEXT: npu_cmd.dma
+  // CHECK-NEXT: npu_cmd.free
+  npu_cmd.program @no_gap attributes {npu.sram_limit = 480 : i64} {
+    %in = npu_cmd.constant dense<1> : tensor<240xui8> -> !npu.buffer<240, read_only>
+    %stream = npu_cmd.constant dense<0> : tensor<240xui8> -> !npu.buffer<240, read_only>
+    %a = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %a <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %a : !npu.buffer<160, arena>
+    %w = npu_cmd.alloc : !npu.buffer<240, arena>
+    npu_cmd.dma from %stream to %w size <240> : !npu.buffer<240, read_only>, !npu.buffer<240, arena>
+    %c = npu_cmd.alloc : !npu.buffer<80, arena>
+    %d = npu_cmd.alloc : !npu.buffer<80, arena>
+    npu_cmd.conv ifm %in <1x5x16xi8, nhwc> ofm %c <1x5x16xi8, nhwc> weights %w <80, 160> scales %w <0, 80>
+      window <1x1> scale <per_channel, double_round> activation <-128, 127> block <2x8x16>
+      shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<80, arena>, !npu.buffer<240, arena>, !npu.buffer<240, arena>
+    npu_cmd.free %w : !npu.buffer<240, arena>
+    npu_cmd.pool max ifm %in <1x5x16xi8, nhwc> ofm %d <1x5x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<80, arena>
+    %e = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %e <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %c : !npu.buffer<80, arena>
+    %f = npu_cmd.alloc : !npu.buffer<160, arena>
+    npu_cmd.pool max ifm %in <1x10x16xi8, nhwc> ofm %f <1x10x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<160, arena>
+    npu_cmd.free %d : !npu.buffer<80, arena>
+    npu_cmd.free %e : !npu.buffer<160, arena>
+    %g = npu_cmd.alloc : !npu.buffer<240, arena>
+    npu_cmd.pool max ifm %in <1x15x16xi8, nhwc> ofm %g <1x15x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>
+      activation <-128, 127> block <2x8x16> shram <ib_end 10, ab_start 14, acc 32>
+      : !npu.buffer<240, read_only>, !npu.buffer<240, arena>
+    npu_cmd.free %f : !npu.buffer<160, arena>
+    npu_cmd.free %g : !npu.buffer<240, arena>
+    npu_cmd.stop
   }
 }

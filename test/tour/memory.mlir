@@ -20,7 +20,7 @@
 // DEFINE: %{planned} = %{placed},npu-schedule-limit-sram,npu-schedule-plan-cascades,npu-schedule-form-cascades
 // DEFINE: %{staged} = %{planned},npu-schedule-stage-operands
 // DEFINE: %{buffered} = npu-schedule-select-blocks,npu-schedule-buffer-weights,npu-schedule-split-weight-buffers
-// DEFINE: %{commands} = %{staged},%{buffered},convert-npu-schedule-to-npu-cmd,npu-cmd-hoist-dma,npu-cmd-fit-sram,npu-cmd-allocate
+// DEFINE: %{commands} = %{staged},%{buffered},convert-npu-schedule-to-npu-cmd,npu-cmd-hoist-dma,npu-cmd-allocate
 
 !image = tensor<1x32x32x8x!quant.uniform<i8:f32, 0.05>>
 !map = tensor<1x32x32x32x!quant.uniform<i8:f32, 0.05>>

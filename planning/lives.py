@@ -1,0 +1,204 @@
+"""
+What a schedule needs in memory: when everything in the scarce memory is alive, and how high the allocator piles it.
+
+Planners add up what is alive. An allocator may have to leave gaps between buffers, so that the sum is not always
+enough. `Memory` answers what a schedule needs before there are commands: values of the host live over the whole
+network, values and buffers of a region over its launches (`npuc.planning.evaluation`), and
+`npuc.analysis.allocation` finds addresses for them as `npu-cmd-allocate` will.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from npuc.analysis.allocation import LiveRange, Needs, needs, usage
+from npuc.analysis.host import Span, host_times
+from npuc.analysis.machine import scarce_space_of
+from npuc.analysis.storage import storage_bytes, tensor_type
+from npuc.dialects.npu import InvokeOp
+from npuc.dialects.npu_schedule import CascadeOp, ConstantOp, KernelOp, TransferOp, space_of
+from npuc.planning.evaluation import Program
+from npuc.planning.network import Network
+from npuc.planning.prefetch import Plan
+
+STEPS = 1 << 32
+"""More launches than a region has: times of launches lie between those of the host's operations."""
+
+
+class Life(NamedTuple):
+    """Bytes of the scarce memory, from one launch of a region to another, both included."""
+
+    first: int
+    """-1: it is there when the region begins."""
+    last: int
+    """The number of launches: it is needed when the region ends."""
+    size: int
+
+
+class Lives(NamedTuple):
+    """What a region needs in the scarce memory."""
+
+    arguments: list[Life | None]
+    """Its operands; None for those that lie elsewhere."""
+    results: list[Life | None]
+    own: list[Life]
+    """What nobody else sees, buffers of weights included."""
+    launches: int
+
+
+def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
+    """The lives in the schedule of a region as it stands in the IR, where transfers are issued as planned."""
+    count, storage = len(program.launches), network.storage
+    block = network.function.body.block
+    last = block.last_op
+    returned = [storage.root(value) for value in last.operands] if isinstance(last, ReturnOp) else []
+    spans: dict[SSAValue, tuple[int, int]] = {}
+    starts = iter((*program.starts, count))
+    begin, end = 0, next(starts)
+    for number, launch in enumerate(program.launches):
+        while number >= end:
+            begin, end = end, next(starts)
+        work = launch.run.work
+        # A cascade makes all its buffers before its first launch; results of the region are there already.
+        made = number if work.writes in returned else begin
+        for root, first in ((work.writes, made), *((root, number) for _, root in work.reads)):
+            spans[root] = (min(first, spans[root][0]), number) if root in spans else (first, number)
+    for root, number in program.brought.items():
+        first = min(plan.pieces[number], default=program.transfers[number].after)
+        spans[root] = min(first, spans[root][0]), max(first, spans[root][1])
+
+    def life(root: SSAValue) -> Life | None:
+        if isinstance(root.owner, ConstantOp) or space_of(root) != network.space:
+            return None
+        first, end = spans.get(root, (count, -1))
+        if root in block.args:
+            first = -1
+        return Life(first, count if root in returned else end, _size(network, root))
+
+    seen = {*block.args, *returned}
+    own = [one for root in spans if root not in seen and (one := life(root)) is not None]
+    for buffer in program.buffers:
+        first = min(plan.pieces[buffer.brought_by], default=buffer.first)
+        own.append(Life(first, buffer.last, buffer.size))
+    return Lives([life(value) for value in block.args], [life(root) for root in returned], own, count)
+
+
+def _size(network: Network, root: SSAValue) -> int:
+    """Bytes of a root, in a rolling buffer where it has one."""
+    owner = root.owner
+    if isinstance(owner, KernelOp | TransferOp) and isinstance(owner.parent_op(), CascadeOp) and owner.rolling:
+        return owner.rolling.data[0] * network.storage.place(root).stride_y
+    return storage_bytes(tensor_type(root))
+
+
+@dataclass
+class _Value:
+    """A value of the host, or one that a region has or gives where there is none: bytes, and when they are needed."""
+
+    start: int
+    end: int
+    size: int
+
+
+class Memory:
+    """The scarce memory of a module; `put` says what is known of its regions."""
+
+    def __init__(self, module: ModuleOp, functions: Sequence[FuncOp]):
+        self._lives: dict[str, Lives] = {}
+        self._spans: dict[str, list[Span]] = {}
+        self._invokes: list[tuple[InvokeOp, Span]] = []
+        host = host_times(module)
+        self._values = host.values if scarce_space_of(module) == "arena" else {}
+        for op, span in host.spans.items():
+            if isinstance(op, InvokeOp):
+                self._invokes.append((op, span))
+                self._spans.setdefault(op.callee.string_value(), []).append(span)
+        now = host.end
+        for function in functions:
+            name = function.sym_name.data
+            if name not in self._spans:
+                now += 1
+                self._spans[name] = [Span(now, now)]
+        self._invoked = {op.callee.string_value() for op, _ in self._invokes}
+
+    def of(self, network: Network) -> RegionView:
+        """What one region is asked about."""
+        return RegionView(self, network)
+
+    def put(self, function: FuncOp, lives: Lives) -> None:
+        """From now on a region needs this."""
+        self._lives[function.sym_name.data] = lives
+
+    def ranges(self, function: FuncOp, lives: Lives) -> tuple[list[LiveRange], range]:
+        """All live ranges of the network if a region needs this, and the times of its launches."""
+        begin = self._spans[function.sym_name.data][0].start * STEPS + 1
+        return self._ranges({**self._lives, function.sym_name.data: lives}), range(begin, begin + lives.launches)
+
+    def _ranges(self, regions: dict[str, Lives]) -> list[LiveRange]:
+        """All live ranges of the network, launches between the times of the host."""
+        values = {
+            value: _Value(one.start * STEPS, one.end * STEPS + STEPS - 1, one.size)
+            for value, one in self._values.items()
+        }
+        own: list[_Value] = []
+        for name, lives in regions.items():
+            spans = self._spans[name]
+            begin, end = spans[0].start * STEPS, max(span.end for span in spans) * STEPS + STEPS - 1
+            # What runs again needs its memory until then.
+            again = len(spans) > 1 or spans[0].end > spans[0].start
+            mine = [
+                *lives.own,
+                *(one for one in (*lives.arguments, *lives.results) if one and name not in self._invoked),
+            ]
+            for one in mine:
+                stop = end if again or one.last == lives.launches else begin + 1 + one.last
+                own.append(_Value(begin + 1 + one.first, max(stop, begin + 1 + one.first), one.size))
+        for op, span in self._invokes:
+            name = op.callee.string_value()
+            if name in regions and len(self._spans[name]) == 1 and span.end == span.start:
+                self._join(op, span, regions[name], values)
+        return [LiveRange(one.start, one.end, one.size) for one in (*values.values(), *own)]
+
+    def _join(self, op: InvokeOp, span: Span, lives: Lives, values: dict[SSAValue, _Value]) -> None:
+        """The host's values do not need all of the region's time where it is the last to read or the first to write."""
+        begin = span.start * STEPS + 1
+        ends: dict[SSAValue, int] = {}
+        for value, life in zip(op.arguments, lives.arguments, strict=True):
+            if life is not None:
+                ends[value] = max(begin + life.last, ends.get(value, 0))
+        for value, end in ends.items():
+            if value in values and self._values[value].end == span.end:
+                values[value].end = end
+        for value, life in zip(op.res, lives.results, strict=True):
+            if life is not None and value in values:
+                values[value].start = begin + life.first
+
+
+class RegionView:
+    """The memory as one region is asked about it, all others as they have been put there."""
+
+    def __init__(self, memory: Memory, network: Network):
+        self._memory, self._network = memory, network
+
+    def used(self, program: Program) -> list[int]:
+        """For each launch the bytes of all that is alive meanwhile, no transfer moved."""
+        lives = lives_of(self._network, program, program.unmoved)
+        ranges, times = self._memory.ranges(self._network.function, lives)
+        curve = usage(ranges)
+        starts = [time for time, _ in curve]
+        return [curve[bisect_right(starts, time) - 1][1] if starts and time >= starts[0] else 0 for time in times]
+
+    def needs(self, program: Program, plan: Plan, enough: int) -> Needs:
+        """
+        What is needed at each launch, transfers issued as planned. Addresses are looked for until all keep to `enough`
+        bytes.
+        """
+        ranges, times = self._memory.ranges(self._network.function, lives_of(self._network, program, plan))
+        return needs(ranges, times, enough)
