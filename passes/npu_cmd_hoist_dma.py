@@ -35,6 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
+from typing import cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -79,12 +80,12 @@ class NpuCmdHoistDmaPass(ModulePass):
             jobs = _jobs(program, machine, setup)
             if not any(job.transfer.memory for job in jobs):
                 continue
-            used = {"shram": _at_launches(program, tables, ranges.times)}
+            used = {"shram": _at_launches(program, "shram", tables, ranges.times)}
             limits = {"shram": TABLE_BYTES}
             for space in SPACES:
                 limit = transfer_limit_of(program, space)
                 limits[space] = max(usage[space]) if limit is None else limit
-                used[space] = _at_launches(program, usage[space], ranges.times)
+                used[space] = _at_launches(program, space, usage[space], ranges.times)
             idle = [idle_cycles(launch_cost(one, machine, setup), setup.constants) for one in launches]
             times = [ranges.times[one] for one in launches]
             limit = limit_of(program, scarce)
@@ -150,8 +151,8 @@ def _table_usage(programs: list[ProgramOp], times: dict[Operation, int]) -> list
     return list(accumulate(steps))
 
 
-def _at_launches(program: ProgramOp, used: Sequence[int], times: dict[Operation, int]) -> list[int]:
-    """For each launch the most bytes that are in use from it on, before anything that it reads is given up."""
+def _at_launches(program: ProgramOp, space: Space, used: Sequence[int], times: dict[Operation, int]) -> list[int]:
+    """For each launch the most bytes of a memory that are in use from it on, before any of it is given up."""
     found: list[int] = []
     behind: list[int] = []
     """What is in use at the commands behind the last launch, as long as nothing has been given up."""
@@ -163,7 +164,7 @@ def _at_launches(program: ProgramOp, used: Sequence[int], times: dict[Operation,
             open_ = True
         elif isinstance(op, AllocOp | DmaOp):
             behind.append(used[times[op]])
-        elif isinstance(op, FreeOp):
+        elif isinstance(op, FreeOp) and cast(BufferType, op.source.type).space == space:
             if open_ and behind:
                 found[-1] = max(found[-1], *behind)
             open_ = False

@@ -84,10 +84,15 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
 
     seen = {*block.args, *returned}
     own = [one for root in spans if root not in seen and (one := life(root)) is not None]
+    arguments, results = [life(value) for value in block.args], [life(root) for root in returned]
+    ends = {one.last for one in (*own, *arguments) if one is not None} | {buffer.last for buffer in program.buffers}
     for buffer in program.buffers:
         first = min(plan.pieces[buffer.brought_by], default=buffer.first)
+        if first < program.transfers[buffer.brought_by].after and first not in ends:
+            # Nothing gives way right behind that launch, so that all that meets the next one is the same.
+            first += 1
         own.append(Life(first, buffer.last, buffer.size))
-    return Lives([life(value) for value in block.args], [life(root) for root in returned], own, count)
+    return Lives(arguments, results, own, count)
 
 
 def _size(network: Network, root: SSAValue) -> int:

@@ -6,7 +6,9 @@ where the allocator has to leave gaps.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from execute_region import apply, parse, region_of
@@ -23,11 +25,13 @@ from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of
 from npuc.dialects.npu import AREAS, FORWARDS_ATTR, LIMIT_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
+from npuc.passes import npu_cmd_hoist_dma
+from npuc.planning import evaluation
 from npuc.planning.buffers import pinned
 from npuc.planning.evaluation import Program
 from npuc.planning.lives import Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.prefetch import Plan
+from npuc.planning.prefetch import Placed, Plan, placed_plan
 from npuc.planning.schedules import UNLIMITED, Region, Schedules
 from npuc.planning.tasks import Works
 from npuc.tools import driver
@@ -119,6 +123,52 @@ def test_lives_in_random_regions_are_those_of_the_commands(seed: int, target: st
     ranges = foreseen(module)
     apply(module, COMMANDS[: COMMANDS.index("npu-cmd-allocate")])
     assert by_time(ranges) == by_time(emitted(module))
+
+
+def check_use_of_launches(module: ModuleOp) -> None:
+    """What planners say that launches need is what hoisting counts."""
+    asked: list[list[int]] = []
+
+    def recording(transfers: object, idle: object, used: Mapping[str, Sequence[int]], *others: Any) -> Placed:
+        asked.append(list(used[others[1]]))
+        return placed_plan(transfers, idle, used, *others)  # pyright: ignore[reportArgumentType]
+
+    with patch.object(evaluation, "placed_plan", recording), patch.object(npu_cmd_hoist_dma, "placed_plan", recording):
+        foreseen(module)
+        apply(module, COMMANDS[: COMMANDS.index("npu-cmd-hoist-dma") + 1])
+    assert len(asked) < 2 or asked[0] == asked[1]
+
+
+@examples(25)
+@given(st.integers(0, 10**6), st.sampled_from(ACCELERATORS), st.floats(0.5, 1))
+def test_launches_need_what_hoisting_counts(seed: int, target: str, share: float) -> None:
+    module = limited(seed, target, share, pinned=False)
+    apply(module, BEHIND_LIMIT)
+    check_use_of_launches(module)
+
+
+def test_slices_need_their_buffer_from_their_own_launch_on() -> None:
+    """The second of two buffers is taken behind the launch of the first slice, behind which nothing gives way."""
+    weights = """
+    %w = npu_schedule.constant dense<1> : tensor<48x1x1x16xi8>
+    %s = npu_schedule.scales {bias = dense<0> : tensor<48xi64>, multiplier = dense<1073741824> : tensor<48xi32>,
+      shift = dense<30> : tensor<48xi8>} : !npu_schedule.scales<48>"""
+    module = parse(
+        'module attributes {npu.target = #npu.target<"ethos-u55-128">} {\n'
+        "func.func @main(%x: tensor<1x8x8x16xi8>) -> tensor<1x8x8x48xi8>\n"
+        "attributes {npu.region, npu.sram_limit = 9000} {"
+        + weights
+        + """
+    %a = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    %y = npu_schedule.conv2d %a, %w, %s window <1x1> zero_points <0, 0> scale <per_channel, double_round>
+         activation <-128, 127> slices <0, 16, 32, 48> buffers <2>
+         : (tensor<1x8x8x16xi8>, tensor<48x1x1x16xi8>, !npu_schedule.scales<48>) -> tensor<1x8x8x48xi8>
+    func.return %y : tensor<1x8x8x48xi8>
+}}"""
+    )
+    apply(module, BEHIND_LIMIT)
+    check_use_of_launches(module)
 
 
 # -- gaps
