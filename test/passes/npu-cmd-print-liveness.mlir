@@ -5,9 +5,9 @@
 //
 // CHECK:      arena: 1536 bytes alive at one time at most, first at npu_cmd.alloc of @p; 1536 allocated
 // CHECK-NEXT:     bytes   address   from     to  time       buffer
-// CHECK-NEXT:       512         0      3     11  #########  %long
-// CHECK-NEXT:      1024       512      4      6  .###.....  %first (Conv_1)
-// CHECK-NEXT:      1000       512      7     10  .|..####.  %second
+// CHECK-NEXT:      1024         0      4      6  .###.....  %first (Conv_1)
+// CHECK-NEXT:      1000         0      7     10  .|..####.  %second
+// CHECK-NEXT:       512      1024      3     11  #########  %long
 // CHECK-NEXT:                                    399988883
 
 // The module itself stays as it is.
