@@ -13,8 +13,8 @@ Where a short climb has not helped, orders that fill the memory from below are t
 bound more often, but use memory again as soon as it is free, so that launches wait for each other more.
 
 The answer depends on nothing but sizes and which ranges meet: neither on how times are counted, nor on the order in
-which ranges are given. So a planner that knows launches and a pass that knows commands get the same answer, and a
-search that one of them has begun is carried on for the other.
+which ranges are given, nor on who has asked before. So a planner that knows launches and a pass that knows commands get
+the same answer, and a search that one of them has begun is carried on for the other.
 """
 
 from __future__ import annotations
@@ -130,7 +130,10 @@ class _Placement:
 
 class _Search:
     """
-    The climbs over orders of some ranges, as far as somebody has asked for; `best` is the lowest placement so far.
+    The climbs over orders of some ranges, as far as somebody has asked for.
+
+    `found` are the placements that were lower than all before them, each with the number of orders tried by then. So an
+    answer is the same, however far somebody else has looked.
     """
 
     def __init__(self, ranges: Sequence[LiveRange]) -> None:
@@ -140,15 +143,21 @@ class _Search:
         self.tries = -ORDERS
         """The first orders do not count."""
         self.random = Random(0)
-        self.best = _Placement([], [], [], [], sum(self.sizes) + 1)
+        self.found: list[tuple[int, _Placement]] = []
         self._steps = self._orders_and_climbs(ranges)
 
-    def reach(self, height: int, tries: int) -> None:
-        """Look on until the best is no higher than this, or than can be, or so many orders have been tried in all."""
+    def reach(self, height: int, tries: int) -> _Placement:
+        """The first placement that is no higher than this, or than can be; else the lowest of so many orders."""
         height = max(height, self.bound)
-        while not self.best.order or (self.best.height > height and self.tries < tries):
+        while not self.found or (self.found[-1][1].height > height and self.tries < tries):
             self.tries += 1
             next(self._steps)
+        _, best = self.found[0]
+        for tried, placement in self.found[1:]:
+            if best.height <= height or tried > tries:
+                break
+            best = placement
+        return best
 
     def _orders_and_climbs(self, ranges: Sequence[LiveRange]) -> Generator[None]:
         """The first orders, a few climbs from them, orders that fill from below, climbs from all; one order a step."""
@@ -167,8 +176,8 @@ class _Search:
         yield from self._climbs(starts)
 
     def _take(self, placement: _Placement) -> None:
-        if placement.height < self.best.height:
-            self.best = placement
+        if not self.found or placement.height < self.found[-1][1].height:
+            self.found.append((self.tries, placement))
 
     def _climbs(self, starts: Sequence[_Placement]) -> Generator[None]:
         """Climbs from all of these, again and again; one order a step."""
@@ -334,9 +343,9 @@ def allocate(ranges: Sequence[LiveRange], tries: int | None = None, enough: int 
     moments = in_moments(ranges)
     order = sorted(range(len(ranges)), key=lambda i: (moments[i].start, moments[i].end, -moments[i].size))
     search = _search(tuple(moments[i] for i in order))
-    search.reach(enough, TRIES if tries is None else tries)
-    addresses = dict(zip(order, search.best.addresses, strict=True))
-    return Allocation(tuple(addresses[i] for i in range(len(ranges))), search.best.height, search.bound)
+    best = search.reach(enough, TRIES if tries is None else tries)
+    addresses = dict(zip(order, best.addresses, strict=True))
+    return Allocation(tuple(addresses[i] for i in range(len(ranges))), best.height, search.bound)
 
 
 class Needs(NamedTuple):

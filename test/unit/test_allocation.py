@@ -95,6 +95,19 @@ def test_a_memory_filled_from_below_is_full() -> None:
     assert min(climbed) > 64 << 10 == max(filled)
 
 
+def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
+    """A search is carried on for others who ask about the same ranges; each gets the answer of a search of its own."""
+    gaps = 0
+    for seed in range(4):
+        ranges = cut(Random(seed), 60)
+        first = allocate(ranges, tries=0)
+        whole = allocate(ranges[::-1])
+        again, enough = allocate(ranges, tries=0), allocate(ranges, tries=0, enough=first.height)
+        assert first == again == enough
+        gaps += whole.height < first.height
+    assert gaps
+
+
 def test_equal_ranges_get_equal_addresses() -> None:
     ranges = [LiveRange(i % 7, i % 7 + i % 5, 16 * (i * 37 % 11 + 1)) for i in range(30)]
     assert allocate(ranges) == allocate(list(ranges))
