@@ -62,19 +62,17 @@ def _segment_ends(sizes: bytes) -> tuple[int, ...]:
     return tuple(accumulate(unpack(f"<{len(sizes) // 4}i", sizes), initial=0))
 
 
-class _Operands:
+def _operands(index: int, definition: OperandDef) -> property:
     """Gives the operands of one definition as xDSL's accessors do, which read the segment sizes anew each time."""
+    optional, variadic = isinstance(definition, OptionalDef), isinstance(definition, VariadicDef)
 
-    def __init__(self, index: int, definition: OperandDef):
-        self._index = index
-        self._variadic = isinstance(definition, VariadicDef)
-        self._optional = isinstance(definition, OptionalDef)
-
-    def __get__(self, op: ClauseOp, owner: type[ClauseOp]) -> SSAValue | Sequence[SSAValue] | None:
-        values = op.segment(self._index)
-        if self._optional:
+    def operands(op: ClauseOp) -> SSAValue | Sequence[SSAValue] | None:
+        values = op.segment(index)
+        if optional:
             return values[0] if values else None
-        return values if self._variadic else values[0]
+        return values if variadic else values[0]
+
+    return property(operands)
 
 
 OpT = TypeVar("OpT", bound="ClauseOp")
@@ -86,7 +84,7 @@ def clause_op_definition(cls: type[OpT]) -> type[OpT]:
     definition = cls.get_irdl_definition()
     if any(isinstance(option, AttrSizedOperandSegments) for option in definition.options):
         for index, (name, one) in enumerate(definition.operands):
-            setattr(cls, name, _Operands(index, one))
+            setattr(cls, name, _operands(index, one))
     return cls
 
 

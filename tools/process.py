@@ -49,7 +49,8 @@ def start() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as for a job in the background
             signal.signal(number, _end)
     gc.set_threshold(COLLECT_EVERY)
-    atexit.register(_leave)
+    if not atexit._ncallbacks():  # pyright: ignore[reportPrivateUsage]
+        atexit.register(_leave)  # what is registered earlier, as by a measurement of coverage, would be left out
     open_standard_streams()
 
 

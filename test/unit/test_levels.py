@@ -15,10 +15,11 @@ def test_levels_are_those_of_a_list(data: st.DataObject) -> None:
     wanted = data.draw(st.lists(number, max_size=9))
     levels = Levels(wanted)
     for _ in range(data.draw(st.integers(0, 30))):
-        kind = data.draw(st.sampled_from(["append", "add", "ask"]))
-        if kind == "append":
-            wanted.append(data.draw(number))
-            levels.extend(wanted[-1:])
+        kind = data.draw(st.sampled_from(["extend", "add", "ask"]))
+        if kind == "extend":
+            more = data.draw(st.lists(number, max_size=9))
+            wanted += more
+            levels.extend(more)
         elif kind == "add":
             start = data.draw(st.integers(0, len(wanted)))
             stop = data.draw(st.integers(0, len(wanted)))

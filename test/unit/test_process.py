@@ -63,6 +63,15 @@ sys.exit(main(["{model}", "-o", "out"]))
     assert (run.returncode, run.stdout.splitlines()[-1]) == (code, "done at the exit")
 
 
+def test_what_was_to_be_done_at_the_exit_before_the_tool_began_is_done(tmp_path: Path) -> None:
+    """As by a measurement of coverage, which begins with Python."""
+    (tmp_path / "sitecustomize.py").write_text("import atexit; atexit.register(print, 'done at the exit')")
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    command = [sys.executable, "-m", "npuc.tools.npu_opt", "--version"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (run.returncode, run.stdout.splitlines()[-1]) == (0, "done at the exit")
+
+
 def test_a_reader_that_goes_away() -> None:
     command = [sys.executable, "-m", "npuc.tools.npu_opt", MODEL]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
