@@ -10,13 +10,22 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import IntegerAttr, UnitAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.storage import base_of
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import AREAS, LIMIT_ATTR, TRANSFER_LIMIT_ATTR, FeatureMapSpace, Space, TargetAttr, target_of
+from npuc.dialects.npu import (
+    AREAS,
+    FORWARDS_ATTR,
+    LIMIT_ATTR,
+    TRANSFER_LIMIT_ATTR,
+    FeatureMapSpace,
+    Space,
+    TargetAttr,
+    target_of,
+)
 from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelOp, SliceOp, space_of
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
@@ -94,6 +103,14 @@ def transfer_limit_of(region: Operation, space: Space) -> int | None:
     if not isinstance(written, IntegerAttr) or written.value.data < 0:
         raise OperationError(region, f"{TRANSFER_LIMIT_ATTR} is a number of bytes, not {written}")
     return written.value.data if limit is None else min(limit, written.value.data)
+
+
+def transfers_forwards(region: Operation) -> bool:
+    """Whether transfers of a region or its program are given time in the order in which they are needed."""
+    written = region.attributes.get(FORWARDS_ATTR)
+    if written is not None and not isinstance(written, UnitAttr):
+        raise OperationError(region, f"{FORWARDS_ATTR} stands alone, without {written}")
+    return written is not None
 
 
 def area_of(value: SSAValue) -> Area:

@@ -45,9 +45,9 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, Needs, needs
 from npuc.analysis.live_ranges import Item, live_ranges
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
 from npuc.analysis.timeline import launch_cost, transfer_cycles
-from npuc.dialects.npu import FORWARDS_ATTR, BufferType, Space
+from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
 from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import idle_cycles
@@ -91,7 +91,7 @@ class NpuCmdHoistDmaPass(ModulePass):
             limit = limit_of(program, scarce)
             asked = partial(alive.needs, jobs, times)
             most = UNLIMITED if limit is None else limit
-            transfers, forwards = [job.transfer for job in jobs], FORWARDS_ATTR in program.attributes
+            transfers, forwards = [job.transfer for job in jobs], transfers_forwards(program)
             found = placed_plan(transfers, idle, used, limits, scarce, asked, most, forwards).plan
             alive.ranges = alive.moved(jobs, times, found)
             for job, parts in zip(jobs, found.pieces, strict=True):

@@ -32,7 +32,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
 from npuc.dialects.npu import AREAS, FORWARDS_ATTR, TRANSFER_LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.planning.buffers import pinned
@@ -70,15 +70,16 @@ class NpuScheduleBufferWeightsPass(ModulePass):
         for region, limit in zip(regions, limits, strict=True):
             function = region.network.function
             best = schedules.buffered(region.tasks, limit, cuts, memory.of(region.network))
-            if len(regions) > 1:
-                program = schedules.program(region.tasks, best.decisions)
-                plan = program.placed(best.limit, memory.of(region.network), limit, best.forwards).plan
-                memory.put(function, lives_of(region.network, program, plan))
             if TRANSFER_LIMIT_ATTR not in function.attributes and FORWARDS_ATTR not in function.attributes:
                 if best.limit < limit:
                     function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
                 if best.forwards:
                     function.attributes[FORWARDS_ATTR] = UnitAttr()
+            if len(regions) > 1:
+                program, kept = schedules.program(region.tasks, best.decisions), transfer_limit_of(function, space)
+                forwards, kept = transfers_forwards(function), UNLIMITED if kept is None else kept
+                plan = program.placed(kept, memory.of(region.network), limit, forwards).plan
+                memory.put(function, lives_of(region.network, program, plan))
             for work, (at, buffers) in best.decisions.items():
                 kernel = work.op
                 assert isinstance(kernel, ConvKernelOp)

@@ -24,8 +24,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import machine_of, scarce_space_of, setup_of, transfer_limit_of
-from npuc.dialects.npu import AREAS, FORWARDS_ATTR
+from npuc.analysis.machine import machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.dialects.npu import AREAS
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
@@ -423,6 +423,6 @@ def planned_cycles(module: ModuleOp) -> int:
         network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
         limit = transfer_limit_of(function, space)
         tasks = Works(network, machine, setup).of_network()
-        limit, forwards = UNLIMITED if limit is None else limit, FORWARDS_ATTR in function.attributes
+        limit, forwards = UNLIMITED if limit is None else limit, transfers_forwards(function)
         total += Schedules(AREAS[space], machine, setup).bare_cycles(tasks, limit, forwards)
     return total

@@ -16,14 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples, seeds
 from random_region import random_region
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, UnitAttr, i1, i64
+from xdsl.ir import Attribute
 
 from npuc.analysis import allocation
 from npuc.analysis.allocation import LiveRange, Needs, in_moments
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.live_ranges import live_ranges
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of
-from npuc.dialects.npu import AREAS, FORWARDS_ATTR, LIMIT_ATTR
+from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.dialects.locations import OperationError
+from npuc.dialects.npu import AREAS, FORWARDS_ATTR, LIMIT_ATTR, TRANSFER_LIMIT_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.passes import npu_cmd_hoist_dma
 from npuc.planning import evaluation
@@ -67,7 +69,7 @@ def foreseen(module: ModuleOp) -> list[LiveRange]:
         program = schedules.program(tasks, pinned(tasks))
         limits = transfer_limit_of(function, space), limit_of(function, space)
         limit, most = (UNLIMITED if one is None else one for one in limits)
-        placed = program.placed(limit, memory.of(network), most, FORWARDS_ATTR in function.attributes)
+        placed = program.placed(limit, memory.of(network), most, transfers_forwards(function))
         lives = lives_of(network, program, placed.plan)
         memory.put(function, lives)
         ranges, _ = memory.ranges(function, lives)
@@ -93,8 +95,6 @@ def test_the_lives_of_a_schedule_are_those_of_its_commands(models, name: str, ta
     chain = driver.parse_passes(pipeline(target), driver.available_passes())
     lowering, allocate = ([one.name for one in chain].index(one) for one in (COMMANDS[0], "npu-cmd-allocate"))
     driver.run_passes(ctx, module, chain[:lowering], file=name, verify_each=False)
-    if any(limit_of(function, scarce_space_of(module)) is None for function in scheduled_functions(module)):
-        return  # Hoisting keeps to the peak that it finds.
     ranges = foreseen(module)
     driver.run_passes(ctx, module, chain[lowering:allocate], file=name, verify_each=False)
     assert by_time(ranges) == by_time(emitted(module))
@@ -169,6 +169,21 @@ def test_slices_need_their_buffer_from_their_own_launch_on() -> None:
     )
     apply(module, BEHIND_LIMIT)
     check_use_of_launches(module)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        (FORWARDS_ATTR, IntegerAttr(0, i1), "npu.transfers_forwards stands alone, without false"),
+        (TRANSFER_LIMIT_ATTR, UnitAttr(), "npu.transfer_limit is a number of bytes, not unit"),
+    ],
+)
+def test_what_is_written_of_transfers_is_what_it_must_be(name: str, value: Attribute, line: str) -> None:
+    module = limited(0, ACCELERATORS[0], 1.0)
+    apply(module, BEHIND_LIMIT)
+    region_of(module).attributes[name] = value
+    with pytest.raises(OperationError, match=line):
+        apply(module, COMMANDS)
 
 
 # -- gaps
