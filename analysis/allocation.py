@@ -355,10 +355,12 @@ class Needs(NamedTuple):
     """What is alive takes."""
     tops: Sequence[int]
     """Where the highest of that ends, by addresses that have been found."""
+    height: int
+    """Where the highest at any time ends, by the same addresses."""
 
     @property
     def top(self) -> int:
-        """The highest of all."""
+        """The highest at these times."""
         return max(self.tops, default=0)
 
     def gaps(self, most: int) -> list[int]:
@@ -381,14 +383,15 @@ def needs(ranges: Sequence[LiveRange], times: Sequence[int], enough: int) -> Nee
     bytes; those that `allocate` finds do so as well then.
     """
     tops, steps = [0] * len(times), [0] * (len(times) + 1)
-    for one, address in zip(ranges, allocate(ranges, QUESTION_TRIES, enough).addresses, strict=True):
+    found = allocate(ranges, QUESTION_TRIES, enough)
+    for one, address in zip(ranges, found.addresses, strict=True):
         top, first, stop = address + one.rounded, bisect_left(times, one.start), bisect_right(times, one.end)
         steps[first] += one.rounded
         steps[stop] -= one.rounded
         for index in range(first, stop):
             if tops[index] < top:
                 tops[index] = top
-    return Needs(list(accumulate(steps[:-1])), tops)
+    return Needs(list(accumulate(steps[:-1])), tops, found.height)
 
 
 @lru_cache(maxsize=8)

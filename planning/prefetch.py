@@ -68,8 +68,8 @@ class Placed(NamedTuple):
     plan: Plan
     gaps: list[int]
     """Bytes of each launch that have to be left to gaps, by a plan that takes none into account."""
-    top: int
-    """Bytes that the plan needs in all."""
+    needs: Needs
+    """What the plan needs in all."""
 
 
 def plan(
@@ -125,7 +125,8 @@ def placed_plan(
     `used` are the bytes that are needed from each launch on, `limits` what transfers keep to. `needs` says, given a
     plan and how many bytes are enough, what is needed at each launch. Where that is too much, because there have to be
     gaps, the launches meanwhile are taken to need so much more, and transfers are planned again. Where even more is
-    needed if no transfer is moved, that is what the plan keeps to.
+    needed if no transfer is moved, that is what the plan keeps to. What is needed at other times, where other regions
+    run, keeps to the same: what lives across both has one address.
     """
 
     def planned(more: Sequence[int]) -> Plan:
@@ -138,15 +139,15 @@ def placed_plan(
     found = planned([0] * len(idle))
     needed = needs(found, most)
     gaps = needed.gaps(most)
-    if needed.top <= most:
-        return Placed(found, gaps, needed.top)
+    if needed.height <= most:
+        return Placed(found, gaps, needed)
     nothing = planned([limits[memory] + 1] * len(idle))
-    least = needs(nothing, most).top
-    most = max(most, least)
+    least = needs(nothing, most)
+    most, highest = max(most, least.top), max(most, least.height)
     taken = gaps
     for _ in range(ROUNDS):
-        if needed.top <= most:
-            return Placed(found, gaps, needed.top)
+        if needed.top <= most and needed.height <= highest:
+            return Placed(found, gaps, needed)
         before, found = found, planned(taken)
         if found == before:
             break

@@ -126,7 +126,7 @@ class Schedules:
         costed, crowded = self._costed(tasks), tasks
         fitting: list[Buffered] = []
         seen: list[Buffered] = []
-        enough = 0
+        enough: tuple[int, int] | None = None
         for _ in range(ROUNDS):
             best = self._planned(crowded, limit, cuts)
             if any(best[2:] == one[2:] for one in seen):
@@ -134,14 +134,17 @@ class Schedules:
             seen.append(best)
             programs = self._programs(costed, best.decisions)
             placed = programs[0].placed(best.limit, memory, limit, best.forwards)
-            if len(seen) == 1 and not any(placed.gaps):
+            if len(seen) == 1 and placed.needs.height <= limit and not any(placed.gaps):
                 return best
-            if not enough:
+            if enough is None:
                 # What is needed without buffers, none can help.
-                enough = max(limit, self.program(tasks, pinned(tasks)).placed(0, memory, limit).top)
-            if placed.top <= enough:
+                least = self.program(tasks, pinned(tasks)).placed(0, memory, limit).needs
+                enough = max(limit, least.top), max(limit, least.height)
+            if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
                 issues = programs[0].issued(placed.plan)
                 fitting.append(_scored(programs, best.decisions, best.limit, best.forwards, issues))
+            if not any(placed.gaps):
+                break  # Nothing that could be planned otherwise.
             ends = pairwise((*programs[0].starts, len(programs[0].launches)))
             crowded = [
                 replace(task, used=task.used + max(placed.gaps[start:stop], default=0))
