@@ -295,8 +295,8 @@ class _Planner:
                 totals = [size.total for size in work.sizes(cuts_of(op))]
                 room -= sum(buffer_sizes(totals, op.buffers.data[0]))
             elif op.slices is None:
-                weights, size = work.sizes((0, work.depth))[0].weights, work.size
-                near, far = (work.usual_cost(work.depth, weights, area).cycles for area in (self.area, "constants"))
+                size = work.size
+                near, far = (work.usual_cost(area).cycles for area in (self.area, "constants"))
                 front = extended(front, index, size, (far - near) * launches[work] - self._early(size, size)[1])
         for index in best_within(front, room).kernels:
             work = task.works[index]
@@ -308,10 +308,8 @@ class _Planner:
 
     def _cascaded(self, work: Work) -> KernelCost:
         """A launch of a stripe, its weights where they have been decided to be."""
-        if not work.weighted:
-            return work.usual_cost()
-        area = self.area if self.decisions[work].buffers else "constants"
-        return work.usual_cost(work.depth, work.sizes((0, work.depth))[0].weights, area)
+        buffered = work.weighted and self.decisions[work].buffers
+        return work.usual_cost(self.area if buffered else "constants")
 
 
 def _pick(choices: Sequence[_Choice]) -> _Choice:

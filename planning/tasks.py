@@ -118,11 +118,6 @@ class Work:
         return isinstance(self.op, ConvKernelOp)
 
     @cached_property
-    def _usual(self) -> Kernel:
-        """A launch of a stripe."""
-        return self.form.usual(self.stripe)
-
-    @cached_property
     def ifm_depth(self) -> int:
         """Channels of the IFM that a job reads at once; 0 for those of the OFM block."""
         kernel = self.form.whole
@@ -164,24 +159,12 @@ class Work:
         """Bytes of all weights as one run; 0 without weights."""
         return self.sizes((0, self.depth))[0].total if self.weighted else 0
 
-    def usual_cost(
-        self,
-        depth: int | None = None,
-        weights: int | None = None,
-        area: Area = "constants",
-        rows: int | None = None,
-    ) -> KernelCost:
-        """
-        A launch of so many rows (a stripe) and channels (all), away from the padding above and below, whose weights
-        take so many bytes without scales (as they are encoded), in a memory.
-        """
-        key = (depth, weights, area, rows)
+    def usual_cost(self, area: Area = "constants", rows: int | None = None) -> KernelCost:
+        """A launch of so many rows (a stripe), away from the padding above and below, its weights whole in a memory."""
+        key = (area, rows)
         if key not in self._costs:
-            if weights is None and self.weighted:
-                assert depth is None
-                weights = self.sizes((0, self.depth))[0].weights
-            kernel = self._usual if rows is None else self.form.usual(rows)
-            self._costs[key] = self._cost(kernel if depth is None else of_channels(kernel, depth), weights, area)
+            weights = self.sizes((0, self.depth))[0].weights if self.weighted else None
+            self._costs[key] = self._cost(self.form.usual(self.stripe if rows is None else rows), weights, area)
         return self._costs[key]
 
     def cost(self, run: Run, channels: tuple[int, int], weights: int | None, area: Area) -> KernelCost:
