@@ -218,10 +218,13 @@ class Executor:
                 self.report("alignment", op, f"has a {what} of {value:#x}, which is no multiple of 16")
         region = self.region(op, "DMA0_SRC_REGION")
         read = span("its source", region, op, op.state["DMA0_SRC"], length)
-        # Lengths are rounded up to 16, so the last 15 bytes may be nobody's; they stay undefined where they arrive.
-        self.check_read(op, span("its source", region, op, op.state["DMA0_SRC"], max(length - 15, 1)))
         data = read.memory.data[read.low : read.high]
         defined = read.memory.written[read.low : read.high]
+        lanes = read.memory.lanes[read.low : read.high]
+        # Lengths are rounded up to 16, so the last 15 bytes may be nobody's, and a map in bricks comes with all its
+        # lanes; what is undefined stays so where it arrives.
+        if not (defined | lanes)[: max(length - 15, 1)].all():
+            self.check_read(op, span("its source", region, op, op.state["DMA0_SRC"], max(length - 15, 1)))
         writes: list[Access] = []
         if internal:
             mask = op.get("DMA0_DST_REGION", "region")
@@ -240,6 +243,7 @@ class Executor:
         for write in writes:
             write.memory.data[write.low : write.high] = data
             write.memory.written[write.low : write.high] = defined
+            write.memory.lanes[write.low : write.high] = lanes
         return [read], writes
 
     # -- kernels
@@ -279,6 +283,7 @@ class Executor:
             write = ofm.access(tuple(ofm.pieces(c=(0, ofm.stored_depth))))
             for piece in ofm.pieces(c=(ofm.depth, ofm.stored_depth)):
                 piece.view(write.memory.written)[...] = False
+                piece.view(write.memory.lanes)[...] = True
         writes = [write, *self.clobber(op, layout)]
         return reads, writes, values, shram.Jobs(op, self.product, maps, ofm)
 

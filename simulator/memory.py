@@ -57,6 +57,8 @@ class Memory:
         self.data = self._store[:size]
         # Zeros cost nothing until they are touched.
         self.written = np.zeros(size, np.bool_) if data is None else np.ones(size, np.bool_)
+        self.lanes = np.zeros(size, np.bool_)
+        """Where an operation left something undefined in the lanes beside its channels, or a DMA has carried that."""
 
     @property
     def size(self) -> int:

@@ -867,6 +867,20 @@ def test_lanes_beside_a_brick_map_lose_what_they_held():
     assert [report.kind for report in reported(asm)] == ["uninitialised"]
 
 
+def test_lanes_beside_a_brick_map_are_carried_along():
+    asm = Assembler()
+    asm.kernel("POOL", 0, place("OFM", 0x2000, (4, 4, 8), brick=True), place("IFM", 0x400, (4, 4, 8), brick=True))
+    asm.op("KERNEL_WAIT", 0)
+    asm.dma((ARENA, 0x2000), (ARENA, 0x3000), 256)
+    asm.op("DMA_WAIT", 0)
+    asm.kernel("POOL", 0, place("OFM", 0x4000, (4, 4, 8)), place("IFM", 0x3000, (4, 4, 8), brick=True))
+    assert reported(asm) == []
+    # They are no more defined than before, and what nobody has made is not carried.
+    asm.kernel("POOL", 0, place("OFM", 0x5000, (4, 4, 16)), place("IFM", 0x3000, (4, 4, 16), brick=True))
+    asm.dma((ARENA, 0x2000), (ARENA, 0x6000), 512)
+    assert [report.kind for report in reported(asm)] == ["uninitialised"] * 2
+
+
 @pytest.mark.parametrize(("base", "expected"), [(0x1008, ["hazard"]), (0x1040, [])])
 def test_lanes_beside_a_brick_map_are_written_in_the_order(base: int, expected: list[str]):
     # Into the lanes of the first element, or behind the last brick, while the kernel may still write.
