@@ -4,8 +4,8 @@ Choose how each feature map lies in memory: linear (NHWC), or in bricks of 16 ch
 Assumes a target on the module and feature maps that are linear or already decided. Tensors that share storage (see
 `npuc.analysis.storage`: a concat with its operands, a slice with its source, a cascade with what it yields) change
 together or not at all. Bricks are out of the question for what others see or see differently: arguments, results and
-constants of the region, both sides of a reshape, parts that do not join at multiples of 16 channels or skip columns,
-copies of 32-bit elements, and sums over the depth of 32 bits or on two cores.
+constants of the region, both sides of a reshape, what a hand has transferred, parts that do not join at multiples of 16
+channels or skip columns, copies of 32-bit elements, and sums over the depth of 32 bits or on two cores.
 
 Where they are possible the estimated cycles of all kernels that touch the tensors decide; near equals become bricks,
 since any depth slice of them is consecutive. Bricks round the depth up to 16: what that adds in memory has to save at
@@ -37,6 +37,7 @@ from npuc.dialects.npu_schedule import (
     PoolOp,
     ReshapeOp,
     SliceOp,
+    TransferOp,
     YieldOp,
     element_of,
     is_brick,
@@ -142,7 +143,7 @@ def _use_allows(user: object, value: SSAValue, machine: Accelerator) -> bool:
         case CopyOp():
             return element_of(value).bits != 32
         case _:
-            return not isinstance(user, ReshapeOp | ReturnOp)
+            return not isinstance(user, ReshapeOp | ReturnOp | TransferOp)
 
 
 def _cuts_allow(op: ConvKernelOp) -> bool:

@@ -61,10 +61,10 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
     returned = [storage.root(value) for value in last.operands] if isinstance(last, ReturnOp) else []
     spans: dict[SSAValue, tuple[int, int]] = {}
     starts = iter((*program.starts, count))
-    begin, end = 0, next(starts)
+    begin, stop = 0, next(starts)
     for number, launch in enumerate(program.launches):
-        while number >= end:
-            begin, end = end, next(starts)
+        while number >= stop:
+            begin, stop = stop, next(starts)
         work = launch.run.work
         # A cascade makes all its buffers before its first launch; results of the region are there already.
         made = number if work.writes in returned else begin
@@ -72,7 +72,8 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
             spans[root] = (min(first, spans[root][0]), number) if root in spans else (first, number)
     for root, number in program.brought.items():
         first = min(plan.pieces[number], default=program.transfers[number].after)
-        spans[root] = min(first, spans[root][0]), max(first, spans[root][1])
+        start, end = spans.get(root, (first, first))  # A hand may have nothing read it.
+        spans[root] = min(first, start), max(first, end)
 
     def life(root: SSAValue) -> Life | None:
         if isinstance(root.owner, ConstantOp) or space_of(root) != network.space:

@@ -80,4 +80,16 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
          : (tensor<1x4x16x16xi8>) -> tensor<1x4x16x16xi8>
     func.return %c : tensor<1x4x16x16xi8>
   }
+  // A transfer keeps the layout, so what a hand has transferred stays as it is.
+  //
+  // CHECK-LABEL: @transferred
+  // CHECK-NOT: nhcwb16
+  func.func @transferred(%x: tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8> attributes {npu.region} {
+    %a = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    %b = npu_schedule.transfer %a : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    %c = npu_schedule.pool max %b window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+    func.return %c : tensor<1x8x8x16xi8>
+  }
 }

@@ -139,3 +139,25 @@ module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End
     func.return %c, %r : !o, !t
   }
 }
+
+// -----
+
+// A hand left the rows between two pools in DRAM. Only what comes from outside of the cascade can be brought.
+// CHECK-LABEL: @far_rows
+// CHECK:      npu_schedule.cascade
+// CHECK-NEXT:   transfer %x rolling
+// CHECK-NEXT:   [[A:%.*]] = npu_schedule.pool max
+// CHECK-NEXT:   pool max [[A]]
+!t = tensor<1x16x16x64xi8>
+module attributes {npu.target = #npu.target<"ethos-u65-256", "", "Dedicated_Sram", limit 60000>} {
+  func.func @far_rows(%x: !t) -> !t attributes {npu.region} {
+    %y = npu_schedule.cascade -> !t {
+      %a = npu_schedule.pool max %x window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> stripe <2>
+           rolling <6> : (!t) -> !t
+      %c = npu_schedule.pool max %a window <5x5, pad 2 2 2 2> zero_points <0, 0> activation <-128, 127> stripe <2>
+           : (!t) -> !t
+      npu_schedule.yield %c : !t
+    }
+    func.return %y : !t
+  }
+}

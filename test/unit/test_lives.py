@@ -188,6 +188,23 @@ def test_what_is_written_of_transfers_is_what_it_must_be(name: str, value: Attri
         apply(module, COMMANDS)
 
 
+def test_a_transfer_that_nobody_reads_takes_memory_all_the_same() -> None:
+    """As a hand may leave it: 16 bytes beside three maps of 1024."""
+    map_, row = "tensor<1x8x8x16xi8>", "tensor<1x1x1x16xi8>"
+    add = f"zero_points <0, 0, 0> activation <-128, 127> : ({map_}, {row}) -> {map_}"
+    module = parse(f"""builtin.module attributes {{npu.target = #npu.target<"ethos-u55-128">}} {{
+  func.func @npu_0(%x: {map_}) -> {map_} attributes {{npu.region}} {{
+    %c = npu_schedule.constant dense<3> : {row}
+    %near = npu_schedule.transfer %c : ({row}) -> {row}
+    %y = npu_schedule.elementwise max %x, %c {add}
+    %z = npu_schedule.elementwise max %y, %c {add}
+    func.return %z : {map_}
+  }}
+}}""")
+    assert sorted(one.size for one in foreseen(module)) == [16, 1024, 1024, 1024]
+    apply(module, ["npu-schedule-buffer-weights", *COMMANDS])
+
+
 # -- gaps
 
 
