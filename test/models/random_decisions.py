@@ -47,34 +47,37 @@ def transfer_at_random(module: ModuleOp, rng: np.random.Generator) -> tuple[int,
     """Transfer some operands to the scarce memory; returns how many whole, and how many row by row."""
     whole = rolling = 0
     function = region_of(module)
-    storage = Storage(function)
     space, step = scarce_space_of(module), machine_of(module).external_dma_alignment
     items = [op for op in function.body.block.ops if isinstance(op, KernelOp | CopyOp | CascadeOp)]
-    todo = [(item, value) for item in items for value in _operands(item) if _can(storage, value, step)]
-    for item, value in todo:
-        kind = rng.integers(0, 3)
-        target = _in(value, space)
-        if kind == 1:
-            transfer = TransferOp(value, target)
-            outer = item if item.parent is not None and isinstance(item.parent_op(), type(function)) else _around(item)
-            Rewriter.insert_op(transfer, InsertPoint.before(outer))
-            _read(outer, value, transfer.result)
-            whole += 1
-        elif kind == 2 and not isinstance(item, CopyOp) and _rows(storage, value) % step == 0:
-            cascade = _cascade(item, rng)
-            if cascade is None:
-                continue
-            transfer = TransferOp(value, target)
-            if rng.random() < 0.3:
-                transfer.stripe = IntsAttr((int(rng.integers(1, nhwc(value)[0] + 1)),))
-            Rewriter.insert_op(transfer, InsertPoint.at_start(cascade.body.block))
-            _read(cascade, value, transfer.result)
-            stages = cascade.stages
-            alive = unroll(stages_of(stages, cascade.yielded)).alive[stages.index(transfer)]
-            more = int(rng.choice([0, 0, 1, 3]))
-            if rng.random() < 0.9:  # else all rows have a place
-                transfer.rolling = IntsAttr((min(nhwc(value)[0], alive + more),))
-            rolling += 1
+    for item in items:
+        storage = Storage(function)
+        # Only now, since items before have become cascades, whose results are others.
+        for value in [one for one in _operands(item) if _can(storage, one, step)]:
+            kind = rng.integers(0, 3)
+            target = _in(value, space)
+            if kind == 1:
+                transfer = TransferOp(value, target)
+                outer = (
+                    item if item.parent is not None and isinstance(item.parent_op(), type(function)) else _around(item)
+                )
+                Rewriter.insert_op(transfer, InsertPoint.before(outer))
+                _read(outer, value, transfer.result)
+                whole += 1
+            elif kind == 2 and not isinstance(item, CopyOp) and _rows(storage, value) % step == 0:
+                cascade = _cascade(item, rng)
+                if cascade is None:
+                    continue
+                transfer = TransferOp(value, target)
+                if rng.random() < 0.3:
+                    transfer.stripe = IntsAttr((int(rng.integers(1, nhwc(value)[0] + 1)),))
+                Rewriter.insert_op(transfer, InsertPoint.at_start(cascade.body.block))
+                _read(cascade, value, transfer.result)
+                stages = cascade.stages
+                alive = unroll(stages_of(stages, cascade.yielded)).alive[stages.index(transfer)]
+                more = int(rng.choice([0, 0, 1, 3]))
+                if rng.random() < 0.9:  # else all rows have a place
+                    transfer.rolling = IntsAttr((min(nhwc(value)[0], alive + more),))
+                rolling += 1
     module.verify()
     return whole, rolling
 
