@@ -58,7 +58,9 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
     count, storage = len(program.launches), network.storage
     block = network.function.body.block
     last = block.last_op
+    given = set(block.args)
     returned = [storage.root(value) for value in last.operands] if isinstance(last, ReturnOp) else []
+    left = set(returned)
     spans: dict[SSAValue, tuple[int, int]] = {}
     starts = iter((*program.starts, count))
     begin, stop = 0, next(starts)
@@ -67,7 +69,7 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
             begin, stop = stop, next(starts)
         work = launch.run.work
         # A cascade makes all its buffers before its first launch; results of the region are there already.
-        made = number if work.writes in returned else begin
+        made = number if work.writes in left else begin
         for root, first in ((work.writes, made), *((root, number) for _, root in work.reads)):
             spans[root] = (min(first, spans[root][0]), number) if root in spans else (first, number)
     for root, number in program.brought.items():
@@ -79,12 +81,12 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
         if isinstance(root.owner, ConstantOp) or space_of(root) != network.space:
             return None
         first, end = spans.get(root, (count, -1))
-        if root in block.args:
+        if root in given:
             first = -1
-        return Life(first, count if root in returned else end, _size(network, root))
+        return Life(first, count if root in left else end, _size(network, root))
 
-    seen = {*block.args, *returned}
-    own = [one for root in spans if root not in seen and (one := life(root)) is not None]
+    inner = [root for root in spans if root not in given and root not in left]
+    own = [one for root in inner if (one := life(root)) is not None]
     arguments, results = [life(value) for value in block.args], [life(root) for root in returned]
     ends = {one.last for one in (*own, *arguments) if one is not None} | {buffer.last for buffer in program.buffers}
     for buffer in program.buffers:

@@ -18,7 +18,6 @@ from functools import cached_property
 from itertools import pairwise, takewhile
 from math import sqrt
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -391,7 +390,8 @@ class Region:
         return more * LAUNCH_WORDS * WORD_BYTES
 
 
-_regions: WeakKeyDictionary[FuncOp, tuple[Hashable, Region]] = WeakKeyDictionary()
+_regions: dict[FuncOp, tuple[Hashable, Region]] = {}
+"""The regions of the module that was asked about last."""
 
 
 def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemorySetup) -> Region:
@@ -402,6 +402,8 @@ def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemoryS
         setup,
         tuple((op, tuple(op.operands), tuple(op.properties.items())) for op in function.walk() if op is not function),
     )
+    for other in [one for one in _regions if one.parent is not function.parent]:
+        del _regions[other]
     known = _regions.get(function)
     if known is None or known[0] != state:
         known = state, Region(Network(function, held), machine, setup)

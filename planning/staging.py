@@ -130,7 +130,7 @@ class Staging:
         What an item reads from memory slower than the scarce one: not made by itself, dense, not just a number in a
         register, and not what it is told to write over.
         """
-        seen = {kernel.result for kernel in _kernels(item)}
+        seen: set[SSAValue] = {kernel.result for kernel in _kernels(item)}
         near = self.setup.memory(self.area).bytes_per_cycle
         for op in _kernels(item):
             for value in inputs_of(op):

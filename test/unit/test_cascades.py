@@ -1,6 +1,8 @@
 """Plans and limits of cascades: errors in one line, invariants of the limit, and random cuts that stay exact."""
 
+import gc
 import re
+from weakref import ReferenceType, ref
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from property_tests import examples
 from random_region import Made, random_region
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i64
+from xdsl.dialects.func import FuncOp
 from xdsl.utils.exceptions import PassFailedException, VerifyException
 
 from npuc.analysis.machine import machine_of, scarce_space_of, setup_of
@@ -342,6 +345,17 @@ def test_a_segment_takes_what_its_launches_take(accelerator: str) -> None:
         launches = [launch_cycles(region.setup, cost.cycles, cost.fill_cycles) for cost in costs]
         assert region.planner.cycles(segment) == sum(launches)
         assert {run.work.places.ofm for run in task.runs if run.work.rolling} <= {AREAS[region.network.space]}
+
+
+def test_nothing_is_kept_of_a_module_once_another_is_planned() -> None:
+    def planned(module: ModuleOp) -> ReferenceType[FuncOp]:
+        apply(limited(module, schedules_of(module).planner.least_peak()), PLAN)
+        return ref(region_of(module))
+
+    first = planned(parse(chain()))
+    planned(parse(chain()))
+    gc.collect()
+    assert first() is None
 
 
 def test_b11_a_single_kernel_has_no_cascade() -> None:
