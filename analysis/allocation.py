@@ -358,6 +358,11 @@ class Needs(NamedTuple):
     height: int
     """Where the highest at any time ends, by the same addresses."""
 
+    @staticmethod
+    def anyhow(total: int, times: int) -> Needs:
+        """At most, at so many times, where all that there ever is takes `total` bytes together."""
+        return Needs([total] * times, [total] * times, total)
+
     @property
     def top(self) -> int:
         """The highest at these times."""

@@ -93,7 +93,7 @@ class NpuCmdHoistDmaPass(ModulePass):
             most = UNLIMITED if limit is None else limit
             transfers, forwards = [job.transfer for job in jobs], transfers_forwards(program)
             found = placed_plan(transfers, idle, used, limits, scarce, asked, most, forwards).plan
-            alive.ranges = alive.moved(jobs, times, found)
+            alive.move(alive.ranges, jobs, times, found)
             for job, parts in zip(jobs, found.pieces, strict=True):
                 if parts:
                     _move(job, parts, found.held, launches)
@@ -113,20 +113,23 @@ class _Alive:
 
     def __init__(self, items: Sequence[Item]):
         self.ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+        self._total = sum(one.rounded for one in self.ranges)
         self._numbers: dict[Operation, int] = {op: number for number, item in enumerate(items) for op in item.ops}
 
-    def moved(self, jobs: Sequence[_Job], times: Sequence[int], plan: Plan) -> list[LiveRange]:
-        """The same if transfers of a program are issued so; `times` are those of its launches."""
-        ranges = list(self.ranges)
+    def move(self, ranges: list[LiveRange], jobs: Sequence[_Job], times: Sequence[int], plan: Plan) -> None:
+        """Let buffers be taken as early as transfers of a program are issued; `times` are those of its launches."""
         for job, parts in zip(jobs, plan.pieces, strict=True):
             number = self._numbers.get(job.alloc)
             if parts and number is not None:
                 ranges[number] = replace(ranges[number], start=times[min(parts)])
-        return ranges
 
     def needs(self, jobs: Sequence[_Job], times: Sequence[int], plan: Plan, enough: int) -> Needs:
-        """What is then needed at each launch."""
-        return needs(self.moved(jobs, times, plan), times, enough)
+        """What is needed at each launch if transfers of a program are issued so."""
+        if self._total <= enough:
+            return Needs.anyhow(self._total, len(times))
+        ranges = list(self.ranges)
+        self.move(ranges, jobs, times, plan)
+        return needs(ranges, times, enough)
 
 
 def _free_inputs(program: ProgramOp) -> None:

@@ -102,8 +102,11 @@ class Issues(NamedTuple):
 class RegionMemory(Protocol):
     """What knows what a region needs in the scarce memory, beside what the host needs meanwhile."""
 
-    def used(self, program: Program) -> Sequence[int]:
-        """For each launch the bytes of all that is alive meanwhile, no transfer moved."""
+    def used(self, program: Program, limit: int) -> Sequence[int]:
+        """
+        For each launch the bytes of all that is alive meanwhile, no transfer moved; or what makes no difference to
+        transfers that keep to `limit` bytes.
+        """
         ...
 
     def needs(self, program: Program, plan: Plan, enough: int) -> Needs:
@@ -164,7 +167,7 @@ class Program:
         be found for all that is alive below `most` bytes.
         """
         area = str(self.area)
-        used = {area: memory.used(self), TABLES: self.tables}
+        used = {area: memory.used(self, limit), TABLES: self.tables}
 
         def needs(plan: Plan, enough: int) -> Needs:
             return memory.needs(self, self._numbered(plan), enough)

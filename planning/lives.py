@@ -25,7 +25,7 @@ from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import CascadeOp, ConstantOp, KernelOp, TransferOp, space_of
 from npuc.planning.evaluation import Program
-from npuc.planning.network import Network
+from npuc.planning.network import Network, rounded
 from npuc.planning.prefetch import Plan
 
 STEPS = 1 << 32
@@ -135,6 +135,7 @@ class Memory:
                 now += 1
                 self._spans[name] = [Span(now, now)]
         self._invoked = {op.callee.string_value() for op, _ in self._invokes}
+        self._total = sum(rounded(one.size) for one in self._values.values())
 
     def of(self, network: Network) -> RegionView:
         """What one region is asked about."""
@@ -142,7 +143,20 @@ class Memory:
 
     def put(self, function: FuncOp, lives: Lives) -> None:
         """From now on a region needs this."""
+        self._total = self.total(function, lives)
         self._lives[function.sym_name.data] = lives
+
+    def total(self, function: FuncOp, lives: Lives) -> int:
+        """Bytes of all that there ever is if a region needs this: no placement takes more."""
+        name = function.sym_name.data
+        before = self._lives.get(name)
+        more = sum(rounded(one.size) for one in self._mine(name, lives))
+        return self._total + more - (sum(rounded(one.size) for one in self._mine(name, before)) if before else 0)
+
+    def _mine(self, name: str, lives: Lives) -> list[Life]:
+        """What is not among the values of the host."""
+        ends = () if name in self._invoked else (*lives.arguments, *lives.results)
+        return [*lives.own, *(one for one in ends if one)]
 
     def ranges(self, function: FuncOp, lives: Lives) -> tuple[list[LiveRange], range]:
         """All live ranges of the network if a region needs this, and the times of its launches."""
@@ -161,11 +175,7 @@ class Memory:
             begin, end = spans[0].start * STEPS, max(span.end for span in spans) * STEPS + STEPS - 1
             # What runs again needs its memory until then.
             again = len(spans) > 1 or spans[0].end > spans[0].start
-            mine = [
-                *lives.own,
-                *(one for one in (*lives.arguments, *lives.results) if one and name not in self._invoked),
-            ]
-            for one in mine:
+            for one in self._mine(name, lives):
                 stop = end if again or one.last == lives.launches else begin + 1 + one.last
                 own.append(_Value(begin + 1 + one.first, max(stop, begin + 1 + one.first), one.size))
         for op, span in self._invokes:
@@ -195,9 +205,16 @@ class RegionView:
     def __init__(self, memory: Memory, network: Network):
         self._memory, self._network = memory, network
 
-    def used(self, program: Program) -> list[int]:
-        """For each launch the bytes of all that is alive meanwhile, no transfer moved."""
+    def used(self, program: Program, limit: int) -> list[int]:
+        """
+        For each launch the bytes of all that is alive meanwhile, no transfer moved; or what makes no difference to
+        transfers that keep to `limit` bytes.
+        """
         lives = lives_of(self._network, program, program.unmoved)
+        total = self._memory.total(self._network.function, lives)
+        if 2 * total <= limit:
+            # Everything at once, and each buffer once more. So many regions are not looked through for each of them.
+            return [total] * lives.launches
         ranges, times = self._memory.ranges(self._network.function, lives)
         curve = usage(ranges)
         starts = [time for time, _ in curve]
@@ -208,5 +225,8 @@ class RegionView:
         What is needed at each launch, transfers issued as planned. Addresses are looked for until all keep to `enough`
         bytes.
         """
-        ranges, times = self._memory.ranges(self._network.function, lives_of(self._network, program, plan))
-        return needs(ranges, times, enough)
+        lives = lives_of(self._network, program, plan)
+        total = self._memory.total(self._network.function, lives)
+        if total <= enough:
+            return Needs.anyhow(total, lives.launches)
+        return needs(*self._memory.ranges(self._network.function, lives), enough)
