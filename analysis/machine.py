@@ -1,9 +1,8 @@
 """
 The machine as planners see it: what a kernel costs, given the target of its module.
 
-`launch` makes plain data of an operation, `setup_of` says what the memories of the target
-are, `places_of` which of them each operand lies in. With these three every planner asks `npuc.hardware.cycles` about
-the same launch.
+The `launch` of an operation is its plain data, `setup_of` says what the memories of the target are, `places_of` which
+of them each operand lies in. With these three every planner asks `npuc.hardware.cycles` about the same launch.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ from npuc.dialects.npu_schedule import ConstantOp, ConvKernelOp, CopyOp, KernelO
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.cycles import Places
 from npuc.hardware.memory import Area, MemorySetup, memory_setup
+
+UNLIMITED = 1 << 40
+"""Bytes that nothing has: for planners where nothing limits a memory."""
 
 
 class LimitError(PassFailedException):

@@ -45,7 +45,15 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.allocation import ALIGNMENT, LiveRange, Needs, needs
 from npuc.analysis.live_ranges import Item, live_ranges
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.analysis.machine import (
+    UNLIMITED,
+    limit_of,
+    machine_of,
+    scarce_space_of,
+    setup_of,
+    transfer_limit_of,
+    transfers_forwards,
+)
 from npuc.analysis.timeline import launch_cost, transfer_cycles
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, InputOp, LaunchOp, ProgramOp, WaitOp
@@ -53,7 +61,6 @@ from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.cycles import idle_cycles
 from npuc.hardware.memory import MemorySetup
 from npuc.planning.prefetch import Plan, Transfer, placed_plan
-from npuc.planning.schedules import UNLIMITED
 
 SPACES: tuple[Space, ...] = ("arena", "fast")
 

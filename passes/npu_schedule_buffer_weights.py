@@ -32,13 +32,21 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.analysis.machine import (
+    UNLIMITED,
+    limit_of,
+    machine_of,
+    scarce_space_of,
+    setup_of,
+    transfer_limit_of,
+    transfers_forwards,
+)
 from npuc.dialects.npu import AREAS, FORWARDS_ATTR, TRANSFER_LIMIT_ATTR, IntsAttr
 from npuc.dialects.npu_schedule import ConvKernelOp
 from npuc.planning.buffers import pinned
 from npuc.planning.lives import Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.schedules import UNLIMITED, Schedules
+from npuc.planning.schedules import Schedules
 from npuc.planning.tasks import Works
 
 

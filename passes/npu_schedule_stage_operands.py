@@ -24,13 +24,13 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
+from npuc.analysis.machine import UNLIMITED, limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import tensor_type
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick, stored
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.schedules import UNLIMITED, score_as_it_stands
+from npuc.planning.schedules import score_as_it_stands
 from npuc.planning.staging import Staged, Staging
 from npuc.planning.tasks import Works
 

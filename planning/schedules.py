@@ -23,22 +23,30 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
-from npuc.analysis.machine import machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.analysis.machine import (
+    UNLIMITED,
+    machine_of,
+    scarce_space_of,
+    setup_of,
+    transfer_limit_of,
+    transfers_forwards,
+)
 from npuc.dialects.npu import AREAS
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
-from npuc.hardware.parameters import DEFAULT, HIGH, LOW, CostParameters
+from npuc.hardware.parameters import HIGH, LOW
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import Task, Work, Works, policy_for_buffers
 
-UNLIMITED = 1 << 40
-"""Bytes that nothing has."""
 CLOSE = 1.005
-"""Of schedules that take no longer than the quickest by more than this factor, the one that is quickest at `LOW`."""
+"""
+A score that is no more than the best by this factor is as good: then transfers keep to the lowest limit, and are not
+turned round.
+"""
 LOWER_LIMITS = 2
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
 CUTS = 4
@@ -210,16 +218,18 @@ class Schedules:
         if other.score * CLOSE >= chosen.score:
             return chosen
         tasks = costed[0].tasks
-        holds = all(self._under(tasks, other, end) <= self._under(tasks, chosen, end) for end in (DEFAULT, LOW, HIGH))
+        ends = zip(self._at_ends(tasks, other), self._at_ends(tasks, chosen), strict=True)
+        holds = other.cycles <= chosen.cycles and all(turned <= as_it_was for turned, as_it_was in ends)
         return other if holds else chosen
 
-    def _under(self, tasks: Sequence[Task], one: Buffered, parameters: CostParameters) -> int:
-        """The cycles of a schedule, its transfers issued as they will be, by other parameters of the machine."""
-        costed = self._costed(tasks)[:1]
-        issues = self._programs(costed, one.decisions)[0].issues(one.limit, one.forwards)
-        setup = self.setup.with_parameters(parameters)
-        other = [_Costed([task.under(setup) for task in tasks], setup, costed[0].planner)]
-        return self._programs(other, one.decisions)[0].cycles(issues)
+    def _at_ends(self, tasks: Sequence[Task], one: Buffered) -> list[int]:
+        """The cycles of a schedule at both ends of what is uncertain, its transfers issued as they will be."""
+        issues = self.program(tasks, one.decisions).issues(one.limit, one.forwards)
+        setups = [self.setup.with_parameters(end) for end in (LOW, HIGH)]
+        return [
+            self._program([task.under(setup) for task in tasks], one.decisions, setup).cycles(issues)
+            for setup in setups
+        ]
 
     def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
         """
@@ -243,22 +253,19 @@ class Schedules:
         choices = [pinned(costed[0].tasks)]
         works = [work for task in costed[0].tasks for work in task.works]
         for less, (tasks, setup, planner) in plans if self.buffers_help else ():
-            those = [work.under(setup) for work in works]
-            decisions = planner.plan(tasks, less, dict(cuts))
-            choices.append(
-                {work: decisions[same] for work, same in zip(works, those, strict=True) if same in decisions}
-            )
+            planned = planner.plan(tasks, less, dict(cuts))
+            choices.append({work: planned[same] for work in works if (same := work.under(setup)) in planned})
         unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
         return [_scored(self._programs(costed, choice), choice, limit) for choice in unlike]
 
     def _programs(self, costed: Sequence[_Costed], decisions: dict[Work, Decision]) -> list[Program]:
         """The program by each of some costs."""
-        return [
-            program_of(
-                tasks, {work.under(setup): one for work, one in decisions.items()}, self.area, self.machine, setup
-            )
-            for tasks, setup, _ in costed
-        ]
+        return [self._program(tasks, decisions, setup) for tasks, setup, _ in costed]
+
+    def _program(self, tasks: Sequence[Task], decisions: dict[Work, Decision], setup: MemorySetup) -> Program:
+        """What tasks whose costs are those of a setup become by decisions about the same works."""
+        same = {work.under(setup): one for work, one in decisions.items()}
+        return program_of(tasks, same, self.area, self.machine, setup)
 
     def _limits(self, tasks: Sequence[Task], limit: int, count: int = LOWER_LIMITS) -> list[int]:
         """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""

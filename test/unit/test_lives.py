@@ -25,7 +25,15 @@ from npuc.analysis import allocation
 from npuc.analysis.allocation import LiveRange, Needs, in_moments
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.live_ranges import live_ranges
-from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of, transfer_limit_of, transfers_forwards
+from npuc.analysis.machine import (
+    UNLIMITED,
+    limit_of,
+    machine_of,
+    scarce_space_of,
+    setup_of,
+    transfer_limit_of,
+    transfers_forwards,
+)
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS, FORWARDS_ATTR, LIMIT_ATTR, TRANSFER_LIMIT_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
@@ -36,7 +44,7 @@ from npuc.planning.evaluation import Program
 from npuc.planning.lives import Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.prefetch import Placed, Plan, placed_plan
-from npuc.planning.schedules import UNLIMITED, Region, Schedules
+from npuc.planning.schedules import Region, Schedules
 from npuc.planning.tasks import Works
 from npuc.tools import driver
 from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
