@@ -22,7 +22,7 @@ SHARED = ROOT.parent / "shared" / "models"
 sys.path.insert(0, str(ROOT / "test" / "models"))
 
 import network as models  # noqa: E402
-import operators  # noqa: E402
+import operator_models  # noqa: E402
 from tiny_writer import Tensor  # noqa: E402
 
 SCALE, ZERO = 0.05, -8
@@ -105,7 +105,7 @@ class Builder(models.Network):
         return self.conv_silu(self.concat(parts, 3), depth, 1)
 
     def upscaled(self, x: Tensor) -> Tensor:
-        return operators.resize(self, x, 2 * x.shape[1], 2 * x.shape[2])
+        return operator_models.resize(self, x, 2 * x.shape[1], 2 * x.shape[2])
 
     def backbone(self, size: int, width: int, count: int) -> list[Tensor]:
         """Feature maps at an eighth, a sixteenth and a thirty-second of an image's size, made in both directions."""
@@ -209,7 +209,7 @@ def fire(size: int) -> bytes:
         y = n.sum_of_products(x, squeezed, 1, 1, "RELU")
         x = n.concat([n.sum_of_products(y, expanded, kernel, 1, "RELU") for kernel in (1, 3)], 3)
     x = n.sum_of_products(x, 100, 1, 1, "RELU")
-    return n.model(operators.mean(n, x, [1, 2], False)).to_bytes()
+    return n.model(operator_models.mean(n, x, [1, 2], False)).to_bytes()
 
 
 OWN: dict[str, Callable[[], bytes]] = {

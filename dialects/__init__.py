@@ -1,5 +1,6 @@
 """
-The dialects of npuc, one file each, loaded only when a module mentions them.
+The dialects of npuc, one file each, loaded only when a module mentions them; `tfl` has a file for each operator, in
+`npuc.operators`.
 
 `all_dialects()` gives name -> factory; a factory imports its file. `tosa` is ours, in TOSA 1.0
 syntax, and takes the place of xDSL's dialect of that name in our own tools.
@@ -20,6 +21,10 @@ def _factory(name: str) -> Callable[[], Dialect]:
     return load
 
 
+def _tfl() -> Dialect:
+    return import_module("npuc.operators").tfl_dialect()
+
+
 def all_dialects() -> dict[str, Callable[[], Dialect]]:
     """Name -> zero-argument factory of every dialect; `dialects/<name>.py` defines `<NAME>: Dialect`."""
-    return {name: _factory(name) for name in DIALECT_NAMES}
+    return {name: _tfl if name == "tfl" else _factory(name) for name in DIALECT_NAMES}

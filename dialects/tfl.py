@@ -34,10 +34,8 @@ from xdsl.dialects.builtin import (
     UNKNOWN_LOC,
     ArrayAttr,
     BoolAttr,
-    DenseArrayBase,
     DenseIntOrFPElementsAttr,
     DictionaryAttr,
-    FloatAttr,
     FusedLoc,
     IntegerAttr,
     LocationAttr,
@@ -46,18 +44,16 @@ from xdsl.dialects.builtin import (
     StringAttr,
     TensorType,
     UnitAttr,
-    f32,
     i32,
     i64,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, BlockArgument, Data, Dialect, Operation, OpResult, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, BlockArgument, Data, Operation, OpResult, SSAValue, TypeAttribute
 from xdsl.irdl import (
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
     operand_def,
-    opt_operand_def,
     opt_prop_def,
     prop_def,
     result_def,
@@ -97,11 +93,11 @@ _ALLOWED = {
     "padding": PADDINGS,
     "weights_format": WEIGHTS_FORMATS,
 }
-_NONE = StringAttr("NONE")
-_FALSE = BoolAttr.from_bool(False)
-_TRUE = BoolAttr.from_bool(True)
-_ZERO = IntegerAttr(0, i32)
-_ONE = IntegerAttr(1, i32)
+NO_ACTIVATION = StringAttr("NONE")
+FALSE = BoolAttr.from_bool(False)
+TRUE = BoolAttr.from_bool(True)
+ZERO = IntegerAttr(0, i32)
+ONE = IntegerAttr(1, i32)
 
 
 @irdl_attr_definition
@@ -428,7 +424,7 @@ class PoolOp(TflOp, ABC):
     stride_w = prop_def(IntegerAttr)
     filter_height = prop_def(IntegerAttr)
     filter_width = prop_def(IntegerAttr)
-    fused_activation_function = prop_def(StringAttr, _NONE)
+    fused_activation_function = prop_def(StringAttr, NO_ACTIVATION)
     traits = traits_def(Pure())
 
 
@@ -438,372 +434,9 @@ class ResizeOp(TflOp, ABC):
     input = operand_def(TensorType)
     size = operand_def(TensorType)
     output = result_def(TensorType)
-    align_corners = prop_def(BoolAttr, _FALSE)
-    half_pixel_centers = prop_def(BoolAttr, _FALSE)
+    align_corners = prop_def(BoolAttr, FALSE)
+    half_pixel_centers = prop_def(BoolAttr, FALSE)
     traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class Conv2DOp(TflOp):
-    """NHWC input, OHWI filter, bias of O; `input` depth is a multiple of `filter` depth (grouped where greater)."""
-
-    name = "tfl.conv_2d"
-
-    input = operand_def(TensorType)
-    filter = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    output = result_def(TensorType)
-    padding = prop_def(StringAttr)
-    stride_h = prop_def(IntegerAttr)
-    stride_w = prop_def(IntegerAttr)
-    dilation_h_factor = prop_def(IntegerAttr, _ONE)
-    dilation_w_factor = prop_def(IntegerAttr, _ONE)
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class DepthwiseConv2DOp(TflOp):
-    """NHWC input, filter 1 x H x W x (C * depth_multiplier), bias of the output depth."""
-
-    name = "tfl.depthwise_conv_2d"
-
-    input = operand_def(TensorType)
-    filter = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    output = result_def(TensorType)
-    padding = prop_def(StringAttr)
-    stride_h = prop_def(IntegerAttr)
-    stride_w = prop_def(IntegerAttr)
-    depth_multiplier = prop_def(IntegerAttr)
-    dilation_h_factor = prop_def(IntegerAttr, _ONE)
-    dilation_w_factor = prop_def(IntegerAttr, _ONE)
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class FullyConnectedOp(TflOp):
-    """Input of any shape with inner size I (or whose size is a multiple of it), filter O x I, bias of O."""
-
-    name = "tfl.fully_connected"
-
-    input = operand_def(TensorType)
-    filter = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    output = result_def(TensorType)
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    weights_format = prop_def(StringAttr, StringAttr("DEFAULT"))
-    keep_num_dims = prop_def(BoolAttr, _FALSE)
-    asymmetric_quantize_inputs = prop_def(BoolAttr, _FALSE)
-    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
-    quant_spec = opt_prop_def(ConstBytesAttr)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class TransposeConvOp(TflOp):
-    """`output_shape` (1-D, four integers), OHWI filter, NHWC input, bias of O."""
-
-    name = "tfl.transpose_conv"
-
-    output_shape = operand_def(TensorType)
-    filter = operand_def(TensorType)
-    input = operand_def(TensorType)
-    bias = opt_operand_def(TensorType)
-    output = result_def(TensorType)
-    padding = prop_def(StringAttr)
-    stride_h = prop_def(IntegerAttr)
-    stride_w = prop_def(IntegerAttr)
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    quantized_bias_type = prop_def(StringAttr, StringAttr("FLOAT32"))
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class AveragePool2DOp(PoolOp):
-    name = "tfl.average_pool_2d"
-
-
-@irdl_op_definition
-class MaxPool2DOp(PoolOp):
-    name = "tfl.max_pool_2d"
-
-
-@irdl_op_definition
-class AddOp(BinaryOp):
-    name = "tfl.add"
-
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    pot_scale_int16 = prop_def(BoolAttr, _TRUE)
-
-
-@irdl_op_definition
-class SubOp(BinaryOp):
-    name = "tfl.sub"
-
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    pot_scale_int16 = prop_def(BoolAttr, _TRUE)
-
-
-@irdl_op_definition
-class MulOp(BinaryOp):
-    name = "tfl.mul"
-
-    fused_activation_function = prop_def(StringAttr, _NONE)
-
-
-@irdl_op_definition
-class MinimumOp(BinaryOp):
-    name = "tfl.minimum"
-
-
-@irdl_op_definition
-class MaximumOp(BinaryOp):
-    name = "tfl.maximum"
-
-
-@irdl_op_definition
-class AbsOp(UnaryOp):
-    name = "tfl.abs"
-
-
-@irdl_op_definition
-class ReluOp(UnaryOp):
-    name = "tfl.relu"
-
-
-@irdl_op_definition
-class Relu6Op(UnaryOp):
-    name = "tfl.relu6"
-
-
-@irdl_op_definition
-class ReluN1To1Op(UnaryOp):
-    """Clamp to [-1, 1]."""
-
-    name = "tfl.relu_n1_to_1"
-
-
-@irdl_op_definition
-class Relu0To1Op(UnaryOp):
-    """Clamp to [0, 1]."""
-
-    name = "tfl.relu_0_to_1"
-
-
-@irdl_op_definition
-class LeakyReluOp(UnaryOp):
-    name = "tfl.leaky_relu"
-
-    alpha = prop_def(FloatAttr)
-
-
-@irdl_op_definition
-class LogisticOp(UnaryOp):
-    name = "tfl.logistic"
-
-
-@irdl_op_definition
-class TanhOp(UnaryOp):
-    name = "tfl.tanh"
-
-
-@irdl_op_definition
-class HardSwishOp(UnaryOp):
-    name = "tfl.hard_swish"
-
-
-@irdl_op_definition
-class SoftmaxOp(UnaryOp):
-    """Over the last dimension, of `beta * input`."""
-
-    name = "tfl.softmax"
-
-    beta = prop_def(FloatAttr, FloatAttr(1.0, f32))
-
-
-@irdl_op_definition
-class QuantizeOp(UnaryOp):
-    """To the result's quantisation, from floats or from another quantisation."""
-
-    name = "tfl.quantize"
-
-
-@irdl_op_definition
-class DequantizeOp(UnaryOp):
-    name = "tfl.dequantize"
-
-
-@irdl_op_definition
-class ConcatenationOp(TflOp):
-    """Along `axis`, which counts from the end where negative."""
-
-    name = "tfl.concatenation"
-
-    values = var_operand_def(TensorType)
-    output = result_def(TensorType)
-    axis = prop_def(IntegerAttr)
-    fused_activation_function = prop_def(StringAttr, _NONE)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class SplitOp(TflOp):
-    """Into `num_splits` equal parts along the axis that the constant `axis` holds."""
-
-    name = "tfl.split"
-
-    axis = operand_def(TensorType)
-    input = operand_def(TensorType)
-    outputs = var_result_def(TensorType)
-    num_splits = prop_def(IntegerAttr)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class SplitVOp(TflOp):
-    """Into parts of the sizes in `size_splits` (-1: what is left) along the axis that the constant `axis` holds."""
-
-    name = "tfl.split_v"
-
-    input = operand_def(TensorType)
-    size_splits = operand_def(TensorType)
-    axis = operand_def(TensorType)
-    outputs = var_result_def(TensorType)
-    num_splits = prop_def(IntegerAttr)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class SliceOp(TflOp):
-    """`size` elements (-1: all that follow) from `begin` on, both 1-D with one integer a dimension."""
-
-    name = "tfl.slice"
-
-    input = operand_def(TensorType)
-    begin = operand_def(TensorType)
-    size = operand_def(TensorType)
-    output = result_def(TensorType)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class StridedSliceOp(TflOp):
-    """`input[begin:end:strides]`, each 1-D with one integer a dimension; the masks have one bit a dimension."""
-
-    name = "tfl.strided_slice"
-
-    input = operand_def(TensorType)
-    begin = operand_def(TensorType)
-    end = operand_def(TensorType)
-    strides = operand_def(TensorType)
-    output = result_def(TensorType)
-    begin_mask = prop_def(IntegerAttr, _ZERO)
-    end_mask = prop_def(IntegerAttr, _ZERO)
-    ellipsis_mask = prop_def(IntegerAttr, _ZERO)
-    new_axis_mask = prop_def(IntegerAttr, _ZERO)
-    shrink_axis_mask = prop_def(IntegerAttr, _ZERO)
-    offset = prop_def(BoolAttr, _FALSE)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class ReshapeOp(TflOp):
-    """To the result's shape; the operand `shape` or the option `new_shape` says it, with at most one -1."""
-
-    name = "tfl.reshape"
-
-    input = operand_def(TensorType)
-    shape = opt_operand_def(TensorType)
-    output = result_def(TensorType)
-    new_shape = opt_prop_def(DenseArrayBase)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class SqueezeOp(TflOp):
-    """Without the dimensions of 1 in `squeeze_dims` (all of them where it is empty or absent)."""
-
-    name = "tfl.squeeze"
-
-    input = operand_def(TensorType)
-    output = result_def(TensorType)
-    squeeze_dims = opt_prop_def(DenseArrayBase)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class ExpandDimsOp(TflOp):
-    """With a dimension of 1 inserted at the place that the constant `dim` holds."""
-
-    name = "tfl.expand_dims"
-
-    input = operand_def(TensorType)
-    dim = operand_def(TensorType)
-    output = result_def(TensorType)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class PadOp(TflOp):
-    """With the input's zero point around it; `padding` is rank x 2: before, after."""
-
-    name = "tfl.pad"
-
-    input = operand_def(TensorType)
-    padding = operand_def(TensorType)
-    output = result_def(TensorType)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class PadV2Op(TflOp):
-    """With the value of the scalar `constant_values` around it; `padding` is rank x 2: before, after."""
-
-    name = "tfl.padv2"
-
-    input = operand_def(TensorType)
-    padding = operand_def(TensorType)
-    constant_values = operand_def(TensorType)
-    output = result_def(TensorType)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class MeanOp(TflOp):
-    """Over the dimensions in the constant `axis`, which stay as 1 with `keep_dims`."""
-
-    name = "tfl.mean"
-
-    input = operand_def(TensorType)
-    axis = operand_def(TensorType)
-    output = result_def(TensorType)
-    keep_dims = prop_def(BoolAttr, _FALSE)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class TransposeOp(TflOp):
-    """Dimension i of the result is dimension `perm[i]` of the input."""
-
-    name = "tfl.transpose"
-
-    input = operand_def(TensorType)
-    perm = operand_def(TensorType)
-    output = result_def(TensorType)
-    traits = traits_def(Pure())
-
-
-@irdl_op_definition
-class ResizeNearestNeighborOp(ResizeOp):
-    name = "tfl.resize_nearest_neighbor"
-
-
-@irdl_op_definition
-class ResizeBilinearOp(ResizeOp):
-    name = "tfl.resize_bilinear"
 
 
 def tensor_infos(op: Operation) -> tuple[DictionaryAttr | None, ...]:
@@ -896,52 +529,13 @@ def tensor_name(value: SSAValue) -> str:
     return location.desc.data if isinstance(location, NameLoc) else ""
 
 
-TFL = Dialect(
-    "tfl",
-    [
-        AbsOp,
-        AddOp,
-        AveragePool2DOp,
-        BuiltinOp,
-        ConcatenationOp,
-        Conv2DOp,
-        CustomOp,
-        DepthwiseConv2DOp,
-        DequantizeOp,
-        ExpandDimsOp,
-        FullyConnectedOp,
-        HardSwishOp,
-        LeakyReluOp,
-        LogisticOp,
-        MaxPool2DOp,
-        MaximumOp,
-        MeanOp,
-        MinimumOp,
-        MulOp,
-        NoValueOp,
-        PadOp,
-        PadV2Op,
-        PseudoConstOp,
-        PseudoQConstOp,
-        PseudoTensorOp,
-        QuantizeOp,
-        Relu0To1Op,
-        Relu6Op,
-        ReluN1To1Op,
-        ReluOp,
-        ReshapeOp,
-        ResizeBilinearOp,
-        ResizeNearestNeighborOp,
-        SliceOp,
-        SoftmaxOp,
-        SplitOp,
-        SplitVOp,
-        SqueezeOp,
-        StridedSliceOp,
-        SubOp,
-        TanhOp,
-        TransposeConvOp,
-        TransposeOp,
-    ],
-    [ConstBytesAttr, OpaqueType],
+OPERATIONS = (
+    BuiltinOp,
+    CustomOp,
+    NoValueOp,
+    PseudoConstOp,
+    PseudoQConstOp,
+    PseudoTensorOp,
 )
+"""What every graph has. `npuc.operators` makes the dialect of these and of the operators that have a class."""
+ATTRIBUTES = (ConstBytesAttr, OpaqueType)

@@ -53,8 +53,8 @@ from npuc.dialects.tfl import (
     tensor_name,
 )
 from npuc.hardware.alignment import ALIGNMENT
-from npuc.lowering.emit import ARENA_SIZE, Parts, emit, programs_of
-from npuc.lowering.machine_state import place
+from npuc.lowering.command_stream.emit import ARENA_SIZE, Parts, emit, programs_of
+from npuc.lowering.command_stream.machine_state import place
 
 CUSTOM_CODE = "ethos-u"
 CUSTOM_OPTIONS = bytes((1, 4, 1))

@@ -29,10 +29,10 @@ from npuc.dialects.npu_cmd import InputOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import CustomOp, PseudoTensorOp, arena_offset, constant_value
 from npuc.hardware.accelerators import Accelerator
+from npuc.lowering.command_stream.decode import Memory, decode
+from npuc.lowering.command_stream.emit import ARENA_SIZE, FAST_SIZE
+from npuc.lowering.command_stream.payload import unwrap
 from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS
-from npuc.lowering.decode import Memory, decode
-from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
-from npuc.lowering.payload import unwrap
 
 SHRAM_BYTES = 48 * 1024
 FIRST_TENSOR = 4

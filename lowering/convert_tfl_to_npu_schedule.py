@@ -3,8 +3,8 @@
 
 Assumes: NPU regions from which `convert-tosa-to-npu-schedule` has taken everything else; operands as the partition's
 legality predicate allows them; others are an error in its words.
-Decides: the recipes of SOFTMAX, MEAN, HARD_SWISH, RESIZE_NEAREST_NEIGHBOR, of LOGISTIC and TANH on 16 bits and of
-FULLY_CONNECTED that rounds in several steps, each exact to LiteRT's reference kernel.
+Decides nothing by itself: the record of each operator (npuc.operators) has its recipe, exact to LiteRT's reference
+kernel.
 Leaves: regions wholly in `npu_schedule`. Arguments and results have their storage types; the host's `npu.invoke` keeps
 the quantised ones.
 """
@@ -18,19 +18,14 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
-from npuc.lowering.convert_tfl_to_tosa import goes_directly
 from npuc.lowering.npu_regions import erase_unused, own_results
-from npuc.lowering.tfl_to_npu_schedule.activation import lower_function, lower_hard_swish
-from npuc.lowering.tfl_to_npu_schedule.common import QuantizedEmitter
-from npuc.lowering.tfl_to_npu_schedule.fully_connected import lower_fully_connected
-from npuc.lowering.tfl_to_npu_schedule.mean import lower_mean
-from npuc.lowering.tfl_to_npu_schedule.resize import lower_resize_nearest
-from npuc.lowering.tfl_to_npu_schedule.softmax import lower_softmax
+from npuc.operators import operator_of
+from npuc.operators.support.legality import cpu_reason
+from npuc.operators.support.quantized import QuantizedEmitter
 
 
 @dataclass(frozen=True)
@@ -53,26 +48,13 @@ class ConvertTflToNpuSchedulePass(ModulePass):
 
 
 def _lower(op: Operation) -> None:
-    if goes_directly(op):
-        reason = cpu_reason(op)
-        if reason is not None:
-            raise OperationError(op, reason)
-    emit = QuantizedEmitter(op)
-    match op:
-        case tfl.SoftmaxOp():
-            lower_softmax(op, emit)
-        case tfl.MeanOp():
-            lower_mean(op, emit)
-        case tfl.FullyConnectedOp():
-            lower_fully_connected(op, emit)
-        case tfl.HardSwishOp():
-            lower_hard_swish(op, emit)
-        case tfl.LogisticOp() | tfl.TanhOp():
-            lower_function(op, emit)
-        case tfl.ResizeNearestNeighborOp():
-            lower_resize_nearest(op, emit)
-        case _:
-            pass
+    record = operator_of(op)
+    if record is None or record.lower is None or not isinstance(op, tfl.TflOp) or not record.goes_directly(op):
+        return
+    reason = cpu_reason(op)
+    if reason is not None:
+        raise OperationError(op, reason)
+    record.lower(op, QuantizedEmitter(op))
 
 
 def drop_quantisation(function: FuncOp) -> None:

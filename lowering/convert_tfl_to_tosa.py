@@ -4,19 +4,16 @@
 Assumes static shapes, 8- or 16-bit quantisation and constant weights: what the partition lets into an NPU region.
 Works on the functions marked `npu.region` if the module has any, else on all.
 
-Decides how each operator is written, one small file a family in tfl_to_tosa/: rounding modes, multipliers, tables.
-Operators that tosa would shatter stay tfl and go to npu_schedule directly: SOFTMAX, MEAN, HARD_SWISH,
-RESIZE_NEAREST_NEIGHBOR, LOGISTIC and TANH on 16 bit, and FULLY_CONNECTED where it takes several steps to round as
-LiteRT does. What else cannot be written exactly is an error in an NPU region and stays as it is elsewhere.
+Decides nothing by itself: the record of each operator (npuc.operators) says how it is written, with which rounding
+modes, multipliers and tables. Operators that tosa would shatter stay tfl and go to npu_schedule directly, as SOFTMAX
+does. What else cannot be written exactly is an error in an NPU region and stays as it is elsewhere.
 
 Leaves function types alone: `quant.scast` stands between a quantised value (an argument, a result, an operand of an
 operation that stays tfl) and its integers. Every operation has the location of the tfl operation that it came from;
 the last of them makes that operation's tensor.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -28,62 +25,8 @@ from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
 from npuc.dialects.quant import StorageCastOp, storage_tensor
-from npuc.lowering.tfl_to_tosa import activation, convolution, elementwise, movement, pooling
-from npuc.lowering.tfl_to_tosa.builder import Builder, CannotConvert
-
-CONVERSIONS: dict[type[Operation], Callable[[Builder, Any], list[SSAValue]]] = {
-    tfl.AbsOp: elementwise.absolute,
-    tfl.AddOp: elementwise.add_sub,
-    tfl.AveragePool2DOp: pooling.pool_2d,
-    tfl.ConcatenationOp: movement.concatenation,
-    tfl.Conv2DOp: convolution.conv_2d,
-    tfl.DepthwiseConv2DOp: convolution.depthwise_conv_2d,
-    tfl.ExpandDimsOp: movement.reshape,
-    tfl.FullyConnectedOp: convolution.fully_connected,
-    tfl.LeakyReluOp: activation.leaky_relu,
-    tfl.LogisticOp: activation.logistic,
-    tfl.MaxPool2DOp: pooling.pool_2d,
-    tfl.MaximumOp: elementwise.minimum_maximum,
-    tfl.MinimumOp: elementwise.minimum_maximum,
-    tfl.MulOp: elementwise.mul,
-    tfl.PadOp: movement.pad,
-    tfl.PadV2Op: movement.pad,
-    tfl.QuantizeOp: activation.quantize,
-    tfl.Relu0To1Op: activation.relu,
-    tfl.Relu6Op: activation.relu,
-    tfl.ReluN1To1Op: activation.relu,
-    tfl.ReluOp: activation.relu,
-    tfl.ReshapeOp: movement.reshape,
-    tfl.SliceOp: movement.slice_,
-    tfl.SplitOp: movement.split,
-    tfl.SplitVOp: movement.split,
-    tfl.SqueezeOp: movement.reshape,
-    tfl.StridedSliceOp: movement.strided_slice,
-    tfl.SubOp: elementwise.add_sub,
-    tfl.TanhOp: activation.tanh,
-    tfl.TransposeConvOp: convolution.transpose_conv,
-    tfl.TransposeOp: movement.transpose,
-}
-"""How each operator is written."""
-
-DIRECT: tuple[type[Operation], ...] = (
-    tfl.SoftmaxOp,
-    tfl.MeanOp,
-    tfl.HardSwishOp,
-    tfl.ResizeNearestNeighborOp,
-)
-"""Operators that always go to npu_schedule as they are."""
-
-
-def goes_directly(op: Operation) -> bool:
-    """Whether an operation stays tfl on its way to npu_schedule."""
-    match op:
-        case tfl.LogisticOp() | tfl.TanhOp():
-            return activation.is_16_bit(op)
-        case tfl.FullyConnectedOp():
-            return convolution.takes_several_steps(op)
-        case _:
-            return isinstance(op, DIRECT)
+from npuc.operators import operator_of
+from npuc.operators.support.builder import Builder, CannotConvert
 
 
 @dataclass(frozen=True)
@@ -103,14 +46,14 @@ def _convert(block: Block, in_region: bool) -> None:
     converted: list[Operation] = []
     for op in list(block.ops):
         build.at = op
-        conversion = CONVERSIONS.get(type(op))
-        if conversion is None or goes_directly(op):
-            if in_region and isinstance(op, tfl.TflOp) and not goes_directly(op) and not _is_source(op):
-                raise OperationError(op, "it is in an NPU region, but nothing converts it")
+        record = operator_of(op)
+        if record is None and in_region and isinstance(op, tfl.TflOp) and not _is_source(op):
+            raise OperationError(op, "it is in an NPU region, but nothing converts it")
+        if record is None or record.convert is None or (isinstance(op, tfl.TflOp) and record.goes_directly(op)):
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         try:
-            results = conversion(build, op)
+            results = record.convert(build, op)
             _check_types(op, results)
         except CannotConvert as error:
             if in_region:

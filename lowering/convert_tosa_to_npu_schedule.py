@@ -22,7 +22,6 @@ from npuc.dialects import tosa
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import quantization
-from npuc.lowering.npu_kernels import Emitter
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import lower_concat, lower_pad, lower_reshape, lower_slice, lower_tile
@@ -36,6 +35,7 @@ from npuc.lowering.tosa_to_npu_schedule.elementwise import (
     lower_table,
 )
 from npuc.lowering.tosa_to_npu_schedule.pooling import lower_pool
+from npuc.operators.support.kernels import Emitter
 
 Convolution = tosa.Conv2DOp | tosa.DepthwiseConv2DOp | tosa.TransposeConv2DOp
 

@@ -10,7 +10,7 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.storage import base_of, makes_bytes, reshapes_of
 from npuc.dialects.npu_schedule import ConcatOp
-from npuc.lowering.npu_kernels import Emitter, shape_of
+from npuc.operators.support.kernels import Emitter, shape_of
 
 
 def erase_unused(function: FuncOp) -> None:

@@ -2,10 +2,10 @@
 Decide what the NPU takes and outline it.
 
 Assumes a `tfl` module as the import leaves it; works on its first function, the main subgraph. Decides operator by
-operator with one predicate (npuc.analysis.legality); an operator that already carries `npu.cpu_reason` stays on the
-CPU, whoever wrote that, and one that the predicate refuses is given it. All operators that the NPU takes then go into
-as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them allow, each called
-by an `npu.invoke`:
+operator with one predicate (npuc.operators.support.legality); an operator that already carries `npu.cpu_reason` stays
+on the CPU, whoever wrote that, and one that the predicate refuses is given it. All operators that the NPU takes then
+go into as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them allow,
+each called by an `npu.invoke`:
 
     %2 = tfl.conv_2d %0, %1 {...}                          func.func private @npu_0(%0) attributes {npu.region} {
     %3 = tfl.builtin %2 {operator = "GATHER"}       ->       %1 = ..., %2 = tfl.conv_2d %0, %1 ...
@@ -28,7 +28,17 @@ from itertools import accumulate
 
 from xdsl.builder import Builder
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FusedLoc, ModuleOp, NoneAttr, StringAttr, UnitAttr, i32
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    DictionaryAttr,
+    FusedLoc,
+    ModuleOp,
+    NoneAttr,
+    StringAttr,
+    TensorType,
+    UnitAttr,
+    i32,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -36,10 +46,11 @@ from xdsl.rewriter import InsertPoint
 from xdsl.traits import Pure
 
 from npuc.analysis.host import value_bytes
-from npuc.analysis.legality import cpu_reason
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
+from npuc.operators import operator_of
+from npuc.operators.support.legality import cpu_reason
 
 _STATEFUL = frozenset(
     """
@@ -92,8 +103,8 @@ def _outline(module: ModuleOp, function: FuncOp) -> None:
         if _on_npu(op) and not any(result.uses for result in op.results):
             op.detach()
             op.erase()
-        elif isinstance(op, tfl.TransposeConvOp) and _on_npu(op):
-            _make_output_shape_constant(op)
+        elif isinstance(op, tfl.TflOp) and _on_npu(op):
+            _make_shapes_constant(op)
     stages = _waiting(block, _stages(block))
     count = max((stage for op, stage in stages.items() if _on_npu(op)), default=-1) + 1
     members: list[list[Operation]] = [[] for _ in range(count)]
@@ -109,15 +120,21 @@ def _outline(module: ModuleOp, function: FuncOp) -> None:
             op.erase()
 
 
-def _make_output_shape_constant(op: tfl.TransposeConvOp) -> None:
+def _make_shapes_constant(op: tfl.TflOp) -> None:
     """The result's type says the shape; an operand that is computed, or an input, would tie the region to it."""
-    import numpy as np
+    record = operator_of(op)
+    for name in record.from_result if record is not None else ():
+        value = getattr(op, name)
+        if value is None or tfl.constant_value(value) is not None:
+            continue
+        import numpy as np
 
-    if tfl.constant_value(op.output_shape) is None:
-        constant = tfl.PseudoConstOp(from_numpy(np.array(op.output.type.get_shape(), np.int32), i32))
-        constant.location = tfl.tensor_location(op.output_shape)
+        result = op.results[0].type
+        assert isinstance(result, TensorType)
+        constant = tfl.PseudoConstOp(from_numpy(np.array(result.get_shape(), np.int32), i32))
+        constant.location = tfl.tensor_location(value)
         Builder(InsertPoint.before(op)).insert(constant)
-        op.operands[0] = constant.output
+        op.operands[op.operands.index(value)] = constant.output
 
 
 def _stages(block: Block) -> dict[Operation, int]:

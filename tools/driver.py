@@ -257,8 +257,8 @@ def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = Non
             return parse_text(ctx, data, name)
         except ParseError as error:
             raise UserError(format_error(error)) from None
-    from npuc.lowering.import_tflite import import_tflite
-    from npuc.lowering.tflite_schema import TFLiteError
+    from npuc.lowering.tflite.import_tflite import import_tflite
+    from npuc.lowering.tflite.tflite_schema import TFLiteError
 
     try:
         return import_tflite(data)

@@ -162,7 +162,7 @@ def compile_tflite(
         if pass_.name == EMIT:
             _observe(module, before, summary)
             if want_parts:
-                from npuc.lowering.emit import parts
+                from npuc.lowering.command_stream.emit import parts
 
                 found.update(parts(module))
 
@@ -183,8 +183,8 @@ def compile_tflite(
             line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest found to work is {least}"
             raise UserError(line) from None
         raise UserError(failure.message) from None
-    from npuc.lowering.export_tflite import export_tflite
-    from npuc.lowering.tflite_schema import TFLiteError
+    from npuc.lowering.tflite.export_tflite import export_tflite
+    from npuc.lowering.tflite.tflite_schema import TFLiteError
 
     _refuse_unfinished(module, chain[-1].name)
     try:

@@ -27,7 +27,7 @@ from npuc.dialects.npu_cmd import DmaOp, ElementwiseOp, PoolOp, ProgramOp
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.memory import MemorySetup, memory_setup
 from npuc.hardware.parameters import DEFAULT, CostParameters
-from npuc.lowering.emit import ARENA_SIZE, FAST_SIZE
+from npuc.lowering.command_stream.emit import ARENA_SIZE, FAST_SIZE
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 

@@ -30,8 +30,8 @@ class TfliteTarget(Target):
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
         from npuc.lowering.convert_npu_cmd_to_tfl import ConvertNpuCmdToTflPass
-        from npuc.lowering.export_tflite import export_tflite
-        from npuc.lowering.tflite_schema import TFLiteError
+        from npuc.lowering.tflite.export_tflite import export_tflite
+        from npuc.lowering.tflite.tflite_schema import TFLiteError
 
         try:
             ConvertNpuCmdToTflPass().apply(ctx, module)
@@ -47,7 +47,7 @@ class AsmTarget(Target):
     name = "asm"
 
     def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
-        from npuc.lowering.print_asm import asm
+        from npuc.lowering.command_stream.print_asm import asm
 
         output.write(asm(module))
 

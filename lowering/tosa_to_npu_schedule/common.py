@@ -11,7 +11,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.dialects import tosa
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.npu import Activation, Rounding, Scale
-from npuc.lowering.npu_kernels import full_range, shape_of
+from npuc.operators.support.kernels import full_range, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

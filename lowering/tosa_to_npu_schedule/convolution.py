@@ -17,8 +17,8 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.dialects import tosa
 from npuc.dialects.npu import Element, Scale, Window
 from npuc.dialects.npu_schedule import Conv2DOp, DepthwiseConv2DOp
-from npuc.lowering.npu_kernels import MAX_STRIDE, Emitter, batch_map, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import ROUNDING, constant, numbers, scalar, untrimmed, zero_points
+from npuc.operators.support.kernels import MAX_STRIDE, Emitter, batch_map, shape_of, tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

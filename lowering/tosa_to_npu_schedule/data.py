@@ -14,8 +14,8 @@ from xdsl.ir import SSAValue
 
 from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
-from npuc.lowering.npu_kernels import Emitter, feature_map_shape, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import scalar, shape_numbers
+from npuc.operators.support.kernels import Emitter, feature_map_shape, shape_of, tensor
 
 
 def lower_reshape(op: tosa.ReshapeOp, emit: Emitter) -> None:

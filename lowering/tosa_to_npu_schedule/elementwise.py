@@ -21,7 +21,6 @@ from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Element, OperandScales, Scale, Window
 from npuc.dialects.npu_schedule import DepthwiseConv2DOp
-from npuc.lowering.npu_kernels import IDENTITY, UNSCALED, Emitter, feature_map_shape, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import (
     clamp_of,
     constant,
@@ -29,6 +28,7 @@ from npuc.lowering.tosa_to_npu_schedule.common import (
     scalar,
     zero_points,
 )
+from npuc.operators.support.kernels import IDENTITY, UNSCALED, Emitter, feature_map_shape, shape_of, tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -221,7 +221,7 @@ def _is_one(scale: Scale) -> bool:
 
 
 def _is_half(scale: Scale) -> bool:
-    # TFLite's other 16-bit addition, which shifts an operand to the right, has greater shifts: see tfl_to_tosa.
+    # TFLite's other 16-bit addition, which shifts an operand to the right, has greater shifts: see operators/add_sub.py.
     return (scale.multiplier, scale.shift) == (1 << 30, 31)
 
 

@@ -10,8 +10,8 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tosa
 from npuc.dialects.npu import Scale, Window
-from npuc.lowering.npu_kernels import Emitter, shape_of, tensor
 from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar, untrimmed
+from npuc.operators.support.kernels import Emitter, shape_of, tensor
 
 MAX_DIVIDED = 8
 """Rows and columns of the largest window whose elements the NPU counts by itself."""

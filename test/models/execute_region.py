@@ -18,8 +18,8 @@ from npuc.dialects.constants import as_numpy, numpy_dtype
 from npuc.dialects.npu import EXTERNAL_REGIONS, NPU
 from npuc.dialects.npu_cmd import NPU_CMD, ConstantOp, InputOp, OutputOp, ProgramOp
 from npuc.dialects.npu_schedule import NPU_SCHEDULE
-from npuc.lowering.encode import encode
-from npuc.lowering.payload import wrap
+from npuc.lowering.command_stream.encode import encode
+from npuc.lowering.command_stream.payload import wrap
 from npuc.registry import all_passes
 from npuc.simulator import Report, execute_payload
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from network import Network
-from operators import strided_slice
+from operator_models import strided_slice
 from tiny_writer import Model, Tensor
 
 MAP = (1, 8, 8, 8)

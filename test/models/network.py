@@ -1,6 +1,6 @@
 """
-Quantised networks built operator by operator, shapes inferred, weights from a seed: what `operators.py`, `odd.py` and
-`random_network.py` are written with.
+Quantised networks built operator by operator, shapes inferred, weights from a seed: what `operator_models.py`,
+`odd.py` and `random_network.py` are written with.
 
 Shapes are NHWC. Scales are chosen so that full-range inputs give outputs that fill their range without saturating
 everywhere, and are deliberately no round numbers.

@@ -9,7 +9,7 @@ import numpy as np
 from at_steps import inputs_at_steps, set_columns
 from entry import Entry
 from network import Network
-from operators import logistic
+from operator_models import logistic
 from tiny_writer import Model, Op, Sparse, Subgraph, Tensor, constant
 
 MAPS = (1, 8, 8, 8)

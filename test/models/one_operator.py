@@ -27,10 +27,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from tiny_writer import Model, Subgraph, Tensor
 
-from npuc.analysis.legality import cpu_reason
 from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
 from npuc.hardware.accelerators import ACCELERATORS
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.operators.support.legality import cpu_reason
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 from network import Network
-from operators import mean, resize, slice_, strided_slice
+from operator_models import mean, resize, slice_, strided_slice
 from tiny_writer import Op, Tensor
 
 LARGEST = 24 * 24 * 16

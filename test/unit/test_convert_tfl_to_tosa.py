@@ -21,8 +21,9 @@ from xdsl.ir import Operation
 from npuc.dialects import tfl
 from npuc.dialects.constants import as_numpy
 from npuc.interpreters.tosa import TosaFunctions, run
-from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass, goes_directly
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.operators import all_operators, operator_of
 
 if TYPE_CHECKING:
     from conftest import TestModel
@@ -97,10 +98,7 @@ def reference_functions(reference: Reference) -> type[InterpreterFunctions]:
     def constant(self: Any, interpreter: Interpreter, op: Any, args: PythonValues) -> PythonValues:
         return (as_numpy(op.value),)
 
-    direct = (
-        tfl.SoftmaxOp, tfl.MeanOp, tfl.HardSwishOp, tfl.ResizeNearestNeighborOp, tfl.LogisticOp, tfl.TanhOp,
-        tfl.FullyConnectedOp,
-    )  # fmt: skip
+    direct = [record.op for record in all_operators().values() if record.lower is not None]
     methods: dict[str, Any] = {op.name: impl(op)(take) for op in direct}
     methods |= {op.name: impl(op)(constant) for op in (tfl.PseudoConstOp, tfl.PseudoQConstOp)}
     return register_impls(type("ReferenceFunctions", (InterpreterFunctions,), methods))
@@ -112,7 +110,9 @@ def compare(data: bytes, seeds: Sequence[int]) -> int:
     equal. The number of elements compared.
     """
     module = converted(data)
-    assert all(goes_directly(op) for op in left_over(module))
+    assert all(
+        record is not None and record.goes_directly(op) for op in left_over(module) for record in (operator_of(op),)
+    )
     reference = Reference(data)
     compared = 0
 

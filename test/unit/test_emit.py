@@ -15,12 +15,12 @@ from xdsl.parser import Parser
 from xdsl.utils.exceptions import DiagnosticException, PassFailedException
 
 from npuc.hardware.accelerators import ACCELERATORS, accelerator
+from npuc.lowering.command_stream.emit import parts
+from npuc.lowering.command_stream.encode import encode
 from npuc.lowering.convert_npu_cmd_to_tfl import ConvertNpuCmdToTflPass
 from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
-from npuc.lowering.emit import parts
-from npuc.lowering.encode import encode
-from npuc.lowering.export_tflite import export_tflite
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tflite.export_tflite import export_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.passes.npu_cmd_allocate import NpuCmdAllocatePass
 from npuc.tools.driver import make_context
 

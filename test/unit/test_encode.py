@@ -18,13 +18,13 @@ from npuc.dialects.npu_cmd import NPU_CMD, ConvOp, ElementwiseOp, PoolOp, Progra
 from npuc.hardware import registers
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.registers import Register, set_words
+from npuc.lowering.command_stream.decode import Memory, decode, read_commands
+from npuc.lowering.command_stream.encode import encode
+from npuc.lowering.command_stream.payload import unwrap, wrap
+from npuc.lowering.command_stream.print_asm import annotate
 from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
-from npuc.lowering.decode import Memory, decode, read_commands
-from npuc.lowering.encode import encode
-from npuc.lowering.import_tflite import import_tflite
-from npuc.lowering.payload import unwrap, wrap
-from npuc.lowering.print_asm import annotate
-from npuc.lowering.tflite_schema import TFLiteError
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.lowering.tflite.tflite_schema import TFLiteError
 from npuc.tools.driver import make_context
 
 U55 = accelerator("ethos-u55-128")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npuc.analysis import fixed_point
 from npuc.interpreters import tosa_kernels
+from npuc.operators.support import fixed_point
 
 
 @given(st.floats(2.0**-31, 2.0**28, exclude_min=True))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from npuc.lowering.tflite_schema import TFLiteError, read_model
+from npuc.lowering.tflite.tflite_schema import TFLiteError, read_model
 from npuc.passes.tfl_partition import TflPartitionPass
 from npuc.tools.driver import UserError, load_module, make_context, verify
 from npuc.tools.npu_compile import compile_tflite

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.half_away import Range, in_steps, natural, one_step, rounded, several_steps
+from npuc.operators.support.half_away import Range, in_steps, natural, one_step, rounded, several_steps
 
 INT8, INT16 = (-128, 127), (-(1 << 15), (1 << 15) - 1)
 SUMS = 1 << 16

@@ -21,8 +21,6 @@ from xdsl.context import Context
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from npuc.analysis.fixed_point import quantize_multiplier
-from npuc.analysis.legality import cpu_reason
 from npuc.analysis.storage import Storage
 from npuc.dialects.constants import as_numpy, numpy_dtype
 from npuc.dialects.npu import OperandScales, Scale, Window
@@ -40,9 +38,11 @@ from npuc.dialects.npu_schedule import (
     SliceOp,
 )
 from npuc.dialects.tfl import TflOp
-from npuc.lowering.import_tflite import import_tflite
-from npuc.lowering.npu_kernels import rectangles
+from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.lowering.tosa_to_npu_schedule.pooling import mean_scale
+from npuc.operators.support.fixed_point import quantize_multiplier
+from npuc.operators.support.kernels import rectangles
+from npuc.operators.support.legality import cpu_reason
 from npuc.registry import all_passes
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import Profile, profile

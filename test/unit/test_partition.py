@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
-from npuc.analysis.legality import cpu_reason
 from npuc.dialects.npu import InvokeOp, is_region
 from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.operators.support.legality import cpu_reason
 from npuc.passes.tfl_partition import TflPartitionPass
 from npuc.tools.driver import make_context, parse_text, verify
 

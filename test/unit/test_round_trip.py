@@ -13,9 +13,9 @@ import pytest
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
-from npuc.lowering.export_tflite import DESCRIPTION, export_tflite
-from npuc.lowering.import_tflite import import_tflite
-from npuc.lowering.tflite_schema import OPERATORS, Table, default_table, options_tables, read_model
+from npuc.lowering.tflite.export_tflite import DESCRIPTION, export_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.lowering.tflite.tflite_schema import OPERATORS, Table, default_table, options_tables, read_model
 from npuc.tools.driver import make_context, parse_text, verify
 
 

@@ -16,10 +16,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.printer import Printer
 
 from npuc.dialects.tfl import ConstantOp, PseudoConstOp, constant_array
-from npuc.lowering.export_tflite import export_tflite
-from npuc.lowering.import_tflite import import_tflite
-from npuc.lowering.sparsity import dense
-from npuc.lowering.tflite_schema import Table, TFLiteError, read_model
+from npuc.lowering.tflite.export_tflite import export_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
+from npuc.lowering.tflite.sparsity import dense
+from npuc.lowering.tflite.tflite_schema import Table, TFLiteError, read_model
 from npuc.tools.driver import make_context, parse_text, verify
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target

@@ -14,7 +14,7 @@ from xdsl.dialects.func import FuncOp
 from npuc.dialects import tfl, tosa
 from npuc.interpreters.tosa import run
 from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.passes.tosa_fold_pad import TosaFoldPadPass
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from xdsl.rewriter import Rewriter
 from npuc.dialects import tfl
 from npuc.dialects.quant import StorageCastOp, quantization, storage_tensor
 from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass
-from npuc.lowering.import_tflite import import_tflite
+from npuc.lowering.tflite.import_tflite import import_tflite
 
 if TYPE_CHECKING:
     from conftest import TestModel

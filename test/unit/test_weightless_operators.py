@@ -7,98 +7,36 @@ hold, and how many examples are drawn, is in test/models/one_operator.py.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from drawing import (
+    ACTIVATIONS,
+    LARGEST,
+    NO_SCALARS,
+    TYPES,
+    Draw,
+    Shape,
+    draw_like,
+    draw_shape,
+    draw_tensor,
+    ints,
+    model,
+    one_in,
+    signed_axis,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from one_operator import RANGES, WEIGHTED, check, examples, near, scales, targets, zero_points
 from tiny_writer import Model, Op, Subgraph, Tensor, constant
 
-from npuc.analysis.legality import supported_operators
-
-LARGEST = 1200
-"""Elements of a drawn tensor: enough for each value of 8 bits, few enough to be quick."""
-TYPES = ("int8", "uint8", "int16")
-
-RANKS = (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 5, 0)
-NO_SCALARS = RANKS[:-1]
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
-Shape = tuple[int, ...]
-
-
-# What tensors are made of
-
-
-def one_in(count: int) -> st.SearchStrategy[bool]:
-    """True once in `count` draws."""
-    return st.integers(1, count).map(lambda drawn: drawn == count)
-
-
-def related(scale: float) -> st.SearchStrategy[float]:
-    """Scales beside `scale`: equal, a power of two from it, nearly that, near, far, anywhere."""
-    powers = st.integers(-4, 4).map(lambda power: scale * 2.0**power)
-    return st.one_of(
-        st.just(scale),
-        powers,
-        st.builds(lambda power, off: power * (1 + off), powers, st.sampled_from((-6e-4, 5e-5, 6e-4, 8e-4))),
-        near(scale, -3, 3),
-        near(scale, -20, 32),
-        scales(),
-    ).map(lambda drawn: float(np.float32(min(max(drawn, 2.0**-40), 2.0**40))))
-
-
-def draw_shape(draw: Draw, ranks: Sequence[int] = RANKS, most: int = LARGEST) -> Shape:
-    """A shape of one of `ranks` and at most so many elements, often with an axis that is long, or of 1."""
-    rank, left = draw(st.sampled_from(ranks)), most
-    sizes: list[int] = []
-    for _ in range(rank):
-        size = min(draw(st.sampled_from((1, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33))), left)
-        sizes.append(size)
-        left //= size
-    if rank and draw(one_in(3)):
-        sizes[draw(st.integers(0, rank - 1))] *= left
-    if rank == 4 and not draw(one_in(6)):
-        sizes[0] = 1
-    return tuple(sizes)
-
-
-def draw_like(draw: Draw, name: str, shape: Sequence[int], other: Tensor) -> Tensor:
-    """A tensor quantised as another one; now and then otherwise."""
-    scale, zero = other.scales()[0], other.zeros()[0]
-    if draw(one_in(12)):
-        scale, zero = draw(related(scale)), draw(zero_points(other.dtype))
-    return Tensor(name, shape, other.dtype, scale, zero)
-
-
-def draw_tensor(draw: Draw, name: str, shape: Sequence[int], dtype: str, scale: float | None = None) -> Tensor:
-    """A tensor of any zero point, with a scale drawn beside `scale`, or any."""
-    drawn = draw(scales() if scale is None else related(scale))
-    return Tensor(name, shape, dtype, drawn, draw(zero_points(dtype)))
-
-
-def model(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str, operands: Sequence[Tensor], **options: Any):
-    """A model of one operator; the graph's inputs are those operands that hold no data."""
-    return Model(Subgraph(list(inputs), list(outputs), [Op(name, list(operands), list(outputs), **options)]))
-
-
-def ints(name: str, values: Any) -> Tensor:
-    """A constant operand of integers."""
-    return constant(name, np.array(values, np.int32))
-
-
-def signed_axis(draw: Draw, axis: int, rank: int) -> int:
-    """An axis counted from the front or from the back."""
-    return axis - rank if draw(st.booleans()) else axis
-
-
-ACTIVATIONS = st.sampled_from((*("NONE", "RELU", "RELU6", "RELU_N1_TO_1") * 3, "TANH"))
-
+from npuc.operators.support.legality import supported_operators
 
 # A drawer an operator: gives a model of it
 
@@ -144,7 +82,7 @@ def _broadcast(draw: Draw, shape: Shape) -> Shape:
 
 def unary(draw: Draw, name: str) -> Model:
     """One operand; the result's scale is near to its own or far off."""
-    types = (*TYPES[:2] * 2, "int16") if name in ("HARD_SWISH", "RELU_N1_TO_1") else TYPES
+    types = (*TYPES[:2] * 2, "int16") if name in ("HARD_SWISH", "RELU_0_TO_1", "RELU_N1_TO_1") else TYPES
     dtype, shape = draw(st.sampled_from(types)), draw_shape(draw)
     x = draw_tensor(draw, "x", shape, dtype, None if draw(one_in(4)) else 1 / 32)
     y = draw_tensor(draw, "y", shape, dtype, x.scales()[0])
@@ -269,14 +207,21 @@ def concatenation(draw: Draw, name: str) -> Model:
 
 
 def split(draw: Draw, name: str) -> Model:
-    """Equal parts along any axis."""
+    """Equal parts along any axis, or of given sizes, one of which may be left open."""
     dtype, shape = draw(st.sampled_from(TYPES)), list(draw_shape(draw, NO_SCALARS))
-    axis, parts = draw(st.integers(0, len(shape) - 1)), draw(st.integers(1, 5))
-    part = list(shape)
-    shape[axis] *= parts
-    x = draw_tensor(draw, "x", shape, dtype)
-    ys = [draw_like(draw, f"y{index}", part, x) for index in range(parts)]
-    return model([x], ys, name, [ints("axis", signed_axis(draw, axis, len(shape))), x], num_splits=parts)
+    axis, count = draw(st.integers(0, len(shape) - 1)), draw(st.integers(1, 5))
+    sizes = [shape[axis]] * count
+    if name == "SPLIT_V":
+        sizes = draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
+    whole = [*shape[:axis], sum(sizes), *shape[axis + 1 :]]
+    x = draw_tensor(draw, "x", whole, dtype)
+    ys = [draw_like(draw, f"y{i}", [*shape[:axis], size, *shape[axis + 1 :]], x) for i, size in enumerate(sizes)]
+    along = ints("axis", signed_axis(draw, axis, len(shape)))
+    if name == "SPLIT":
+        return model([x], ys, name, [along, x], num_splits=count)
+    if draw(st.booleans()):
+        sizes[draw(st.integers(0, count - 1))] = -1
+    return model([x], ys, name, [x, ints("sizes", sizes), along], num_splits=count)
 
 
 def slice_(draw: Draw, name: str) -> Model:
@@ -324,7 +269,12 @@ def pad(draw: Draw, name: str) -> Model:
     amounts = [[draw(st.integers(0, 4)) if wanted else 0 for _ in range(2)] for wanted in padded]
     x = draw_tensor(draw, "x", shape, dtype)
     y = draw_like(draw, "y", [size + sum(around) for size, around in zip(shape, amounts, strict=True)], x)
-    return model([x], [y], name, [x, ints("amounts", amounts)])
+    operands = [x, ints("amounts", amounts)]
+    if name == "PADV2":
+        low, high = RANGES[dtype]
+        value = np.array([draw(st.integers(low, high))], dtype)
+        operands.append(constant("value", value, scale=x.scales()[0], zero=x.zeros()[0]))
+    return model([x], [y], name, operands)
 
 
 def resize(draw: Draw, name: str) -> Model:
@@ -356,8 +306,10 @@ DRAWERS: dict[str, Callable[[Draw, str], Model]] = {
     "MINIMUM": binary,
     "MUL": binary,
     "PAD": pad,
+    "PADV2": pad,
     "QUANTIZE": quantize,
     "RELU6": unary,
+    "RELU_0_TO_1": unary,
     "RELU_N1_TO_1": unary,
     "RELU": unary,
     "RESHAPE": reshape,
@@ -365,11 +317,21 @@ DRAWERS: dict[str, Callable[[Draw, str], Model]] = {
     "SLICE": slice_,
     "SOFTMAX": function,
     "SPLIT": split,
+    "SPLIT_V": split,
     "SQUEEZE": reshape,
     "STRIDED_SLICE": strided_slice,
     "SUB": binary,
     "TANH": function,
 }
+
+
+for path in sorted(Path(__file__).parents[1].glob("operators/draw_*.py")):
+    specification = importlib.util.spec_from_file_location(path.stem, path)
+    assert specification is not None
+    assert specification.loader is not None
+    drawers = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(drawers)
+    DRAWERS |= drawers.DRAWERS
 
 
 def test_every_operator_is_drawn() -> None:

@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, i32
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.dialects.tfl import MaxPool2DOp
+from npuc.operators.pool_2d import MaxPool2DOp
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""One file an operator family: functions that write a tfl operation as tosa operations. See convert_tfl_to_tosa."""

@@ -1,0 +1,1 @@
+"""The TFLite file: its schema as data, import and export."""

@@ -1,0 +1,53 @@
+"""
+MINIMUM and MAXIMUM of stored values as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xdsl.ir import SSAValue
+from xdsl.irdl import irdl_op_definition
+
+from npuc.dialects import tfl
+from npuc.operators.support import rules
+from npuc.operators.support.builder import Builder, CannotConvert, broadcast, per_tensor, shape_of, storage_type
+from npuc.operators.support.deferred import deferred
+from npuc.operators.support.record import Operator
+
+if TYPE_CHECKING:
+    from npuc.dialects import tosa
+else:
+    (tosa,) = deferred("npuc.dialects.tosa")
+
+
+@irdl_op_definition
+class MinimumOp(tfl.BinaryOp):
+    name = "tfl.minimum"
+
+
+@irdl_op_definition
+class MaximumOp(tfl.BinaryOp):
+    name = "tfl.maximum"
+
+
+def check(op: tfl.BinaryOp) -> None:
+    rules.check_binary(op)
+    rules.same_quantization(op, [op.lhs, op.rhs], op.output)
+
+
+def convert(build: Builder, op: MinimumOp | MaximumOp) -> list[SSAValue]:
+    """MINIMUM or MAXIMUM of the stored values, which must be quantised alike."""
+    a, b, output = per_tensor(op.lhs), per_tensor(op.rhs), per_tensor(op.output)
+    if len({(t.scale, t.zero_point) for t in (a, b, output)}) != 1:
+        raise CannotConvert("operands and result are quantised differently")
+    rank = len(shape_of(op.output))
+    lhs, rhs = (broadcast(build, build.storage(value), rank) for value in (op.lhs, op.rhs))
+    kind = tosa.MinimumOp if isinstance(op, MinimumOp) else tosa.MaximumOp
+    return [build.insert(kind(lhs, rhs, storage_type(op.output)))]
+
+
+OPERATORS = (
+    Operator(op=MinimumOp, kernels="one MIN", check=check, convert=convert, scalars=True),
+    Operator(op=MaximumOp, kernels="one MAX", check=check, convert=convert, scalars=True),
+)

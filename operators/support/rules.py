@@ -1,0 +1,220 @@
+"""
+What the rules of operators are made of. A rule that is broken raises `Refused`: the rule in one line, then the tensor
+that breaks it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IntegerAttr, StringAttr, TensorType
+from xdsl.ir import Operation, SSAValue
+
+from npuc.dialects import tfl
+from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
+
+if TYPE_CHECKING:
+    from npuc.operators.support.weighted_sums import WeightedOp
+
+MAX_DIMENSION = 65535
+MAX_PADDING = 127
+"""Rows above, or columns to the left; the registers for below and right hold one more bit."""
+MAX_STRIDE = 3
+MAX_LAUNCHES = 64
+"""Most kernels that one operator is split into for the sake of its strides."""
+
+
+class Refused(Exception):
+    """A rule is broken: the line that says so."""
+
+
+def operator_name(op: Operation) -> str:
+    """The operator's name in the TFLite schema, for messages: `CONV_2D`, or the code of a custom operator."""
+    if isinstance(op, tfl.BuiltinOp):
+        return op.operator_name.data
+    if isinstance(op, tfl.CustomOp):
+        return op.custom_code.data
+    return op.name.removeprefix("tfl.").upper()
+
+
+def refuse(rule: str, value: SSAValue) -> NoReturn:
+    """Says that `value` breaks a rule."""
+    sizes = "x".join("?" if size == DYNAMIC_INDEX else str(size) for size in shape(value))
+    name = " ".join(tfl.tensor_name(value).split())
+    raise Refused(f"{rule}: tensor '{name}' ({sizes})")
+
+
+def require(condition: bool, rule: str, value: SSAValue) -> None:
+    """Refuses unless `condition` holds."""
+    if not condition:
+        refuse(rule, value)
+
+
+def shape(value: SSAValue) -> tuple[int, ...]:
+    """The shape of a tensor, with `DYNAMIC_INDEX` for what is open; empty for what is none."""
+    return value.type.get_shape() if isinstance(value.type, TensorType) else ()
+
+
+def element(value: SSAValue) -> UniformQuantizedType:
+    """How a tensor is quantised; one that is not is refused."""
+    type_ = quantization(value)
+    if type_ is None:
+        refuse("tensors must be quantised to 8 or 16 bit integers", value)
+    return type_
+
+
+def shape_signature(value: SSAValue) -> Sequence[int]:
+    """The shape with -1 where the file leaves a dimension open; empty if it leaves none."""
+    info = tfl.tensor_info(value)
+    signature = None if info is None else info.data.get("shape_signature")
+    return tuple(signature.iter_values()) if isinstance(signature, DenseArrayBase) else ()
+
+
+def integers(value: SSAValue, rule: str) -> list[int]:
+    """The integers of a constant operand, flat."""
+    array = tfl.constant_array(value)
+    if array is None:
+        refuse(rule, value)
+    return [int(element) for element in array.reshape(-1)]
+
+
+def same_storage(op: Operation | WeightedOp, values: Sequence[SSAValue], result: SSAValue) -> None:
+    """For operators whose operands have the type of the result, by whatever scale."""
+    for value in values:
+        if element(value).storage_type != element(result).storage_type:
+            refuse(f"{op.name.removeprefix('tfl.').upper()} must have operands of its result's type", value)
+
+
+def same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAValue) -> None:
+    """For operators that move values or compare them as they are."""
+    for value in values:
+        require(
+            quantization(value) == quantization(result),
+            f"{operator_name(op)} must have operands of its result's quantisation",
+            value,
+        )
+
+
+def values(value: SSAValue) -> tuple[int, int]:
+    """Least and greatest of a tensor's values less its zero point."""
+    type_ = element(value)
+    least, greatest = type_.storage_limits
+    return least - type_.zero_point, greatest - type_.zero_point
+
+
+def require_scalable(values: tuple[int, int], factor: float, result: SSAValue) -> None:
+    """
+    TFLite multiplies by a factor of 1 or more in two steps: it shifts left, in 32 bits, and multiplies by a fraction.
+    Where the first step overflows its result is no multiple of the value.
+    """
+    mantissa, exponent = math.frexp(factor)
+    left = max(exponent + (mantissa >= 1 - 2.0**-32), 0)
+    fits = math.isfinite(factor) and left < 32 and -(1 << 31) <= values[0] << left and values[1] << left < 1 << 31
+    require(fits, f"values times the scales' quotient, {factor:.4g}, must fit 32 bits", result)
+
+
+def require_shape(result: SSAValue, expected: Sequence[int]) -> None:
+    """The shape that the file gives a result must be the one that its operator makes: runtimes go by the latter."""
+    if shape(result) != tuple(expected):
+        refuse(f"the shape must be the one that the operator makes, {'x'.join(map(str, expected))}", result)
+
+
+def extent(input_: SSAValue, window: tuple[int, int], stride: tuple[int, int], padding: str) -> tuple[int, int]:
+    """Height and width that a (dilated) window makes of an NHWC input, whose padding the NPU must be able to hold."""
+    found: list[int] = []
+    for size, length, step in zip(shape(input_)[1:3], window, stride, strict=True):
+        count = -(-size // step) if padding == "SAME" else (size - length) // step + 1
+        total = max((count - 1) * step + length - size, 0)
+        if total // 2 > MAX_PADDING:
+            refuse(f"there must be at most {MAX_PADDING} rows or columns of padding, not {total // 2}", input_)
+        found.append(count)
+    return found[0], found[1]
+
+
+def check_activation(activation: StringAttr, result: SSAValue) -> None:
+    """A fused activation is one that a clamp does, and its limits are within reach."""
+    allowed = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
+    require(activation.data in allowed, f"the fused activation must be one of {', '.join(allowed)}", result)
+    check_limits(result, activation.data)
+
+
+def check_limits(result: SSAValue, activation: str) -> None:
+    """TFLite brings the limits of an activation to the result's scale in 32 bits."""
+    from npuc.operators.support.fixed_point import ACTIVATION_LIMITS  # which brings in NumPy
+
+    limit = max(abs(one or 0.0) for one in ACTIVATION_LIMITS[activation])
+    steps = limit / element(result).scale
+    require(steps < 1 << 30, f"the activation's limit, {limit:g}, must be below 2^30 steps of the scale", result)
+
+
+class Strided(Protocol):
+    """An operation whose window moves."""
+
+    @property
+    def stride_h(self) -> IntegerAttr: ...
+    @property
+    def stride_w(self) -> IntegerAttr: ...
+
+
+def strides(op: Strided) -> tuple[int, int]:
+    """How far a window moves, down and to the right."""
+    return op.stride_h.value.data, op.stride_w.value.data
+
+
+def check_launches(output: SSAValue, strides: tuple[int, int]) -> None:
+    """A stride that the machine lacks costs a kernel for each row, or column, of the output."""
+    sizes = shape(output)[1:3]
+    launches = math.prod(size for size, stride in zip(sizes, strides, strict=True) if stride > MAX_STRIDE)
+    if launches > MAX_LAUNCHES:
+        refuse(f"strides beyond {MAX_STRIDE} make at most {MAX_LAUNCHES} rows or columns, not {launches}", output)
+
+
+def check_binary(op: tfl.BinaryOp) -> None:
+    check_activation(getattr(op, "fused_activation_function", tfl.NO_ACTIVATION), op.output)
+    same_storage(op, [op.lhs, op.rhs], op.output)
+    shapes = [shape(op.lhs), shape(op.rhs)]
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    for one, other in zip(*padded, strict=True):
+        require(one == other or 1 in (one, other), "operands must be equal in size, or 1, along each axis", op.rhs)
+    expected = tuple(max(sizes) for sizes in zip(*padded, strict=True))
+    require_shape(op.output, expected)
+
+
+def powers_of_two(scales: Sequence[float]) -> list[int]:
+    """Exponents of those scales that TFLite takes for powers of two."""
+    # It loads NumPy, which partitions without 16-bit operators do not need.
+    from npuc.operators.support.fixed_point import checked_log2
+
+    logs = [checked_log2(scale) for scale in scales]
+    return [log for log in logs if log is not None]
+
+
+def check_rescaled(op: tfl.UnaryOp) -> None:
+    """What is of the operand's type and scaled by the float32 quotient of the scales."""
+    check_unary(op)
+    factor = to_float32(element(op.input).scale / element(op.output).scale)
+    require_scalable(values(op.input), factor, op.output)
+
+
+def check_unary(op: tfl.UnaryOp) -> None:
+    same_storage(op, [op.input], op.output)
+    require_shape(op.output, shape(op.input))
+
+
+def axis_of(axis: int, rank: int, value: SSAValue) -> int:
+    """An axis counted from the front."""
+    require(-rank <= axis < rank, f"axis {axis} must be one of the {rank} dimensions", value)
+    return axis % rank
+
+
+def without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])
+
+
+def check_moved_whole(op: tfl.TflOp, source: SSAValue, result: SSAValue) -> None:
+    same_quantization(op, [source], result)
+    size = math.prod(shape(source))
+    require(math.prod(shape(result)) == size, f"{operator_name(op)} must keep all {size} elements", result)
