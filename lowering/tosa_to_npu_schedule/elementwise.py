@@ -221,7 +221,7 @@ def _is_one(scale: Scale) -> bool:
 
 
 def _is_half(scale: Scale) -> bool:
-    # TFLite's other 16-bit addition, which shifts an operand to the right, has greater shifts: see operators/add_sub.py.
+    # TFLite's other 16-bit addition, which shifts an operand to the right, has greater shifts.
     return (scale.multiplier, scale.shift) == (1 << 30, 31)
 
 
