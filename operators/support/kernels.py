@@ -30,21 +30,14 @@ from npuc.dialects.npu import (
     Window,
     WindowAttr,
 )
-from npuc.dialects.npu_schedule import (
-    ConcatOp,
-    ConstantOp,
-    Conv2DOp,
-    CopyOp,
-    DepthwiseConv2DOp,
-    ElementwiseOp,
-    PoolOp,
-    ReshapeOp,
-    ScalesOp,
-    SliceOp,
-)
+from npuc.operators.support.deferred import deferred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from npuc.dialects import npu_schedule
+else:
+    (npu_schedule,) = deferred("npuc.dialects.npu_schedule")
 
 OperationT = TypeVar("OperationT", bound=Operation)
 
@@ -143,11 +136,11 @@ class Emitter:
         """`value` under another shape of as many elements; reshapes of reshapes collapse."""
         if shape_of(value) == tuple(shape):
             return value
-        while isinstance(value.owner, ReshapeOp):
+        while isinstance(value.owner, npu_schedule.ReshapeOp):
             value = value.owner.source
             if shape_of(value) == tuple(shape):
                 return value
-        return self.insert(ReshapeOp(value, TensorType(tensor(value).element_type, list(shape)))).result
+        return self.insert(npu_schedule.ReshapeOp(value, TensorType(tensor(value).element_type, list(shape)))).result
 
     def feature_map(self, value: SSAValue) -> SSAValue:
         """`value` as 1 x H x W x C."""
@@ -159,7 +152,7 @@ class Emitter:
 
     def dense(self, value: DenseIntOrFPElementsAttr) -> SSAValue:
         """A constant in the attribute's type."""
-        return self.insert(ConstantOp(value)).result
+        return self.insert(npu_schedule.ConstantOp(value)).result
 
     def slice(
         self, value: SSAValue, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int] = (1, 1, 1)
@@ -168,11 +161,11 @@ class Emitter:
         if tuple(sizes) == shape_of(value)[1:]:
             return value
         result = TensorType(tensor(value).element_type, [1, *sizes])
-        return self.insert(SliceOp(value, offsets, result, strides)).result
+        return self.insert(npu_schedule.SliceOp(value, offsets, result, strides)).result
 
     def copy(self, value: SSAValue) -> SSAValue:
         """A feature map's bytes in memory of their own."""
-        return self.insert(CopyOp(value)).result
+        return self.insert(npu_schedule.CopyOp(value)).result
 
     def concat(self, values: Sequence[SSAValue], axis: int) -> SSAValue:
         """Feature maps side by side along axis 1, 2 or 3; the operands must be nobody else's to place."""
@@ -180,7 +173,9 @@ class Emitter:
             return values[0]
         shape = list(shape_of(values[0]))
         shape[axis] = sum(shape_of(v)[axis] for v in values)
-        return self.insert(ConcatOp(values, axis, TensorType(tensor(values[0]).element_type, shape))).result
+        return self.insert(
+            npu_schedule.ConcatOp(values, axis, TensorType(tensor(values[0]).element_type, shape))
+        ).result
 
     # Kernels
 
@@ -190,14 +185,14 @@ class Emitter:
 
         unsigned = multiplier.astype(np.uint32).view(np.int32)
         return self.insert(
-            ScalesOp(
+            npu_schedule.ScalesOp(
                 from_numpy(bias.astype(np.int64), i64), from_numpy(unsigned, i32), from_numpy(shift.astype(np.int8), i8)
             )
         ).result
 
     def convolution(
         self,
-        kind: type[Conv2DOp | DepthwiseConv2DOp],
+        kind: type[npu_schedule.Conv2DOp | npu_schedule.DepthwiseConv2DOp],
         ifm: SSAValue,
         weights: SSAValue,
         scales: SSAValue,
@@ -243,7 +238,9 @@ class Emitter:
         }
         if scale is not None:
             properties["scale"] = ScaleAttr(scale)
-        return self.insert(PoolOp.of({"ifm": [ifm], "table": _present(table)}, properties, [result_type])).result
+        return self.insert(
+            npu_schedule.PoolOp.of({"ifm": [ifm], "table": _present(table)}, properties, [result_type])
+        ).result
 
     def windows(
         self,
@@ -310,7 +307,7 @@ class Emitter:
         if is_reversed:
             properties["reversed"] = UnitAttr()
         return self.insert(
-            ElementwiseOp.of(
+            npu_schedule.ElementwiseOp.of(
                 {"ifm": [ifm], "ifm2": _present(ifm2), "table": _present(table)}, properties, [result_type]
             )
         ).result
@@ -340,9 +337,9 @@ def _window_rows(index: int, stride: int, size: int, pad: int, length: int) -> t
 
 def constant_of(value: SSAValue) -> DenseIntOrFPElementsAttr | None:
     """The value of an `npu_schedule.constant`, also seen through reshapes (the attribute keeps its own shape)."""
-    while isinstance(value.owner, ReshapeOp):
+    while isinstance(value.owner, npu_schedule.ReshapeOp):
         value = value.owner.source
-    return value.owner.value if isinstance(value.owner, ConstantOp) else None
+    return value.owner.value if isinstance(value.owner, npu_schedule.ConstantOp) else None
 
 
 def _present(value: SSAValue | None) -> list[SSAValue]:
