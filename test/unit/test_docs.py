@@ -21,6 +21,11 @@ def maker(name: str) -> ModuleType:
     return module
 
 
+def test_operator_reference() -> None:
+    module = maker("make_operator_reference")
+    assert module.PAGE.read_text() == module.page(), "run python docs/make_operator_reference.py"
+
+
 def test_pass_reference() -> None:
     module = maker("make_pass_reference")
     assert module.PAGE.read_text() == module.page(), "run python docs/make_pass_reference.py"
