@@ -110,7 +110,9 @@ def _piece(fm: FeatureMap, offset: int, box: Box) -> list[tuple[int, int]]:
         step = BRICK * size
     for y in range(y0, y1):
         at = offset + y * fm.stride_y
-        rows += [(at + x0 * step + low, at + (x1 - 1) * step + high) for low, high in parts]
+        # Columns may go backwards.
+        first, last = min(x0 * step, (x1 - 1) * step), max(x0 * step, (x1 - 1) * step)
+        rows += [(at + first + low, at + last + high) for low, high in parts]
     return rows
 
 

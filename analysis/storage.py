@@ -1,11 +1,16 @@
 """
 Where every tensor of an NPU region lives: the storage it is part of, its place there and its strides.
 
-Views move no bytes. A `slice` or `reshape` lies where its source lies; the operands of a `concat` lie inside its
-result, and what a cascade yields lies where the cascade's result lies. So several values share one *root*: the value
-for which memory is found. Roots are function arguments, constants, and results of kernels, copies, transfers, concats
-and cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand lies.
-Passes that remove copies, allocate, or address memory all ask here.
+Views move no bytes. A `slice`, `reshape` or `transpose` lies where its source lies; the operands of a `concat` lie
+inside its result, and what a cascade yields lies where the cascade's result lies. So several values share one *root*:
+the value for which memory is found. Roots are function arguments, constants, and results of kernels, copies, transfers,
+concats and cascades that nothing has placed elsewhere; an elementwise kernel with `in_place` writes where its operand
+lies. Passes that remove copies, allocate, or address memory all ask here.
+
+Some views are *whole*: reshapes, transposes, and slices that take everything, backwards along some axes. Where one of
+them is placed (an operand of a concat), or is a result of the region, which is linear memory, what it is a view of lies
+so that this is right: a kernel then writes with other strides, exchanged or negative ones. Else the result itself is
+linear, and who reads the view does so with other strides.
 
 A value that would have to lie in two places, or a reshape that strides cannot express, is an OperationError: the
 pass that made the IR left out a copy.
@@ -21,7 +26,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from xdsl.dialects.builtin import TensorType
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, OpResult, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
@@ -36,6 +41,7 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     SliceOp,
     TransferOp,
+    TransposeOp,
     YieldOp,
     element_of,
     form_of,
@@ -189,6 +195,12 @@ class Storage:
         strides = zip(sizes, self.place(value).strides[-3:], natural_strides(tensor_type(value))[-3:], strict=True)
         return all(size == 1 or own == dense for size, own, dense in strides)
 
+    def is_linear(self, value: SSAValue) -> bool:
+        """Whether a tensor of any rank lies in its root as it would in memory of its own, from the first byte on."""
+        type_, place = tensor_type(value), self.place(value)
+        strides = zip(type_.get_shape(), place.strides, natural_strides(type_), strict=True)
+        return not place.offset and all(size == 1 or own == natural for size, own, natural in strides)
+
     def moved(self, value: SSAValue) -> list[SSAValue]:
         """Forget where `value`, which now lies elsewhere, and all that lies in it was; returns all these values."""
         members = _inside(base_of(value), overwriting=True)
@@ -204,7 +216,11 @@ class Storage:
         The number of the first operand over which the OFM of `op` may be written; None if there is none, or if it is
         decided already where the OFM lies.
         """
-        if op.in_place is not None or placing_uses(reshapes_of(op.result)):
+        group = whole_views_of(op.result)
+        if op.in_place is not None or placing_uses(group):
+            return None
+        if any(is_returned(member) and reshaped_from(member) is not op.result for member in group):
+            # It is to be written under other strides than those of its operand.
             return None
         new = form_of(op.result)
         for index, value in enumerate(op.feature_maps):
@@ -215,7 +231,7 @@ class Storage:
                 # A DMA brings more than that, for which a result of the region has no memory.
                 continue
             fills = size == storage_bytes(tensor_type(op.result))
-            if fills and self.overwriting_problem(op, index) is None:
+            if fills and self.is_linear(value) and self.overwriting_problem(op, index) is None:
                 return index
         return None
 
@@ -247,7 +263,7 @@ class Storage:
             last = origin.owner
             for member in _inside(origin, overwriting=False):
                 for reader in (use.operation for use in member.uses):
-                    is_view = isinstance(reader, SliceOp | ReshapeOp | ConcatOp)
+                    is_view = isinstance(reader, SliceOp | ReshapeOp | TransposeOp | ConcatOp)
                     if not is_view and self._order[reader] > self._order[last]:
                         last = reader
             self._last_readers[origin] = last
@@ -280,18 +296,21 @@ class Storage:
         for _, user, _ in placing_uses([value]):
             if not makes_bytes(base_of(value)):
                 raise OperationError(user, f"{_name(value)} cannot be placed by it: copy it first")
-        if isinstance(owner, SliceOp):
+        source = source_of_whole(value)
+        if source is None and isinstance(owner, SliceOp):
             return _Link(value, owner.source, owner)
         base = base_of(value)
         if makes_bytes(base):
             return self._link_of_made(base)
-        if isinstance(owner, ReshapeOp):
-            return _Link(value, owner.source, owner)
+        if source is not None:
+            assert isinstance(owner, Operation)
+            return _Link(value, source, owner)
         return _Link(value)
 
     def _link_of_made(self, base: SSAValue) -> _Link:
-        """Of a result and its reshapes, any one of which may be operand of a concat, that which is placed itself."""
-        placing = placing_uses(reshapes_of(base))
+        """Of a result and its whole views, any one of which may be operand of a concat, that which is placed itself."""
+        group = whole_views_of(base)
+        placing = placing_uses(group)
         writer = base.owner
         overwritten = writer.overwritten if isinstance(writer, ElementwiseOp) else None
         if len(placing) + (overwritten is not None) > 1:
@@ -301,7 +320,7 @@ class Storage:
                 raise OperationError(_owner(base), f"its result cannot be written over {_name(overwritten)}")
             return _Link(base, overwritten, _owner(base))
         if not placing:
-            return _Link(base)
+            return _Link(next((member for member in group if is_returned(member)), base))
         value, user, index = placing[0]
         if isinstance(user, ConcatOp):
             return _Link(value, user.result, user, index)
@@ -310,47 +329,31 @@ class Storage:
         return _Link(value, cascade.outputs[index], user, index)
 
     def _put(self, link: _Link) -> None:
-        """Place a value whose host is placed; with a result all its reshapes, or none of them."""
+        """Place a value whose host is placed; with a result all its whole views, or none of them."""
         value, host, by, number = link
+        base = base_of(value)
         if host is None:
-            place = Placement(value, 0, natural_strides(tensor_type(value)))
-        elif isinstance(by, SliceOp):
-            place = self._slice(by)
-        elif isinstance(by, ReshapeOp):
-            place = _reshape(self._places[host], host, value)
+            place = Placement(base, 0, natural_strides(tensor_type(value)))
         elif isinstance(by, ConcatOp):
             place = self._concat(by, number)
-        else:
+        elif isinstance(by, ElementwiseOp | YieldOp):
             place = self._places[host]
-        base = base_of(value)
+        else:
+            place = _seen(self._places[host], value)
         origin = base if host is None or isinstance(by, ElementwiseOp) else self._origins[host]
         places = {value: place}
         if makes_bytes(base):
-            # From where the place is known back to the result itself, then forward to the other reshapes.
+            # From where the place is known back to the result itself, then forward to the other views.
             start = value
-            while isinstance(start.owner, ReshapeOp):
-                source = start.owner.source
-                places[source] = _reshape(places[start], start, source)
+            while (source := source_of_whole(start)) is not None:
+                places[source] = _behind(places[start], start)
                 start = source
-            for member in reshapes_of(base):
-                if member not in places:
-                    assert isinstance(member.owner, ReshapeOp)
-                    source = member.owner.source
-                    places[member] = _reshape(places[source], source, member)
+            for member in whole_views_of(base):
+                source = source_of_whole(member)
+                if member not in places and source is not None:
+                    places[member] = _seen(places[source], member)
         self._places |= places
         self._origins |= dict.fromkeys(places, origin)
-
-    def _slice(self, op: SliceOp) -> Placement:
-        source = self._places[op.source]
-        offsets, steps = op.offsets.data, op.strides.data
-        unit = offsets[2]
-        if is_brick(op.source):
-            if offsets[2] % BRICK:
-                raise OperationError(op, f"bricks are cut at multiples of {BRICK} channels, not at {offsets[2]}")
-            unit = offsets[2] // BRICK
-        offset = source.offset + offsets[0] * source.stride_y + offsets[1] * source.stride_x + unit * source.stride_c
-        strides = (source.strides[0], source.stride_y * steps[0], source.stride_x * steps[1], source.stride_c)
-        return Placement(source.root, offset, strides)
 
     def _concat(self, op: ConcatOp, index: int) -> Placement:
         place, axis = self._places[op.result], op.axis.data[0]
@@ -367,19 +370,43 @@ class Storage:
         return Placement(place.root, place.offset + before * place.strides[axis], place.strides)
 
 
-def base_of(value: SSAValue) -> SSAValue:
-    """The value of which `value` is a reshape, through any number of them."""
+def reshaped_from(value: SSAValue) -> SSAValue:
+    """The value of which `value` is a reshape, through any number of them: the same elements in the same order."""
     while isinstance(value.owner, ReshapeOp):
         value = value.owner.source
     return value
 
 
-def reshapes_of(value: SSAValue) -> list[SSAValue]:
-    """`value` and all its reshapes, sources first."""
+def source_of_whole(value: SSAValue) -> SSAValue | None:
+    """What `value` is a view of if it is one of all elements, reshaped, transposed or backwards; else None."""
+    owner = value.owner
+    if isinstance(owner, ReshapeOp | TransposeOp) or (isinstance(owner, SliceOp) and owner.is_whole):
+        return owner.source
+    return None
+
+
+def base_of(value: SSAValue) -> SSAValue:
+    """The value of which `value` is a whole view, through any number of them."""
+    while (source := source_of_whole(value)) is not None:
+        value = source
+    return value
+
+
+def whole_views_of(value: SSAValue) -> list[SSAValue]:
+    """`value` and all its whole views, sources first."""
     group = [value]
     for member in group:
-        group += [use.operation.result for use in member.uses if isinstance(use.operation, ReshapeOp)]
+        for use in member.uses:
+            if isinstance(use.operation, ReshapeOp | TransposeOp | SliceOp):
+                result = use.operation.result
+                if source_of_whole(result) is not None:
+                    group.append(result)
     return group
+
+
+def is_returned(value: SSAValue) -> bool:
+    """Whether `value` is a result of the region."""
+    return any(isinstance(use.operation, ReturnOp) for use in value.uses)
 
 
 def placing_uses(group: Sequence[SSAValue]) -> list[tuple[SSAValue, ConcatOp | YieldOp, int]]:
@@ -414,7 +441,7 @@ def _inside(value: SSAValue, overwriting: bool) -> list[SSAValue]:
             inside.append(base_of(value.owner.yielded[value.index]))
         for use in value.uses:
             user = use.operation
-            if isinstance(user, SliceOp | ReshapeOp) or (
+            if isinstance(user, SliceOp | ReshapeOp | TransposeOp) or (
                 overwriting and isinstance(user, ElementwiseOp) and user.overwritten is value
             ):
                 inside.append(user.results[0])
@@ -437,22 +464,67 @@ def _meet(*maps: tuple[Placement, SSAValue]) -> bool:
         size = element_of(value).size
         if is_brick(value):
             depth, size = -(-depth // BRICK), BRICK * size
-        last = (height - 1) * place.stride_y + (width - 1) * place.stride_x + (depth - 1) * place.stride_c
-        bounds.append((place.offset, place.offset + last + size))
+        reach = [(n - 1) * stride for n, stride in zip((height, width, depth), place.strides[-3:], strict=True)]
+        first, last = (sum(end(0, step) for step in reach) for end in (min, max))
+        bounds.append((place.offset + first, place.offset + last + size))
     (start, stop), (other_start, other_stop) = bounds
     return start < other_stop and other_start < stop
 
 
-def _reshape(place: Placement, source: SSAValue, target: SSAValue) -> Placement:
-    """The place of `target`, which has the bytes of `source`, which lies at `place`."""
+def _seen(place: Placement, view: SSAValue) -> Placement:
+    """The place of a slice, or of a whole view, whose source lies at `place`."""
+    owner = view.owner
+    if isinstance(owner, TransposeOp):
+        return _exchanged(place)
+    if isinstance(owner, SliceOp):
+        return _slice(place, owner)
+    assert isinstance(owner, ReshapeOp)
+    return _reshape(place, owner, owner.source, view)
+
+
+def _behind(place: Placement, view: SSAValue) -> Placement:
+    """The place of what `view`, which lies at `place`, is a whole view of."""
+    owner = view.owner
+    if isinstance(owner, TransposeOp):
+        return _exchanged(place)
+    if isinstance(owner, SliceOp):
+        # Backwards along the same axes again.
+        stride_y, stride_x = (
+            (-1 if step < 0 else 1) * own
+            for step, own in zip(owner.strides.data[:2], (place.stride_y, place.stride_x), strict=True)
+        )
+        offset = place.offset - owner.offsets.data[0] * stride_y - owner.offsets.data[1] * stride_x
+        return Placement(place.root, offset, (place.strides[0], stride_y, stride_x, place.stride_c))
+    assert isinstance(owner, ReshapeOp)
+    return _reshape(place, owner, view, owner.source)
+
+
+def _exchanged(place: Placement) -> Placement:
+    batch, stride_y, stride_x, stride_c = place.strides
+    return Placement(place.root, place.offset, (batch, stride_x, stride_y, stride_c))
+
+
+def _slice(source: Placement, op: SliceOp) -> Placement:
+    offsets, steps = op.offsets.data, op.strides.data
+    unit = offsets[2]
+    if is_brick(op.source):
+        if offsets[2] % BRICK:
+            raise OperationError(op, f"bricks are cut at multiples of {BRICK} channels, not at {offsets[2]}")
+        unit = offsets[2] // BRICK
+    offset = source.offset + offsets[0] * source.stride_y + offsets[1] * source.stride_x + unit * source.stride_c
+    strides = (source.strides[0], source.stride_y * steps[0], source.stride_x * steps[1], source.stride_c)
+    return Placement(source.root, offset, strides)
+
+
+def _reshape(place: Placement, op: ReshapeOp, source: SSAValue, target: SSAValue) -> Placement:
+    """The place of `target`, which has the bytes of `source`, which lies at `place`; `op` is the view of the two."""
     before, after = tensor_type(source), tensor_type(target)
     size = Element.of(before.element_type).size
     strides = reshaped_strides(before.get_shape(), place.strides, after.get_shape(), size)
     # Channels lie side by side: the machine has no stride for them.
     if strides is None or (after.get_shape() and after.get_shape()[-1] > 1 and strides[-1] != size):
-        view = target if isinstance(target.owner, ReshapeOp) and target.owner.source is source else source
         reason = f"{before} with strides {place.strides} cannot be seen as {after}: copy it first"
-        raise OperationError(_owner(view), reason)
+        raise OperationError(op, reason)
     return Placement(place.root, place.offset, strides)
 
 

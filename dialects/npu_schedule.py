@@ -4,7 +4,7 @@ Level 2: NPU kernels on tensors, and what has been decided about them so far.
 Every value is a tensor NHWC of rank 4 with N = 1; a tensor type without encoding is linear, one with
 `#npu.layout<nhcwb16>` is stored in bricks; `#npu.layout<nhcwb16, fast>` and `#npu.layout<nhwc, fast>` lie in the fast
 memory beside a slow arena. An operation is a *kernel* (one or more launches of the NPU),
-a *view* (`reshape`, `slice`, `concat`: no bytes move), a constant, or a `cascade` that holds kernels which
+a *view* (`reshape`, `transpose`, `slice`, `concat`: no bytes move), a constant, or a `cascade` that holds kernels which
 run stripe by stripe. A kernel takes scaling, clamp, function and table of its OFM with it.
 
     %s = npu_schedule.scales {bias = dense<...>, multiplier = dense<...>, shift = dense<...>} : !npu_schedule.scales<16>
@@ -784,10 +784,39 @@ class ReshapeOp(IRDLOperation):
 
 
 @irdl_op_definition
+class TransposeOp(IRDLOperation):
+    """The same bytes with height and width exchanged: element (y, x, c) is element (x, y, c) of the source."""
+
+    name = "npu_schedule.transpose"
+    source = operand_def(TensorType)
+    result = result_def(TensorType)
+    traits = traits_def(Pure())
+    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
+
+    def __init__(self, source: SSAValue, result_type: Attribute):
+        super().__init__(operands=[source], result_types=[result_type])
+
+    def verify_(self) -> None:
+        before, after = self.source.type, self.result.type
+        assert isinstance(before, TensorType)
+        assert isinstance(after, TensorType)
+        height, width, depth = nhwc(before)
+        if nhwc(after) != (width, height, depth) or before.element_type != after.element_type:
+            raise VerifyException(f"{before} with height and width exchanged is no {after}")
+        if is_brick(before) or is_brick(after):
+            raise VerifyException("rows and columns of bricks cannot be exchanged: both sides must be linear")
+        if space_of(before) != space_of(after):
+            raise VerifyException("a transpose stays in the memory of its source")
+
+
+@irdl_op_definition
 class SliceOp(IRDLOperation):
     """
-    A box of a feature map, every `strides`-th element: `slice %x [0, 2, 4] sizes [8, 4, 16] strides [1, 2, 1]`,
-    all in height, width, depth.
+    A box of a feature map from element `offsets` on, every `strides`-th element, backwards along an axis whose stride
+    is negative; all in height, width, depth.
+
+        %r = npu_schedule.slice %x {offsets = #npu.ints<0, 7, 4>, strides = #npu.ints<1, -2, 1>}
+             : tensor<1x8x8x32xi8> -> tensor<1x8x4x16xi8>
     """
 
     name = "npu_schedule.slice"
@@ -809,12 +838,12 @@ class SliceOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        if len(self.offsets.data) != 3 or len(self.strides.data) != 3 or min(self.strides.data) < 1:
-            raise VerifyException("offsets and strides are given for height, width and depth")
+        if len(self.offsets.data) != 3 or len(self.strides.data) != 3 or 0 in self.strides.data:
+            raise VerifyException("offsets and strides, none of them 0, are given for height, width and depth")
         for full, offset, size, stride in zip(
             nhwc(self.source), self.offsets.data, nhwc(self.result), self.strides.data, strict=True
         ):
-            if offset < 0 or offset + (size - 1) * stride >= full:
+            if not (0 <= offset < full and 0 <= offset + (size - 1) * stride < full):
                 raise VerifyException(f"slice of {size} elements from {offset} by {stride} leaves an axis of {full}")
         if self.strides.data[2] != 1:
             raise VerifyException("the NPU cannot step over channels")
@@ -826,6 +855,13 @@ class SliceOp(IRDLOperation):
             raise VerifyException("a slice stays in the memory of its source")
         if is_brick(self.source) and (self.offsets.data[2] % BRICK or self.strides.data[1] != 1):
             raise VerifyException(f"a slice of bricks starts at a multiple of {BRICK} channels and takes every column")
+        if is_brick(self.source) and self.strides.data[0] < 1:
+            raise VerifyException("a slice of bricks goes forwards")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all elements of its source, along each axis from the first or from the last on."""
+        return nhwc(self.source) == nhwc(self.result)
 
 
 @irdl_op_definition
@@ -998,6 +1034,7 @@ NPU_SCHEDULE = Dialect(
         CopyOp,
         TransferOp,
         ReshapeOp,
+        TransposeOp,
         SliceOp,
         ConcatOp,
         CascadeOp,

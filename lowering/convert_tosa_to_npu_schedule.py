@@ -24,7 +24,15 @@ from npuc.dialects.npu import regions_of
 from npuc.dialects.quant import quantization
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
-from npuc.lowering.tosa_to_npu_schedule.data import lower_concat, lower_pad, lower_reshape, lower_slice, lower_tile
+from npuc.lowering.tosa_to_npu_schedule.data import (
+    lower_concat,
+    lower_pad,
+    lower_reshape,
+    lower_reverse,
+    lower_slice,
+    lower_tile,
+    lower_transpose,
+)
 from npuc.lowering.tosa_to_npu_schedule.elementwise import (
     fuse_leaky_relu,
     fuse_rescale,
@@ -110,6 +118,10 @@ def _lower(op: Operation) -> None:
             lower_pad(op, emit)
         case tosa.TileOp():
             lower_tile(op, emit)
+        case tosa.TransposeOp():
+            lower_transpose(op, emit)
+        case tosa.ReverseOp():
+            lower_reverse(op, emit)
         case tosa.IdentityOp():
             emit.replace([op.input1])
         case tosa.ConstOp() | tosa.ConstShapeOp():

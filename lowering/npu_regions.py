@@ -8,7 +8,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.storage import base_of, makes_bytes, reshapes_of
+from npuc.analysis.storage import base_of, makes_bytes, whole_views_of
 from npuc.dialects.npu_schedule import ConcatOp
 from npuc.operators.support.kernels import Emitter, shape_of
 
@@ -30,7 +30,7 @@ def own_results(function: FuncOp) -> None:
     taken: set[SSAValue] = set()
     for index, value in enumerate(end.operands):
         base = base_of(value)
-        placed = any(isinstance(use.operation, ConcatOp) for member in reshapes_of(base) for use in member.uses)
+        placed = any(isinstance(use.operation, ConcatOp) for member in whole_views_of(base) for use in member.uses)
         if makes_bytes(base) and base not in taken and not placed:
             taken.add(base)
             continue

@@ -20,7 +20,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.by_value import every_value, results, table_of, takes_table, works_by_value
-from npuc.analysis.storage import base_of
+from npuc.analysis.storage import reshaped_from
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import ActivationAttr
 from npuc.dialects.npu_schedule import ConstantOp, KernelOp, PoolOp, element_of
@@ -41,7 +41,7 @@ class NpuScheduleCollapseLutsPass(ModulePass):
 
 def collapse(pool: PoolOp) -> None:
     """Let the kernel before `pool` look up what that computes, if nothing else reads the kernel's result."""
-    base = base_of(pool.ifm)
+    base = reshaped_from(pool.ifm)
     kernel = base.owner
     if not isinstance(kernel, KernelOp) or not is_only_use(base, pool.ifm):
         return

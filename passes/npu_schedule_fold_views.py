@@ -3,8 +3,9 @@
 
 Assumes: the conversions' caution: each operand of a concat is copied to its place, each slice is copied out.
 Decides: a kernel writes straight into the concat that its result was copied to, also through a reshape whose bytes
-strides can follow, and other kernels read it there; kernels read slices (also every n-th row or column) where they
-lie; copies of copies are one. A result of the region keeps memory of its own, and each value is placed once.
+strides can follow, with rows and columns exchanged, or backwards, and other kernels read it there; kernels read slices
+(also every n-th row or column) and transposes where they lie; copies of copies are one. A result of the region keeps
+memory of its own, and each value is placed once.
 Leaves: copies of arguments, constants and slices into a concat, which move bytes in any case, and copies whose
 removal would ask for a reshape that no strides express.
 Leaving it out costs copies and memory and changes no result.
@@ -20,9 +21,9 @@ from xdsl.ir import SSAValue, Use
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.storage import Storage, base_of, makes_bytes, placing_uses, reshapes_of
+from npuc.analysis.storage import Storage, base_of, is_returned, makes_bytes, placing_uses, whole_views_of
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp, YieldOp
+from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp, TransposeOp, YieldOp
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ def fold(storage: Storage, copy: CopyOp) -> bool:
     if source.type != result.type or not _may_stand_for(source, result):
         return False
     uses = list(result.uses)
-    # Where the result is placed the source moves there; else only views of the result move.
-    if placing_uses(reshapes_of(result)):
+    # Where the result is placed or returned the source moves there; else only views of the result move.
+    group = whole_views_of(result)
+    if placing_uses(group) or any(map(is_returned, group)):
         moved = [source]
     else:
-        moved = [use.operation.results[0] for use in uses if isinstance(use.operation, SliceOp | ReshapeOp)]
+        views = SliceOp | ReshapeOp | TransposeOp
+        moved = [use.operation.results[0] for use in uses if isinstance(use.operation, views)]
     for use in uses:
         use.operation.operands[use.index] = source
     try:
@@ -76,11 +79,8 @@ def _may_stand_for(source: SSAValue, result: SSAValue) -> bool:
 
 
 def _settling_uses(value: SSAValue) -> Iterator[Use]:
-    """The uses of a value and its reshapes that ask for memory in a certain place, or of its own."""
-    group = [value]
-    for member in group:
+    """The uses of a value and its whole views that ask for memory in a certain place, or of its own."""
+    for member in whole_views_of(value):
         for use in member.uses:
             if isinstance(use.operation, ConcatOp | YieldOp | ReturnOp):
                 yield use
-            elif isinstance(use.operation, ReshapeOp):
-                group.append(use.operation.result)

@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from npuc.analysis.storage import base_of
+from npuc.analysis.storage import reshaped_from
 from npuc.dialects.npu import Activation, ActivationAttr, Element, Scale, Window
 from npuc.dialects.npu_schedule import KernelOp, PoolOp, ReshapeOp
 
@@ -52,7 +52,7 @@ def only_activates(op: PoolOp) -> bool:
 
 def fuse(pool: PoolOp) -> None:
     """Let the kernel that makes the IFM of `pool` do its work, if nothing else reads that."""
-    base = base_of(pool.ifm)
+    base = reshaped_from(pool.ifm)
     kernel = base.owner
     if not isinstance(kernel, KernelOp) or not is_only_use(base, pool.ifm):
         return

@@ -38,6 +38,7 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     SliceOp,
     TransferOp,
+    TransposeOp,
     YieldOp,
     element_of,
     is_brick,
@@ -123,14 +124,14 @@ def _definition_allows(value: SSAValue) -> bool:
         case CopyOp():
             return element_of(value).bits != 32
         case SliceOp():
-            return owner.offsets.data[2] % BRICK == 0 and owner.strides.data[1] == 1
+            return owner.offsets.data[2] % BRICK == 0 and owner.strides.data[0] > 0 and owner.strides.data[1] == 1
         case ConcatOp():
             inner = owner.inputs[:-1] if owner.axis.data == (3,) else ()
             return all(nhwc(part)[2] % BRICK == 0 for part in inner)
         case KernelOp() | CascadeOp():
             return True
         case _:
-            # Arguments, constants and reshapes.
+            # Arguments, constants, reshapes and transposes.
             return False
 
 
@@ -143,7 +144,7 @@ def _use_allows(user: object, value: SSAValue, machine: Accelerator) -> bool:
         case CopyOp():
             return element_of(value).bits != 32
         case _:
-            return not isinstance(user, ReshapeOp | ReturnOp | TransferOp)
+            return not isinstance(user, ReshapeOp | TransposeOp | ReturnOp | TransferOp)
 
 
 def _cuts_allow(op: ConvKernelOp) -> bool:

@@ -25,7 +25,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.by_value import every_value, results, takes_table, uniform, works_by_value
-from npuc.analysis.storage import base_of, tensor_type
+from npuc.analysis.storage import reshaped_from, tensor_type
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import Activation, ActivationAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
 from npuc.dialects.npu_schedule import (
@@ -110,7 +110,7 @@ def _worth(source: SSAValue, kernels: list[KernelOp]) -> bool:
 
 def _operands(kernel: KernelOp) -> list[SSAValue]:
     """The values behind reshapes that a kernel reads, but for constants whose elements are all alike; each once."""
-    return list(dict.fromkeys(base_of(value) for value in kernel.feature_maps if uniform(value) is None))
+    return list(dict.fromkeys(reshaped_from(value) for value in kernel.feature_maps if uniform(value) is None))
 
 
 def _readers(value: SSAValue) -> Iterator[Operation]:
@@ -170,7 +170,7 @@ def table_for(cone: Cone) -> NDArray[np.integer]:
         operands = {}
         for map_ in kernel.feature_maps:
             same = uniform(map_)
-            operands[map_] = values[base_of(map_)] if same is None else values[cone.source] * 0 + same
+            operands[map_] = values[reshaped_from(map_)] if same is None else values[cone.source] * 0 + same
         values[kernel.result] = results(kernel, operands)
     low = element_of(cone.kernels[-1].result).range[0]
     return values[cone.kernels[-1].result].astype("int8" if low < 0 else "uint8")

@@ -47,6 +47,7 @@ from npuc.dialects.npu_schedule import (
     ScalesOp,
     SliceOp,
     TransferOp,
+    TransposeOp,
     WeightBuffersOp,
     is_brick,
     nhwc,
@@ -68,6 +69,10 @@ OPERANDS_AS_THEY_ARE = OperandScales("both", 1, 1)
 
 CLIP_TO_INDEX = {True: 3, False: 2}
 """Clip range of a table with 32-bit entries: whether its 8-bit index is signed, which its clamp tells."""
+
+
+_NO_LAUNCH = (ConstantOp, ScalesOp, WeightBuffersOp, ReshapeOp, TransposeOp, SliceOp, ConcatOp, ReturnOp)
+"""What becomes no command of its own."""
 
 
 def average_scale(elements: int) -> Scale:
@@ -130,7 +135,8 @@ class RegionLowering:
             raise VerifyException(f"result {index} of the region shares its memory: copy it first")
         if space_of(place.root) != "arena":
             raise VerifyException(f"result {index} of the region lies in the arena, where the host reads it")
-        if place.offset or any(is_brick(member) for member in self.storage.members(place.root)):
+        bricks = any(is_brick(member) for member in self.storage.members(place.root))
+        if bricks or not self.storage.is_linear(value):
             raise VerifyException(f"result {index} of the region must be linear memory of its own")
         self.maps.buffers[place.root] = self.builder.output(index, storage_bytes(tensor_type(place.root)))
 
@@ -156,7 +162,7 @@ class RegionLowering:
             self._transfer(op, 0, nhwc(op.result)[0])
         elif isinstance(op, CascadeOp):
             self._cascade(op)
-        elif not isinstance(op, ConstantOp | ScalesOp | WeightBuffersOp | ReshapeOp | SliceOp | ConcatOp | ReturnOp):
+        elif not isinstance(op, _NO_LAUNCH):
             raise OperationError(op, "it is not of npu_schedule: lower it first")
 
     def _prepare(self, inputs: Sequence[SSAValue], result: SSAValue) -> None:

@@ -1,5 +1,5 @@
 """
-Data movement: reshape, concat, slice, pad, tile.
+Data movement: reshape, concat, slice, pad, tile, transpose, reverse.
 
 A slice is a view followed by a copy, and each operand of a concat is copied to its place: always right, whatever is
 on either side. `npu-schedule-fold-views` takes out the copies that are not needed.
@@ -14,7 +14,9 @@ from xdsl.ir import SSAValue
 
 from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
-from npuc.lowering.tosa_to_npu_schedule.common import scalar, shape_numbers
+from npuc.dialects.npu import Element
+from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar, shape_numbers
+from npuc.lowering.tosa_to_npu_schedule.permutation import copy, permute
 from npuc.operators.support.kernels import Emitter, feature_map_shape, shape_of, tensor
 
 
@@ -59,6 +61,20 @@ def lower_tile(op: tosa.TileOp, emit: Emitter) -> None:
     for axis in reversed(range(len(counts))):
         value = join(emit, [value] * counts[axis], axis)
     emit.replace([value])
+
+
+def lower_transpose(op: tosa.TransposeOp, emit: Emitter) -> None:
+    """Replace a transpose by copies under exchanged strides, see `permutation`."""
+    size = Element.of(tensor(op.input1).element_type).size
+    emit.replace([permute(emit, op.input1, numbers(op.perms), size)])
+
+
+def lower_reverse(op: tosa.ReverseOp, emit: Emitter) -> None:
+    """Replace a reverse by a copy of what is read backwards; where there are channels behind the axis, whole pixels."""
+    shape, axis = shape_of(op.input1), op.axis.value.data
+    sizes = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    seen = emit.view(op.input1, (1, *sizes))
+    emit.replace([copy(emit, emit.slice(seen, (0, shape[axis] - 1, 0), sizes, (1, -1, 1)))])
 
 
 def axis_shape(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int]:

@@ -157,11 +157,18 @@ class Emitter:
     def slice(
         self, value: SSAValue, offsets: Sequence[int], sizes: Sequence[int], strides: Sequence[int] = (1, 1, 1)
     ) -> SSAValue:
-        """A box of a feature map; offsets, sizes and strides in height, width, depth."""
-        if tuple(sizes) == shape_of(value)[1:]:
+        """A box of a feature map; offsets, sizes and strides, which may be negative, in height, width, depth."""
+        if tuple(sizes) == shape_of(value)[1:] and min(strides) > 0:
             return value
         result = TensorType(tensor(value).element_type, [1, *sizes])
         return self.insert(npu_schedule.SliceOp(value, offsets, result, strides)).result
+
+    def transpose(self, value: SSAValue) -> SSAValue:
+        """A feature map with height and width exchanged."""
+        _, height, width, depth = shape_of(value)
+        return self.insert(
+            npu_schedule.TransposeOp(value, TensorType(tensor(value).element_type, [1, width, height, depth]))
+        ).result
 
     def copy(self, value: SSAValue) -> SSAValue:
         """A feature map's bytes in memory of their own."""

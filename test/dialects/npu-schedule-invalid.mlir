@@ -85,6 +85,50 @@ func.func @f(%x: tensor<1x8x8x16xi8>) {
 // -----
 
 func.func @f(%x: tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>) {
+  // CHECK: a slice of bricks goes forwards
+  %a = npu_schedule.slice %x {offsets = #npu.ints<7, 0, 0>, strides = #npu.ints<-1, 1, 1>}
+       : tensor<1x8x8x32xi8, #npu.layout<nhcwb16>> -> tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x32xi8>) {
+  // CHECK: slice of 4 elements from 5 by -2 leaves an axis of 8
+  %a = npu_schedule.slice %x {offsets = #npu.ints<0, 5, 0>, strides = #npu.ints<1, -2, 1>}
+       : tensor<1x8x8x32xi8> -> tensor<1x8x4x32xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x32xi8>) {
+  // CHECK: offsets and strides, none of them 0, are given for height, width and depth
+  %a = npu_schedule.slice %x {offsets = #npu.ints<0, 5, 0>, strides = #npu.ints<1, 0, 1>}
+       : tensor<1x8x8x32xi8> -> tensor<1x8x4x32xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x4x8x32xi8>) {
+  // CHECK: tensor<1x4x8x32xi8> with height and width exchanged is no tensor<1x4x8x32xi8>
+  %a = npu_schedule.transpose %x : tensor<1x4x8x32xi8> -> tensor<1x4x8x32xi8>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>) {
+  // CHECK: rows and columns of bricks cannot be exchanged: both sides must be linear
+  %a = npu_schedule.transpose %x
+       : tensor<1x8x8x32xi8, #npu.layout<nhcwb16>> -> tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>
+  func.return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x8x8x32xi8, #npu.layout<nhcwb16>>) {
   // CHECK: a slice of bricks starts at a multiple of 16 channels and takes every column
   %a = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 8>, strides = #npu.ints<1, 1, 1>}
        : tensor<1x8x8x32xi8, #npu.layout<nhcwb16>> -> tensor<1x8x8x16xi8, #npu.layout<nhcwb16>>

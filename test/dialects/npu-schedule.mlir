@@ -60,6 +60,10 @@ module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End
     %k = npu_schedule.copy %i : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
     // CHECK-NEXT: %l = npu_schedule.concat %j, %k {axis = #npu.ints<3>} : (tensor<1x16x7x16xi8>, tensor<1x16x7x16xi8>) -> tensor<1x16x7x32xi8>
     %l = npu_schedule.concat %j, %k {axis = #npu.ints<3>} : (tensor<1x16x7x16xi8>, tensor<1x16x7x16xi8>) -> tensor<1x16x7x32xi8>
+    // CHECK-NEXT: %n = npu_schedule.transpose %l : tensor<1x16x7x32xi8> -> tensor<1x7x16x32xi8>
+    %n = npu_schedule.transpose %l : tensor<1x16x7x32xi8> -> tensor<1x7x16x32xi8>
+    // CHECK-NEXT: %o = npu_schedule.slice %n {offsets = #npu.ints<6, 15, 0>, strides = #npu.ints<-1, -3, 1>} : tensor<1x7x16x32xi8> -> tensor<1x7x6x32xi8>
+    %o = npu_schedule.slice %n {offsets = #npu.ints<6, 15, 0>, strides = #npu.ints<-1, -3, 1>} : tensor<1x7x16x32xi8> -> tensor<1x7x6x32xi8>
     // CHECK-NEXT: %m = npu_schedule.reshape %l : tensor<1x16x7x32xi8> -> tensor<1x3584xi8>
     %m = npu_schedule.reshape %l : tensor<1x16x7x32xi8> -> tensor<1x3584xi8>
     func.return %f : tensor<1x16x16x32xi8>

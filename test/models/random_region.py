@@ -334,11 +334,12 @@ class Maker:
     def slice(self, ifm: Map) -> Map | None:
         offsets, sizes, strides = [], [], []
         for axis, full in enumerate(ifm.shape):
-            step = self.one([1, 1, 2]) if axis < 2 else 1
-            start = self.whole(0, full - 1) if self.chance(0.6) else 0
+            step = self.one([1, 1, 2, -1, -2]) if axis < 2 else 1
+            start = self.whole(0, full - 1) if self.chance(0.6) else 0 if step > 0 else full - 1
             if axis == 2 and self.chance(0.7):
                 start = start // 16 * 16
-            sizes.append(self.whole(1, (full - 1 - start) // step + 1))
+            most = (full - 1 - start if step > 0 else start) // abs(step) + 1
+            sizes.append(most if self.chance(0.3) else self.whole(1, most))
             offsets.append(start)
             strides.append(step)
         made = Map(self.new(), *sizes, ifm.element, made=False, plain=False)
@@ -346,6 +347,16 @@ class Maker:
             f"{made.name} = npu_schedule.slice {ifm.name} {{offsets = #npu.ints<{', '.join(map(str, offsets))}>, "
             f"strides = #npu.ints<{', '.join(map(str, strides))}>}} : {ifm.type} -> {made.type}"
         )
+        ifm.used = True
+        return made
+
+    def transpose(self, ifm: Map) -> Map | None:
+        if not ifm.plain or ifm.placed:
+            return None
+        # As for a reshape.
+        ifm.made = False
+        made = Map(self.new(), ifm.width, ifm.height, ifm.depth, ifm.element, made=False, plain=False)
+        self.emit(f"{made.name} = npu_schedule.transpose {ifm.name} : {ifm.type} -> {made.type}")
         ifm.used = True
         return made
 
@@ -449,7 +460,7 @@ def random_region(seed: int, target: str) -> Made:
     ]
     make.maps = list(arguments)
     kinds = [make.conv, make.conv, make.depthwise, make.pool, make.total, make.unary, make.binary, make.binary]
-    kinds += [make.copy, make.slice, make.reshape, make.concat, make.concat, make.cascade, make.cascade]
+    kinds += [make.copy, make.slice, make.reshape, make.transpose, make.concat, make.concat, make.cascade, make.cascade]
     steps = make.whole(1, 8)
     while steps:
         source = make.one(make.maps[-4:])

@@ -30,6 +30,7 @@ from npuc.dialects.npu_schedule import (
     ScalesOp,
     SliceOp,
     TransferOp,
+    TransposeOp,
     YieldOp,
     element_of,
 )
@@ -203,6 +204,8 @@ def _run(ops: Sequence[Operation], values: dict[SSAValue, Array]) -> list[NDArra
                 height, width, depth = op.result.type.get_shape()[1:]
                 part = box(op.source)[y::sy, x::sx, c:][:height, :width, :depth]
                 values[op.result] = part[None]
+            case TransposeOp():
+                values[op.result] = values[op.source].transpose(0, 2, 1, 3)
             case ConcatOp():
                 values[op.result] = np.concatenate([values[v] for v in op.inputs], op.axis.data[0])
             case CopyOp():

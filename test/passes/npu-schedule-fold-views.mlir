@@ -58,3 +58,36 @@ func.func @no_strides(%x: tensor<1x4x4x8xi8>) -> tensor<1x1x1x64xi8> {
   %3 = npu_schedule.pool max %2 window <1x1> zero_points <0, 0> activation <0, 127> : (tensor<1x1x1x64xi8>) -> tensor<1x1x1x64xi8>
   func.return %3 : tensor<1x1x1x64xi8>
 }
+
+// What the region returns with rows and columns exchanged is written so.
+// CHECK-LABEL: func.func @written_exchanged
+// CHECK-NEXT: %k = npu_schedule.pool max %x
+// CHECK-NEXT: %[[T:.*]] = npu_schedule.transpose %k
+// CHECK-NEXT: func.return %[[T]]
+func.func @written_exchanged(%x: tensor<1x4x6x16xi8>) -> tensor<1x6x4x16xi8> {
+  %k = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <0, 127> : (tensor<1x4x6x16xi8>) -> tensor<1x4x6x16xi8>
+  %t = npu_schedule.transpose %k : tensor<1x4x6x16xi8> -> tensor<1x6x4x16xi8>
+  %y = npu_schedule.copy %t : tensor<1x6x4x16xi8> -> tensor<1x6x4x16xi8>
+  func.return %y : tensor<1x6x4x16xi8>
+}
+
+// Into a concat as well; an argument is read so by the kernel behind it, backwards along its columns.
+// CHECK-LABEL: func.func @placed_and_read
+// CHECK-NEXT: %k = npu_schedule.pool max %x
+// CHECK-NEXT: %[[T:.*]] = npu_schedule.transpose %k
+// CHECK-NEXT: %[[R:.*]] = npu_schedule.transpose %x
+// CHECK-NEXT: %[[S:.*]] = npu_schedule.slice %[[R]]
+// CHECK-NEXT: %j = npu_schedule.pool max %[[S]]
+// CHECK-NEXT: npu_schedule.concat %[[T]], %j
+func.func @placed_and_read(%x: tensor<1x4x6x16xi8>) -> tensor<1x12x4x16xi8> {
+  %k = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <0, 127> : (tensor<1x4x6x16xi8>) -> tensor<1x4x6x16xi8>
+  %t = npu_schedule.transpose %k : tensor<1x4x6x16xi8> -> tensor<1x6x4x16xi8>
+  %a = npu_schedule.copy %t : tensor<1x6x4x16xi8> -> tensor<1x6x4x16xi8>
+  %r = npu_schedule.transpose %x : tensor<1x4x6x16xi8> -> tensor<1x6x4x16xi8>
+  %b = npu_schedule.copy %r : tensor<1x6x4x16xi8> -> tensor<1x6x4x16xi8>
+  %s = npu_schedule.slice %b {offsets = #npu.ints<0, 3, 0>, strides = #npu.ints<1, -1, 1>} : tensor<1x6x4x16xi8> -> tensor<1x6x4x16xi8>
+  %c = npu_schedule.copy %s : tensor<1x6x4x16xi8> -> tensor<1x6x4x16xi8>
+  %j = npu_schedule.pool max %c window <3x1, pad 1 0 1 0> zero_points <0, 0> activation <0, 127> : (tensor<1x6x4x16xi8>) -> tensor<1x6x4x16xi8>
+  %y = npu_schedule.concat %a, %j {axis = #npu.ints<1>} : (tensor<1x6x4x16xi8>, tensor<1x6x4x16xi8>) -> tensor<1x12x4x16xi8>
+  func.return %y : tensor<1x12x4x16xi8>
+}

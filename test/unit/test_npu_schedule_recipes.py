@@ -36,6 +36,7 @@ from npuc.dialects.npu_schedule import (
     ReshapeOp,
     ScalesOp,
     SliceOp,
+    TransposeOp,
 )
 from npuc.dialects.tfl import TflOp
 from npuc.lowering.tflite.import_tflite import import_tflite
@@ -245,7 +246,9 @@ def execute(function: FuncOp, inputs: list[Array]) -> list[Array]:
                 result = values[op.source].reshape(op.result.type.get_shape())
             case SliceOp():
                 index = zip(op.offsets.data, op.strides.data, op.result.type.get_shape()[1:], strict=True)
-                result = values[op.source][(slice(None), *(slice(o, o + (n - 1) * s + 1, s) for o, s, n in index))]
+                result = values[op.source][np.ix_([0], *(o + s * np.arange(n) for o, s, n in index))]
+            case TransposeOp():
+                result = values[op.source].transpose(0, 2, 1, 3)
             case ConcatOp():
                 result = np.concatenate([values[v] for v in op.inputs], op.axis.data[0])
             case CopyOp():

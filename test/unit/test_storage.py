@@ -325,3 +325,44 @@ def test_what_cannot_be_placed_is_as_if_it_had_not_been_tried() -> None:
         with pytest.raises(OperationError, match="cannot be seen as tensor<1x160x1x1xi8>"):
             storage.place(at["b"])
         storage.moved(at["a"])
+
+
+def test_a_kernel_writes_so_that_what_is_made_of_its_result_is_linear() -> None:
+    """Exchanged and backwards in a concat, and where the region returns it."""
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x6x8xi8>) -> (tensor<1x12x4x8xi8>, tensor<1x192xi8>) {
+        %k = npu_schedule.copy %x : tensor<1x4x6x8xi8> -> tensor<1x4x6x8xi8>
+        %t = npu_schedule.transpose %k : tensor<1x4x6x8xi8> -> tensor<1x6x4x8xi8>
+        %s = npu_schedule.slice %t {offsets = #npu.ints<5, 0, 0>, strides = #npu.ints<-1, 1, 1>}
+             : tensor<1x6x4x8xi8> -> tensor<1x6x4x8xi8>
+        %a = npu_schedule.copy %s : tensor<1x6x4x8xi8> -> tensor<1x6x4x8xi8>
+        %c = npu_schedule.concat %a, %s {axis = #npu.ints<1>}
+             : (tensor<1x6x4x8xi8>, tensor<1x6x4x8xi8>) -> tensor<1x12x4x8xi8>
+        %m = npu_schedule.copy %x : tensor<1x4x6x8xi8> -> tensor<1x4x6x8xi8>
+        %u = npu_schedule.transpose %m : tensor<1x4x6x8xi8> -> tensor<1x6x4x8xi8>
+        %r = npu_schedule.reshape %u : tensor<1x6x4x8xi8> -> tensor<1x192xi8>
+        func.return %c, %r : tensor<1x12x4x8xi8>, tensor<1x192xi8>
+      }""")
+    storage, at = Storage(func), named(func)
+    # Column 0 of %k is the last row of %c.
+    assert storage.place(at["s"]).strides[1:] == (32, 8, 1)
+    assert (storage.root(at["k"]), storage.place(at["k"]).offset) == (at["c"], 11 * 32)
+    assert storage.place(at["k"]).strides[1:] == (8, -32, 1)
+    assert storage.is_linear(at["r"])
+    assert storage.root(at["r"]) is storage.root(at["m"]) is at["m"]
+    assert storage.place(at["m"]).strides[1:] == (8, 32, 1)
+    assert not storage.is_dense(at["m"])
+
+
+def test_a_whole_view_of_what_is_not_made_here_is_read_under_other_strides() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x4x6x8xi8>) {
+        %t = npu_schedule.transpose %x : tensor<1x4x6x8xi8> -> tensor<1x6x4x8xi8>
+        %s = npu_schedule.slice %t {offsets = #npu.ints<1, 3, 4>, strides = #npu.ints<2, -1, 1>}
+             : tensor<1x6x4x8xi8> -> tensor<1x3x4x4xi8>
+        func.return
+      }""")
+    storage, at = Storage(func), named(func)
+    place = storage.place(at["s"])
+    assert (place.root, place.offset) == (func.args[0], 8 + 3 * 48 + 4)
+    assert place.strides[1:] == (16, -48, 1)
