@@ -414,6 +414,16 @@ class BinaryOp(TflOp, ABC):
     traits = traits_def(Pure())
 
 
+class ReducerOp(TflOp, ABC):
+    """Many elements become one, along the dimensions in `axis`, which stay as 1 with `keep_dims`."""
+
+    input = operand_def(TensorType)
+    axis = operand_def(TensorType)
+    output = result_def(TensorType)
+    keep_dims = prop_def(BoolAttr, FALSE)
+    traits = traits_def(Pure())
+
+
 class PoolOp(TflOp, ABC):
     """A window of `filter_height` x `filter_width` over an NHWC tensor."""
 

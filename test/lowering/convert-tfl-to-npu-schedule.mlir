@@ -13,18 +13,6 @@ func.func @boundary(%x: tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>>) -> tenso
   func.return %2 : tensor<1x2x2x4x!quant.uniform<i8:f32, 0.5:-3>>
 }
 
-// A mean is a sum of ones in 32 bits, then one multiplication that divides by 16 and rescales.
-// CHECK-LABEL: func.func @mean
-// CHECK: %[[SUM:.*]] = npu_schedule.depthwise_conv2d {{.*}} window <4x4> zero_points <-3, 0> scale <per_channel, natural> {{.*}} -> tensor<1x1x1x8xi32>
-// CHECK: %[[F:.*]] = npu_schedule.constant dense<1073741824> : tensor<1x1x1x1xi32>
-// CHECK: npu_schedule.elementwise mul %[[SUM]], %[[F]] zero_points <0, 0, 7> scale <1, shift 34, double_round> {{.*}} -> tensor<1x1x1x8xi8>
-// CHECK: npu_schedule.reshape {{.*}} -> tensor<1x8xi8>
-func.func @mean(%x: tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5:-3>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5:7>> {
-  %axes = tfl.pseudo_const dense<[1, 2]> : tensor<2xi32>
-  %y = tfl.mean %x, %axes : (tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5:-3>>, tensor<2xi32>) -> tensor<1x8x!quant.uniform<i8:f32, 0.5:7>>
-  func.return %y : tensor<1x8x!quant.uniform<i8:f32, 0.5:7>>
-}
-
 // Softmax: the difference to the greatest goes through a table of 32-bit exponentials, its sum is inverted by three
 // Newton steps, and a shift of its own for each row brings the products to 8 bits.
 // CHECK-LABEL: func.func @softmax

@@ -363,3 +363,13 @@ def test_ties_of_a_leaky_relu_with_a_negative_alpha(alpha: float, scale: float) 
     x, y = Tensor("x", shape, "int8", scale, 127), Tensor("y", shape, "int8", 2.0**-4, 0)
     every = np.arange(-128, 128).astype(np.int8).reshape(shape)
     check(Model(Subgraph([x], [y], [Op("LEAKY_RELU", [x], [y], alpha=alpha)])), [[every]])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_mean_of_as_many_elements_as_there_may_be(dtype: str) -> None:
+    """Sums reach the ends of the accumulator."""
+    x, y = (
+        Tensor("x", (1, 255, 257, 1), dtype, 0.5, RANGES[dtype][0] * (dtype != "int16")),
+        Tensor("y", (1, 1), dtype, 0.5),
+    )
+    check(model([x], [y], "MEAN", [x, ints("axes", [1, 2])]))
