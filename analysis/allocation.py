@@ -9,8 +9,10 @@ it climbs: it gives ranges that hold up a highest one other turns in the order, 
 has not helped for a while it climbs from the next of the first orders, since where a climb ends is luck. It draws from
 a generator with a fixed seed.
 
-Where a short climb has not helped, orders that fill the memory from below are tried as well. These reach the
-bound more often, but use memory again as soon as it is free, so that launches wait for each other more.
+Where a short climb has not helped, orders that fill the memory from below are tried as well, in the end some that are
+drawn. These reach the bound more often, but use memory again as soon as it is free, so that launches wait for each
+other more. Climbs begin at them, too: where nothing reached the bound before, more of what one can begin with does more
+than a longer climb.
 
 The answer depends on nothing but sizes and which ranges meet: neither on how times are counted, nor on the order in
 which ranges are given, nor on who has asked before. So a planner that knows launches and a pass that knows commands get
@@ -24,7 +26,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heapreplace
-from itertools import accumulate, cycle, groupby
+from itertools import accumulate, chain, cycle, groupby
 from operator import add
 from random import Random
 from typing import NamedTuple
@@ -33,13 +35,17 @@ ALIGNMENT = 16
 """Of every address, in bytes."""
 QUESTION_TRIES = 1000
 """Orders tried to find out whether ranges fit."""
-TRIES = 10_000
+TRIES = 5000
 """Orders tried while the result is above the lower bound; those that ever reach it mostly do in a few hundred."""
 FEW = 150
 """Orders tried before those that fill the memory from below."""
 ORDERS = 6
 """Orders to begin with."""
-PATIENCE = 300
+DRAWN = 60
+"""Orders that fill the memory from below, the next range drawn at random."""
+SPREAD = 7
+"""How far chance decides there: what a range takes of memory and time counts once up to once more than this."""
+PATIENCE = 150
 """Orders that a climb tries without getting lower before another climb begins."""
 
 
@@ -162,7 +168,8 @@ class _Search:
     def _orders_and_climbs(self, ranges: Sequence[LiveRange]) -> Generator[None]:
         """The first orders, a few climbs from them, orders that fill from below, climbs from all; one order a step."""
         starts: list[_Placement] = []
-        for orders in (_orders(ranges), _filling_orders(ranges, self.neighbours)):
+        filling, drawn = _filling_orders(ranges, self.neighbours), self._drawn_orders(ranges)
+        for orders in (_orders(ranges), chain(filling, drawn)):
             for order in orders:
                 starts.append(self._place(order))
                 self._take(starts[-1])
@@ -174,6 +181,13 @@ class _Search:
                     if self.tries >= FEW:
                         break
         yield from self._climbs(starts)
+
+    def _drawn_orders(self, ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
+        """Orders that fill the memory from below, each time with one of the ranges that take most of it for longest."""
+        taken = [r.rounded * (r.end - r.start + 1) for r in ranges]
+        for _ in range(DRAWN):
+            ranks = [(-share * (1 + SPREAD * self.random.random()),) for share in taken]
+            yield _filling_order(self.sizes, self.neighbours, ranks)
 
     def _take(self, placement: _Placement) -> None:
         if not self.found or placement.height < self.found[-1][1].height:
@@ -315,22 +329,29 @@ def _filling_orders(ranges: Sequence[LiveRange], neighbours: Sequence[Sequence[i
         lambda i: (ranges[i].start, -size[i]),
     )
     for key in keys:
-        lowest = [0] * len(ranges)
-        waiting = [(0, key(i), i) for i in range(len(ranges))]
-        heapify(waiting)
-        order: list[int] = []
-        while waiting:
-            at, rank, i = waiting[0]
-            if at < lowest[i]:  # others have been placed below it since
-                heapreplace(waiting, (lowest[i], rank, i))
-                continue
-            heappop(waiting)
-            order.append(i)
-            top = at + size[i]
-            for j in neighbours[i]:
-                if lowest[j] < top:
-                    lowest[j] = top
-        yield order
+        yield _filling_order(size, neighbours, [key(i) for i in range(len(ranges))])
+
+
+def _filling_order(
+    sizes: Sequence[int], neighbours: Sequence[Sequence[int]], ranks: Sequence[tuple[float, ...]]
+) -> list[int]:
+    """The order that fills the memory from below; of ranges that can lie equally low that of the least rank first."""
+    lowest = [0] * len(sizes)
+    waiting = [(0, rank, i) for i, rank in enumerate(ranks)]
+    heapify(waiting)
+    order: list[int] = []
+    while waiting:
+        at, rank, i = waiting[0]
+        if at < lowest[i]:  # others have been placed below it since
+            heapreplace(waiting, (lowest[i], rank, i))
+            continue
+        heappop(waiting)
+        order.append(i)
+        top = at + sizes[i]
+        for j in neighbours[i]:
+            if lowest[j] < top:
+                lowest[j] = top
+    return order
 
 
 def allocate(ranges: Sequence[LiveRange], tries: int | None = None, enough: int = 0) -> Allocation:

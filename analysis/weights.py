@@ -3,8 +3,8 @@ What the weights of a kernel take in memory: the one oracle of planners and lowe
 
 A depth slice is one run of bytes: for each core its scale entries, then its weights, each padded to 16. Where
 `scales_apart` stands on the kernel the scales are a run of their own, so that kernels with equal weights can share
-these. The OFM block of the kernel decides the order of the weights, and so their size. Sizes are remembered by the
-content of the weights (`npuc.hardware.weights`), so asking again costs next to nothing.
+these. The OFM block of the kernel decides the order of the weights, and so their size. Sizes are remembered as long as
+the constant is there, so asking again costs next to nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import as_numpy
@@ -31,6 +32,11 @@ SCALE_ENTRY = 10
 """Bytes of one channel's bias, multiplier and shift."""
 ALIGNMENT = 16
 """Of every stream, in bytes."""
+
+_Slice = tuple["WeightOrder", int, int, int]
+"""An order, a zero point, and the first channel of a slice and the one behind it."""
+_sizes: WeakKeyDictionary[Attribute, dict[_Slice, int]] = WeakKeyDictionary()
+"""By constants the bytes of what has been asked about them before."""
 
 
 def constant_of(value: SSAValue, what: str) -> NDArray:
@@ -50,13 +56,16 @@ def block_of(op: KernelOp, machine: Accelerator) -> Block:
     return op.block.data if op.block is not None else largest_block(machine, op.launch())
 
 
+def _zero_point(op: ConvKernelOp) -> int:
+    return op.weight_zero_point.data[0] if op.weight_zero_point is not None else 0
+
+
 def volume_of(op: ConvKernelOp) -> NDArray:
     """The weights (O, H, W, I) of a kernel less their zero point, 16 bits each."""
     import numpy as np
 
-    zero_point = op.weight_zero_point.data[0] if op.weight_zero_point is not None else 0
     with concerning(op):
-        return constant_of(op.weights, "weights").astype(np.int16) - zero_point
+        return constant_of(op.weights, "weights").astype(np.int16) - _zero_point(op)
 
 
 def order_of(op: ConvKernelOp, block: Block, machine: Accelerator) -> WeightOrder:
@@ -127,12 +136,22 @@ def encoded_sizes_of(
     """Bytes of the weights of every slice of every kernel without scales, given its block and where it is cut."""
     from npuc.hardware.weights import Request, encoded_sizes
 
-    requests: list[Request] = []
+    asked: list[list[tuple[dict[_Slice, int], _Slice]]] = []
+    unknown: dict[tuple[int, _Slice], tuple[dict[_Slice, int], Request]] = {}
     for op, block, cuts in kernels:
-        volume, order = volume_of(op), order_of(op, block, machine)
-        requests += [(volume[start:end], order) for start, end in pairwise(cuts)]
-    sizes = iter(encoded_sizes(requests))
-    return [[sum(next(sizes)) for _ in pairwise(cuts)] for _, _, cuts in kernels]
+        owner, order, zero_point = op.weights.owner, order_of(op, block, machine), _zero_point(op)
+        known = _sizes.setdefault(owner.value, {}) if isinstance(owner, ConstantOp) else dict[_Slice, int]()
+        slices: list[_Slice] = [(order, zero_point, start, end) for start, end in pairwise(cuts)]
+        if any(one not in known for one in slices):
+            volume = volume_of(op)
+            for one in slices:
+                if one not in known:
+                    unknown.setdefault((id(known), one), (known, (volume[one[2] : one[3]], order)))
+        asked.append([(known, one) for one in slices])
+    sizes = encoded_sizes([request for _, request in unknown.values()])
+    for (_, one), (known, _), size in zip(unknown, unknown.values(), sizes, strict=True):
+        known[one] = sum(size)
+    return [[known[one] for known, one in slices] for slices in asked]
 
 
 def buffer_sizes(slices: Sequence[int], count: int) -> tuple[int, ...]:

@@ -122,10 +122,10 @@ class MemorySetup:
 
 @lru_cache(maxsize=16)
 def _with_parameters(setup: MemorySetup, parameters: CostParameters) -> MemorySetup:
-    constants, arena, cache = (
-        replace(memory, parameters=parameters) for memory in (setup.constants, setup.arena, setup.cache)
+    constants, arena, cache, external = (
+        replace(memory, parameters=parameters) for memory in (setup.constants, setup.arena, setup.cache, setup.external)
     )
-    return replace(setup, constants=constants, arena=arena, cache=cache)
+    return replace(setup, constants=constants, arena=arena, cache=cache, external=external)
 
 
 def _system(clock: float, other: str, scale: float) -> Section:

@@ -14,8 +14,8 @@ next value or buffer, so that these wait for the launch that used it last.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -31,7 +31,7 @@ from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.clock import Clock
 from npuc.hardware.cycles import KernelCost, dma_cycles, idle_cycles
-from npuc.hardware.memory import Area, Memory, MemorySetup
+from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import round_up
 from npuc.planning.buffers import Decision, Decisions, shares_buffer
 from npuc.planning.levels import Levels
@@ -50,6 +50,9 @@ class _Launch(NamedTuple):
 
     run: Run
     channels: tuple[int, int]
+    weight_bytes: int | None
+    """Of its weights, which lie in `area`; None without any."""
+    area: Area
     cost: KernelCost
     weights: int | None
     """The transfer that brings its weights; None for weights in place."""
@@ -57,6 +60,11 @@ class _Launch(NamedTuple):
     """The transfer that brings its table."""
     maps: tuple[int, ...]
     """The transfers that bring feature maps that it reads."""
+
+    def under(self, setup: MemorySetup) -> _Launch:
+        """The same launch where costs are those of another setup."""
+        run = self.run._replace(work=self.run.work.under(setup))
+        return self._replace(run=run, cost=run.work.cost(run, self.channels, self.weight_bytes, self.area))
 
 
 class _Fill(NamedTuple):
@@ -66,8 +74,8 @@ class _Fill(NamedTuple):
     """It stands right behind the launch before, not right before the next one."""
     overwrites: int | None
     """The launch that it must wait for: one that reads what it writes over, or writes what it reads."""
-    source: Memory
-    target: Memory | None
+    source: Area
+    target: Area | None
     """None for SHRAM."""
     table: SSAValue | None = None
 
@@ -149,6 +157,20 @@ class Program:
         """Whether transfers could take each other's time or memory."""
         return sum(one.memory == str(self.area) for one in self.transfers) > 1
 
+    @cached_property
+    def overlaps(self) -> list[bool]:
+        """Of each launch whether it may overlap the one before it."""
+        overlaps = _Overlaps(self.machine, self.launches)
+        return [overlaps.next(launch) for launch in self.launches]
+
+    def cycles_under(self, setup: MemorySetup, issues: Issues) -> int:
+        """How long the same launches and transfers, issued so, take where costs are those of another setup."""
+        if setup is self.setup:
+            return self.cycles(issues)
+        other = replace(self, setup=setup, launches=[launch.under(setup) for launch in self.launches])
+        other.__dict__["overlaps"] = self.overlaps  # Costs make no difference to them.
+        return other.cycles(issues)
+
     def issues(self, limit: int, forwards: bool = False) -> Issues:
         """
         When its transfers are issued if buffers keep to `limit` bytes of the memory that they lie in, planned backwards
@@ -228,15 +250,14 @@ class _Run:
         """The cycles."""
         program, (before, behind, moved, held) = self.program, self.issues
         clock = Clock(program.machine, program.setup)
-        overlaps = _Overlaps(program.machine, program.launches)
-        for number, launch in enumerate(program.launches):
+        for number, (launch, overlaps) in enumerate(zip(program.launches, program.overlaps, strict=True)):
             for one in before.get(number, ()):
                 self._bring(clock, one, program.transfers[one].size, number)
             for need in (launch.weights, launch.table, *launch.maps):
                 if need is not None and need in self.last:
                     clock.wait_transfers(self.issued - self.last[need])
             self._use_table(launch)
-            clock.launch(launch.cost, overlaps.next(launch))
+            clock.launch(launch.cost, overlaps)
             for one in behind.get(number + 1, ()):
                 self._bring(clock, one, program.transfers[one].size, number + 1)
             parts = moved.get(number, ())
@@ -256,7 +277,8 @@ class _Run:
             return
         if fill.overwrites is not None:
             clock.wait_kernels(max(0, launched - fill.overwrites - 1))
-        clock.transfer(size, fill.source, fill.target)
+        setup = program.setup
+        clock.transfer(size, setup.memory(fill.source), None if fill.target is None else setup.memory(fill.target))
         self.issued += 1
         self.last[number] = self.issued
         if fill.table is not None:
@@ -363,10 +385,11 @@ class _Builder:
         table = self._table(work)
         for index, channels in enumerate(slices):
             area = program.area if count else "constants"
-            cost = work.cost(run, channels, None if sizes is None else sizes[index].weights, area)
+            weight_bytes = None if sizes is None else sizes[index].weights
+            cost = work.cost(run, channels, weight_bytes, area)
             number = len(program.launches)
             maps = tuple(self.maps[root] for _, root in work.reads if root in self.maps)
-            program.launches.append(_Launch(run, channels, cost, weights, table, maps))
+            program.launches.append(_Launch(run, channels, weight_bytes, area, cost, weights, table, maps))
             self.written[work.writes] = number
             for _, root in work.reads:
                 if root in self.readers and self.readers[root][-1:] != (number,):
@@ -404,8 +427,7 @@ class _Builder:
         number = len(program.transfers)
         program.transfers.append(transfer)
         overwrites = None if buffer is None else buffer.last
-        setup = program.setup
-        program.fills.append(_Fill(behind, overwrites, setup.constants, setup.memory(program.area)))
+        program.fills.append(_Fill(behind, overwrites, "constants", program.area))
         if buffer is None:
             self.buffers[key] = Buffer(most, max(0, now - behind), now, content, number, number)
         else:
@@ -416,7 +438,7 @@ class _Builder:
         """The transfer of a feature map, once its source is there."""
         program, now = self.program, len(self.program.launches)
         setup, root, origin = program.setup, storage.root(op.result), storage.root(op.source)
-        source, target = (setup.memory(area_of(value)) for value in (op.source, op.result))
+        source, target = area_of(op.source), area_of(op.result)
         written = self.written.get(origin, -1)
         movable = root is op.result and root not in self.maps and origin not in self.maps
         movable = movable and AREAS[space_of(root)] == program.area
@@ -424,7 +446,7 @@ class _Builder:
             round_up(storage_bytes(tensor_type(op.source)), ALIGNMENT),
             now,
             now,
-            partial(dma_cycles, source, target),
+            partial(dma_cycles, setup.memory(source), setup.memory(target)),
             str(program.area) if movable else None,
             rounded(storage_bytes(tensor_type(root))),
             earliest=written + 1,
@@ -441,7 +463,7 @@ class _Builder:
         """
         program, now, op = self.program, len(self.program.launches), piece.op
         setup, root, origin = program.setup, op.result, storage.root(op.source)
-        source, target = (setup.memory(area_of(value)) for value in (op.source, root))
+        source, target = area_of(op.source), area_of(root)
         row = storage_bytes(tensor_type(root)) // nhwc(root)[0]
         rows = nhwc(root)[0] if op.rolling is None else op.rolling.data[0]
         readers = self.readers.setdefault(root, ())
@@ -452,7 +474,7 @@ class _Builder:
             (piece.stop - piece.start) * row,
             now,
             now,
-            partial(dma_cycles, source, target),
+            partial(dma_cycles, setup.memory(source), setup.memory(target)),
             str(program.area) if movable else None,
             rounded(rows * row),
             earliest=written + 1,
@@ -482,7 +504,7 @@ class _Builder:
             program.transfers.append(transfer)
             small = not program.machine.reserved_end_banks
             overwrites = self.plain if small and self.plain >= 0 else None
-            program.fills.append(_Fill(False, overwrites, program.setup.constants, None, work.table))
+            program.fills.append(_Fill(False, overwrites, "constants", None, work.table))
         return self.tables[work][0]
 
 

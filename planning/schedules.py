@@ -139,8 +139,8 @@ class Schedules:
             if any(best[2:] == one[2:] for one in seen):
                 break  # The same decisions.
             seen.append(best)
-            programs = self._programs(costed, best.decisions)
-            placed = programs[0].placed(best.limit, memory, limit, best.forwards)
+            program = self.program(tasks, best.decisions)
+            placed = program.placed(best.limit, memory, limit, best.forwards)
             if len(seen) == 1 and placed.needs.height <= limit and not any(placed.gaps):
                 return best
             if enough is None:
@@ -148,11 +148,11 @@ class Schedules:
                 least = self.program(tasks, pinned(tasks)).placed(0, memory, limit).needs
                 enough = max(limit, least.top), max(limit, least.height)
             if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
-                issues = programs[0].issued(placed.plan)
-                fitting.append(_scored(programs, best.decisions, best.limit, best.forwards, issues))
+                issues = program.issued(placed.plan)
+                fitting.append(self._scored(program, best.decisions, best.limit, best.forwards, issues))
             if not any(placed.gaps):
                 break  # Nothing that could be planned otherwise.
-            ends = pairwise((*programs[0].starts, len(programs[0].launches)))
+            ends = pairwise((*program.starts, len(program.launches)))
             crowded = [
                 replace(task, used=task.used + max(placed.gaps[start:stop], default=0))
                 for task, (start, stop) in zip(crowded, ends, strict=True)
@@ -166,14 +166,14 @@ class Schedules:
         costed = self._costed(tasks)
         limits = self._limits(tasks, limit, MORE_LIMITS)
         tried = self._tried(costed, limit, [(less, one) for one in costed for less in limits], cuts)
-        tried += self._mixed(costed, tried, limit)
-        return self._for_transfers(costed, tried, limits[1:])
+        tried += self._mixed(tasks, tried, limit)
+        return self._for_transfers(tasks, tried, limits[1:])
 
     def program(self, tasks: Sequence[Task], decisions: Decisions) -> Program:
         """What tasks become by decisions."""
         return program_of(tasks, decisions, self.area, self.machine, self.setup)
 
-    def _mixed(self, costed: Sequence[_Costed], tried: Sequence[Buffered], limit: int) -> list[Buffered]:
+    def _mixed(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> list[Buffered]:
         """
         The quickest choice with what the quickest at `LOW` decides about some weights, as far as that is better by both
         together; none where that is not much quicker there.
@@ -189,47 +189,43 @@ class Schedules:
         for number in range(min(MIXED, len(differ))):
             changed = {work: other.decisions[work] for works in differ[number::MIXED] for work in works}
             decisions = {**chosen.decisions, **changed}
-            programs = self._programs(costed, decisions)
-            if programs[0].peak <= limit:
-                chosen = min(chosen, _scored(programs, decisions, limit), key=lambda one: one.score)
+            program = self.program(tasks, decisions)
+            if program.peak <= limit:
+                chosen = min(chosen, self._scored(program, decisions, limit), key=lambda one: one.score)
         return [chosen]
 
-    def _for_transfers(self, costed: Sequence[_Costed], tried: Sequence[Buffered], lower: Sequence[int]) -> Buffered:
+    def _for_transfers(self, tasks: Sequence[Task], tried: Sequence[Buffered], lower: Sequence[int]) -> Buffered:
         """
         The best choice, with the lowest of some limits for transfers that is as good; or one with transfers planned
         forwards, if that is quicker whatever the machine is like.
         """
         ordered = sorted(tried, key=lambda one: one.score)
         best = ordered[0]
-        programs = self._programs(costed, best.decisions)
-        kept = [_scored(programs, best.decisions, less) for less in lower if less >= programs[0].peak]
+        program = self.program(tasks, best.decisions)
+        kept = [self._scored(program, best.decisions, less) for less in lower if less >= program.peak]
         kept.append(best)
         least = min(one.score for one in kept)
         chosen = min((one for one in kept if one.score <= least * CLOSE), key=lambda one: one.limit)
         other = chosen
         for one in ordered[:TURNED] if lower else ():
-            programs = programs if one is best else self._programs(costed, one.decisions)
-            if not programs[0].competing:
+            program = program if one is best else self.program(tasks, one.decisions)
+            if not program.competing:
                 continue
-            turned = _scored(programs, one.decisions, one.limit, forwards=True)
+            turned = self._scored(program, one.decisions, one.limit, forwards=True)
             other = min(other, turned, key=lambda one: one.score)
             if turned.score >= one.score:
                 break
         if other.score * CLOSE >= chosen.score:
             return chosen
-        tasks = costed[0].tasks
         ends = zip(self._at_ends(tasks, other), self._at_ends(tasks, chosen), strict=True)
         holds = other.cycles <= chosen.cycles and all(turned <= as_it_was for turned, as_it_was in ends)
         return other if holds else chosen
 
     def _at_ends(self, tasks: Sequence[Task], one: Buffered) -> list[int]:
         """The cycles of a schedule at both ends of what is uncertain, its transfers issued as they will be."""
-        issues = self.program(tasks, one.decisions).issues(one.limit, one.forwards)
-        setups = [self.setup.with_parameters(end) for end in (LOW, HIGH)]
-        return [
-            self._program([task.under(setup) for task in tasks], one.decisions, setup).cycles(issues)
-            for setup in setups
-        ]
+        program = self.program(tasks, one.decisions)
+        issues = program.issues(one.limit, one.forwards)
+        return [program.cycles_under(self.setup.with_parameters(end), issues) for end in (LOW, HIGH)]
 
     def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
         """
@@ -256,16 +252,21 @@ class Schedules:
             planned = planner.plan(tasks, less, dict(cuts))
             choices.append({work: planned[same] for work in works if (same := work.under(setup)) in planned})
         unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
-        return [_scored(self._programs(costed, choice), choice, limit) for choice in unlike]
+        tasks = costed[0].tasks
+        return [self._scored(self.program(tasks, choice), choice, limit) for choice in unlike]
 
-    def _programs(self, costed: Sequence[_Costed], decisions: dict[Work, Decision]) -> list[Program]:
-        """The program by each of some costs."""
-        return [self._program(tasks, decisions, setup) for tasks, setup, _ in costed]
-
-    def _program(self, tasks: Sequence[Task], decisions: dict[Work, Decision], setup: MemorySetup) -> Program:
-        """What tasks whose costs are those of a setup become by decisions about the same works."""
-        same = {work.under(setup): one for work, one in decisions.items()}
-        return program_of(tasks, same, self.area, self.machine, setup)
+    def _scored(
+        self,
+        program: Program,
+        decisions: dict[Work, Decision],
+        limit: int,
+        forwards: bool = False,
+        issues: Issues | None = None,
+    ) -> Buffered:
+        """A program by each of some costs. When transfers are issued is planned by the first, unless that is known."""
+        issues = issues or program.issues(limit, forwards)
+        cycles = [program.cycles_under(setup, issues) for setup in self._setups]
+        return Buffered(cycles[0], cycles[-1], decisions, limit, forwards)
 
     def _limits(self, tasks: Sequence[Task], limit: int, count: int = LOWER_LIMITS) -> list[int]:
         """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""
@@ -275,19 +276,6 @@ class Schedules:
         row = (used + (scale << power) // 4 for power in range(10, 40) for scale in (4, 6))
         lower = list(takewhile(lambda less: less < limit, row))
         return [limit, *lower[-count:]]
-
-
-def _scored(
-    programs: Sequence[Program],
-    decisions: dict[Work, Decision],
-    limit: int,
-    forwards: bool = False,
-    issues: Issues | None = None,
-) -> Buffered:
-    """A program by several costs. When transfers are issued is planned by the first, unless that is known."""
-    issues = issues or programs[0].issues(limit, forwards)
-    cycles = [program.cycles(issues) for program in programs]
-    return Buffered(cycles[0], cycles[-1], decisions, limit, forwards)
 
 
 class Region:

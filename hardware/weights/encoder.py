@@ -1,6 +1,5 @@
 """Compressed weight streams: from volumes to bytes, many at once."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,9 +10,6 @@ from npuc.hardware.weights.search import Batch, Plan, plan
 
 Request = tuple[np.ndarray, WeightOrder]
 WRITE_AT_ONCE = 1 << 17
-REMEMBERED_SIZES = 1 << 16
-
-_sizes: dict[tuple[WeightOrder, tuple[int, ...], bytes], tuple[int, ...]] = {}
 
 
 def encode(requests: Sequence[Request]) -> list[list[bytes]]:
@@ -35,27 +31,13 @@ def encoded_sizes(requests: Sequence[Request]) -> list[list[int]]:
     """
     The lengths in bytes of the streams that `encode` gives for the same requests.
 
-    Costs about half of `encode`, and next to nothing for what was asked before: answers are remembered by the content
-    of the request.
+    Costs about half of `encode`.
     """
-    keys = [
-        (
-            order,
-            weights.shape,
-            hashlib.sha1(np.ascontiguousarray(weights, np.int16).data, usedforsecurity=False).digest(),
-        )
-        for weights, order in requests
-    ]
-    unknown = {key: request for key, request in zip(keys, requests, strict=True) if key not in _sizes}
-    if len(_sizes) > REMEMBERED_SIZES:
-        unknown = dict(zip(keys, requests, strict=True))
-        _sizes.clear()
-    sizes = [[0] * order.cores for _, order in unknown.values()]
-    for places, batch in _batches(list(unknown.values())):
+    sizes = [[0] * order.cores for _, order in requests]
+    for places, batch in _batches(requests):
         for (request, core), size in zip(places, plan(batch).stream_bytes.tolist(), strict=True):
             sizes[request][core] = size
-    _sizes.update(zip(unknown, map(tuple, sizes), strict=True))
-    return [list(_sizes[key]) for key in keys]
+    return sizes
 
 
 def _batches(requests: Sequence[Request]) -> list[tuple[list[tuple[int, int]], Batch]]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.allocation import ALIGNMENT, FEW, LiveRange, allocate, lower_bound, usage
+from npuc.analysis.allocation import ALIGNMENT, DRAWN, FEW, LiveRange, allocate, lower_bound, usage
 
 RANGES = st.lists(
     st.builds(
@@ -93,6 +93,13 @@ def test_a_memory_filled_from_below_is_full() -> None:
     puzzles = [cut(Random(seed), 60) for seed in (77, 85, 87, 92)]
     climbed, filled = ([allocate(ranges, tries).height for ranges in puzzles] for tries in (FEW, FEW + 3))
     assert min(climbed) > 64 << 10 == max(filled)
+
+
+def test_orders_that_are_drawn_find_more() -> None:
+    """Where all orders that follow from the ranges leave gaps."""
+    puzzles = [cut(Random(seed), 60) for seed in (83, 145, 231, 262)]
+    before, drawn = ([allocate(ranges, FEW + count).height for ranges in puzzles] for count in (3, 3 + DRAWN))
+    assert min(before) > 64 << 10 == max(drawn)
 
 
 def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
