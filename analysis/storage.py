@@ -8,9 +8,9 @@ concats and cascades that nothing has placed elsewhere; an elementwise kernel wi
 lies. Passes that remove copies, allocate, or address memory all ask here.
 
 Some views are *whole*: reshapes, transposes, and slices that take everything, backwards along some axes. Where one of
-them is placed (an operand of a concat), or is a result of the region, which is linear memory, what it is a view of lies
-so that this is right: a kernel then writes with other strides, exchanged or negative ones. Else the result itself is
-linear, and who reads the view does so with other strides.
+them is placed (an operand of a concat), is a result of the region, which is linear memory, or is all that anybody sees
+of a kernel's result, the kernel writes so that this is right: with other strides, exchanged or negative ones. Else the
+kernel's result itself is linear, and who reads the view does so with other strides.
 
 A value that would have to lie in two places, or a reshape that strides cannot express, is an OperationError: the
 pass that made the IR left out a copy.
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, islice
 from math import prod
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ from npuc.dialects.npu_schedule import (
     nhwc,
 )
 from npuc.hardware.alignment import ALIGNMENT
+from npuc.hardware.shram import Kernel
 
 BRICK = 16
 """Channels of a brick."""
@@ -201,9 +202,26 @@ class Storage:
         strides = zip(type_.get_shape(), place.strides, natural_strides(type_), strict=True)
         return not place.offset and all(size == 1 or own == natural for size, own, natural in strides)
 
+    def columns_apart(self, value: SSAValue) -> bool:
+        """Whether columns of a feature map, which is not in bricks, do not follow each other in memory."""
+        _, width, depth = nhwc(value)
+        return width > 1 and not is_brick(value) and self.place(value).stride_x != depth * element_of(value).size
+
+    def goes_back(self, value: SSAValue) -> bool:
+        """Whether rows or columns of a feature map follow each other backwards in memory."""
+        height, width, _ = nhwc(value)
+        place = self.place(value)
+        return (height > 1 and place.stride_y < 0) or (width > 1 and place.stride_x < 0)
+
+    def launch(self, op: KernelOp | CopyOp) -> Kernel:
+        """The launch that computes a kernel or copy whole, its feature maps where they lie."""
+        inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+        ifm, *others, ofm = map(self.columns_apart, (*inputs, op.result))
+        return op.launch()._replace(ifm_apart=ifm, ifm2_apart=any(others), ofm_apart=ofm)
+
     def moved(self, value: SSAValue) -> list[SSAValue]:
         """Forget where `value`, which now lies elsewhere, and all that lies in it was; returns all these values."""
-        members = _inside(base_of(value), overwriting=True)
+        members = inside(value)
         for member in members:
             if member in self._places:
                 del self._places[member]
@@ -320,7 +338,7 @@ class Storage:
                 raise OperationError(_owner(base), f"its result cannot be written over {_name(overwritten)}")
             return _Link(base, overwritten, _owner(base))
         if not placing:
-            return _Link(next((member for member in group if is_returned(member)), base))
+            return _Link(next((member for member in group if is_returned(member)), None) or self._linear(base))
         value, user, index = placing[0]
         if isinstance(user, ConcatOp):
             return _Link(value, user.result, user, index)
@@ -333,7 +351,7 @@ class Storage:
         value, host, by, number = link
         base = base_of(value)
         if host is None:
-            place = Placement(base, 0, natural_strides(tensor_type(value)))
+            place = _own_place(base, value)
         elif isinstance(by, ConcatOp):
             place = self._concat(by, number)
         elif isinstance(by, ElementwiseOp | YieldOp):
@@ -341,19 +359,40 @@ class Storage:
         else:
             place = _seen(self._places[host], value)
         origin = base if host is None or isinstance(by, ElementwiseOp) else self._origins[host]
-        places = {value: place}
-        if makes_bytes(base):
-            # From where the place is known back to the result itself, then forward to the other views.
-            start = value
-            while (source := source_of_whole(start)) is not None:
-                places[source] = _behind(places[start], start)
-                start = source
-            for member in whole_views_of(base):
-                source = source_of_whole(member)
-                if member not in places and source is not None:
-                    places[member] = _seen(places[source], member)
+        places = self._group(base, value, place) if makes_bytes(base) else {value: place}
         self._places |= places
         self._origins |= dict.fromkeys(places, origin)
+
+    def _linear(self, base: SSAValue) -> SSAValue:
+        """
+        Which of a result and its whole views is linear, where nothing says how it lies: that through which all see it
+        that read it, if strides can follow from there.
+        """
+        chain = seen_by_all(base)
+        if reshaped_from(chain[-1]) is base:
+            # Both are the same bytes in the same order.
+            return base
+        for value in reversed(chain):
+            try:
+                self._group(base, value, _own_place(base, value))
+            except OperationError:
+                continue
+            return value
+        return base
+
+    def _group(self, base: SSAValue, value: SSAValue, place: Placement) -> dict[SSAValue, Placement]:
+        """The places of a result and its whole views, one of which, `value`, lies at `place`."""
+        places = {value: place}
+        # From where the place is known back to the result itself, then forward to the other views.
+        start = value
+        while (source := source_of_whole(start)) is not None:
+            places[source] = _behind(places[start], start)
+            start = source
+        for member in whole_views_of(base):
+            source = source_of_whole(member)
+            if member not in places and source is not None:
+                places[member] = _seen(places[source], member)
+        return places
 
     def _concat(self, op: ConcatOp, index: int) -> Placement:
         place, axis = self._places[op.result], op.axis.data[0]
@@ -404,6 +443,26 @@ def whole_views_of(value: SSAValue) -> list[SSAValue]:
     return group
 
 
+def _own_place(base: SSAValue, value: SSAValue) -> Placement:
+    """Where `value`, a whole view of `base`, lies linear in the memory of that."""
+    return Placement(base, 0, natural_strides(tensor_type(value)))
+
+
+def seen_by_all(value: SSAValue) -> list[SSAValue]:
+    """A result and those of its whole views, one of another, through which all see it that read it."""
+    found = [value]
+    while True:
+        owner = value.owner
+        # What a cascade yields may be read in the cascade, too.
+        inner = owner.yielded[value.index] if isinstance(owner, CascadeOp) and isinstance(value, OpResult) else value
+        uses = [use.operation for one in {inner, value} for use in islice(one.uses, 2)]
+        views = [op.results[0] for op in uses if op.results and source_of_whole(op.results[0]) is value]
+        if len(uses) - (inner is not value) != 1 or not views:
+            return found
+        value = views[0]
+        found.append(value)
+
+
 def is_returned(value: SSAValue) -> bool:
     """Whether `value` is a result of the region."""
     return any(isinstance(use.operation, ReturnOp) for use in value.uses)
@@ -422,6 +481,11 @@ def placing_uses(group: Sequence[SSAValue]) -> list[tuple[SSAValue, ConcatOp | Y
 def makes_bytes(value: SSAValue) -> bool:
     """Whether `value` is written where it is told to be, as against arguments, constants and views."""
     return isinstance(value.owner, KernelOp | CopyOp | TransferOp | ConcatOp | CascadeOp)
+
+
+def inside(value: SSAValue) -> list[SSAValue]:
+    """What `value` is a whole view of, and all that lies in that."""
+    return _inside(base_of(value), overwriting=True)
 
 
 def _inside(value: SSAValue, overwriting: bool) -> list[SSAValue]:

@@ -154,6 +154,11 @@ class FeatureMap:
         return Dims(self.height, self.width, self.depth)
 
     @property
+    def apart(self) -> bool:
+        """Whether its columns do not follow each other in memory."""
+        return self.layout == "nhwc" and self.width > 1 and self.stride_x != self.depth * self.element.size
+
+    @property
     def pieces(self) -> Sequence[tuple[int, int, int]]:
         """Offset, rows and columns of every tile that holds something."""
         if self.tiles is None:
@@ -567,6 +572,8 @@ class LaunchOp(ClauseOp, ABC):
             lut=self.activation.data.function == "table",
             ifm_format=ifm.layout,
             ofm_format=ofm.layout,
+            ifm_apart=ifm.apart,
+            ofm_apart=ofm.apart,
         )
 
     def verify_(self) -> None:
@@ -736,6 +743,7 @@ class ElementwiseOp(LaunchOp):
             ifm2=None if ifm2 is None else ifm2.dims,
             ifm2_scalar=self.scalar is not None,
             ifm2_format="nhwc" if ifm2 is None else ifm2.layout,
+            ifm2_apart=ifm2 is not None and ifm2.apart,
         )
 
     def verify_(self) -> None:

@@ -350,9 +350,11 @@ class _Traffic(NamedTuple):
     """Cycles in which the weights arrive, with the port to themselves."""
 
 
-def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, element: int) -> int:
-    """Consecutive bytes of a feature map in a block: a row of a brick, or of whole pixels, or part of one pixel."""
-    columns = min(columns, dims.width)
+def _run(depth_at_once: int, columns: int, dims: Dims, layout: Format, apart: bool, element: int) -> int:
+    """
+    Consecutive bytes of a feature map in a block: a row of a brick, or of whole pixels, or one pixel, or part of it.
+    """
+    columns = min(columns, 1 if apart and layout == "nhwc" else dims.width)
     if layout == "nhcwb16":
         return BRICK * columns * element
     return dims.depth * columns * element if depth_at_once >= dims.depth else depth_at_once * element
@@ -394,7 +396,7 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
     ifm_bytes = rows * columns * depth * ifm_element
     at_once = model.ifm_depth or block.depth
     at_once_wide = -(-model.columns.at_once(block.width) // model.upscale)
-    run = _run(at_once, at_once_wide, ifm, kernel.ifm_format, ifm_element)
+    run = _run(at_once, at_once_wide, ifm, kernel.ifm_format, kernel.ifm_apart, ifm_element)
     ports[model.ifm.port] += model.ifm.cycles(ifm_bytes, run)
 
     ifm2_bytes = 0
@@ -402,7 +404,7 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
         ifm2_bytes = (
             _second_operand(kernel, ifm2, (down, across, deep), model.parameters.broadcast_fetched_again) * ifm_element
         )
-        run = _run(block.depth, block.width, ifm2, kernel.ifm2_format, ifm_element)
+        run = _run(block.depth, block.width, ifm2, kernel.ifm2_format, kernel.ifm2_apart, ifm_element)
         ports[model.ifm2.port] += model.ifm2.cycles(ifm2_bytes, run)
 
     weight_bytes = model.weight_bytes * down * across
@@ -410,7 +412,7 @@ def _traffic(model: _Model, block: Block) -> _Traffic:
     ports[model.scales.port] += model.scale_bytes * model.scales.per_byte
 
     ofm_bytes = ofm.height * ofm.width * _stored_depth(ofm.depth, kernel.ofm_format) * ofm_element
-    run = _run(block.depth, block.width, ofm, kernel.ofm_format, ofm_element)
+    run = _run(block.depth, block.width, ofm, kernel.ofm_format, kernel.ofm_apart, ofm_element)
     if kernel.ofm_format == "nhwc":
         run = min(run, LONGEST_NHWC_WRITE)
     written = model.ofm.cycles(ofm_bytes, run)

@@ -75,6 +75,10 @@ class Kernel(NamedTuple):
     ifm_format: Format = "nhwc"
     ifm2_format: Format = "nhwc"
     ofm_format: Format = "nhwc"
+    ifm_apart: bool = False
+    """Columns of the IFM, in nhwc, do not follow each other in memory: each is a run of bytes of its own."""
+    ifm2_apart: bool = False
+    ofm_apart: bool = False
 
     @property
     def binary(self) -> bool:

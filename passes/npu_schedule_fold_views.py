@@ -6,13 +6,15 @@ Decides: a kernel writes straight into the concat that its result was copied to,
 strides can follow, with rows and columns exchanged, or backwards, and other kernels read it there; kernels read slices
 (also every n-th row or column) and transposes where they lie; copies of copies are one. A result of the region keeps
 memory of its own, and each value is placed once.
-Leaves: copies of arguments, constants and slices into a concat, which move bytes in any case, and copies whose
-removal would ask for a reshape that no strides express.
+Leaves: copies of arguments, constants and slices into a concat, which move bytes in any case, copies whose removal
+would ask for a reshape that no strides express, or for a kernel that reads backwards (no stream of others shows that),
+and those that save cycles by the cost model, since kernels read or write columns that lie apart in short runs.
 Leaving it out costs copies and memory and changes no result.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -21,9 +23,30 @@ from xdsl.ir import SSAValue, Use
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.storage import Storage, base_of, is_returned, makes_bytes, placing_uses, whole_views_of
+from npuc.analysis.machine import machine_of, places_of, setup_of
+from npuc.analysis.storage import (
+    Storage,
+    base_of,
+    inside,
+    is_returned,
+    makes_bytes,
+    placing_uses,
+    seen_by_all,
+    whole_views_of,
+)
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu_schedule import ConcatOp, CopyOp, ReshapeOp, SliceOp, TransposeOp, YieldOp
+from npuc.dialects.npu import find_target
+from npuc.dialects.npu_schedule import (
+    ConcatOp,
+    CopyOp,
+    KernelOp,
+    ReshapeOp,
+    SliceOp,
+    TransposeOp,
+    YieldOp,
+)
+from npuc.hardware.cycles import PORT_WEIGHT, best_block, kernel_cost
+from npuc.hardware.shram import Kernel
 
 
 @dataclass(frozen=True)
@@ -41,25 +64,30 @@ class NpuScheduleFoldViewsPass(ModulePass):
 
 
 def fold(storage: Storage, copy: CopyOp) -> bool:
-    """Take out one copy if its source can stand for it; whether it could."""
+    """Take out one copy if its source can stand for it and kernels do not take longer; whether it could."""
     source, result = copy.ifm, copy.result
     if source.type != result.type or not _may_stand_for(source, result):
         return False
     uses = list(result.uses)
-    # Where the result is placed or returned the source moves there; else only views of the result move.
+    # Where the result is placed or returned the source moves there; it may, too, where nothing else reads it.
+    # Else only views of the result move.
     group = whole_views_of(result)
-    if placing_uses(group) or any(map(is_returned, group)):
+    if placing_uses(group) or any(map(is_returned, group)) or _reads_alone(copy):
         moved = [source]
     else:
         views = SliceOp | ReshapeOp | TransposeOp
         moved = [use.operation.results[0] for use in uses if isinstance(use.operation, views)]
+    before = _launches(storage, [result, *(value for value in moved if value is source)])
     for use in uses:
         use.operation.operands[use.index] = source
     try:
         for value in moved:
             for member in storage.moved(value):
                 storage.place(member)
+        folds = _pays(storage, copy, before)
     except OperationError:
+        folds = False
+    if not folds:
         for use in uses:
             use.operation.operands[use.index] = result
         for value in (source, result):
@@ -67,6 +95,59 @@ def fold(storage: Storage, copy: CopyOp) -> bool:
         return False
     Rewriter.erase_op(copy)
     return True
+
+
+def _reads_alone(copy: CopyOp) -> bool:
+    """Whether nothing but a copy reads a kernel's result, so that this may lie as the readers of the copy want it."""
+    base = base_of(copy.ifm)
+    last = seen_by_all(base)[-1]
+    return makes_bytes(base) and last is copy.ifm and all(use.operation is copy for use in last.uses)
+
+
+class _Launch(NamedTuple):
+    """A launch as its feature maps lie, and whether it reads one of them backwards."""
+
+    kernel: Kernel
+    goes_back: bool
+
+
+def _launch(storage: Storage, op: KernelOp | CopyOp) -> _Launch:
+    inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+    return _Launch(storage.launch(op), any(map(storage.goes_back, inputs)))
+
+
+def _launches(storage: Storage, values: Sequence[SSAValue]) -> dict[KernelOp | CopyOp, _Launch]:
+    """The launches of the kernels and copies that make or read what lies together with some values."""
+    launches: dict[KernelOp | CopyOp, _Launch] = {}
+    for value in values:
+        for member in inside(value):
+            for op in (member.owner, *(use.operation for use in member.uses)):
+                if isinstance(op, KernelOp | CopyOp) and op not in launches:
+                    launches[op] = _launch(storage, op)
+    return launches
+
+
+def _pays(storage: Storage, copy: CopyOp, before: Mapping[KernelOp | CopyOp, _Launch]) -> bool:
+    """Whether no kernel whose maps lie otherwise now reads backwards, and they take no longer than with the copy."""
+    now = {op: _launch(storage, op) for op in before if op is not copy}
+    changed = [op for op, launch in now.items() if launch != before[op]]
+    if any(now[op].goes_back and not before[op].goes_back for op in changed):
+        return False
+    if not changed or find_target(copy) is None:
+        return True
+    machine, setup = machine_of(copy), setup_of(copy)
+
+    def cycles(op: KernelOp | CopyOp, launch: Kernel) -> float:
+        places = places_of(op)
+        try:
+            block = op.block.data if op.block is not None else best_block(machine, setup, launch, places)
+            cost = kernel_cost(machine, setup, launch, block, places)
+        except ValueError as error:
+            raise OperationError(op, str(error)) from error
+        return cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT
+
+    gain = sum(cycles(op, before[op].kernel) - cycles(op, now[op].kernel) for op in changed)
+    return gain + cycles(copy, before[copy].kernel) >= 0
 
 
 def _may_stand_for(source: SSAValue, result: SSAValue) -> bool:

@@ -53,13 +53,17 @@ class NpuScheduleSelectBlocksPass(ModulePass):
             return
         machine, setup, held = machine_of(op), setup_of(op), held_by_host(op)
         blocks: dict[KernelOp | CopyOp, Block] = {}
-        for kernel in kernels:
-            try:
-                blocks[kernel] = suitable_block(kernel.launch(), _launch(kernel), machine, setup, places_of(kernel))
-            except ValueError as error:
-                raise OperationError(kernel, str(error)) from error
+        forms: dict[KernelOp | CopyOp, Form] = {}
         for function in scheduled_functions(op):
             network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
+            for kernel in function.walk():
+                if isinstance(kernel, KernelOp | CopyOp) and kernel.block is None:
+                    form = forms[kernel] = network.form(kernel)
+                    launch = _launch(kernel, form)
+                    try:
+                        blocks[kernel] = suitable_block(form.whole, launch, machine, setup, places_of(kernel))
+                    except ValueError as error:
+                        raise OperationError(kernel, str(error)) from error
             limit = limit_of(function, network.space)
             if limit is not None:
                 blocks |= blocks_for_buffers(network, machine, setup, limit)
@@ -72,23 +76,24 @@ class NpuScheduleSelectBlocksPass(ModulePass):
                 sharing.setdefault(key, []).append(kernel)
         for equal in sharing.values():
             if len({block_of(kernel, machine).depth for kernel in equal}) > 1:
-                _align(equal, machine, setup)
+                _align([(kernel, forms[kernel]) for kernel in equal], machine, setup)
 
 
-def _align(kernels: Sequence[ConvKernelOp], machine: Accelerator, setup: MemorySetup) -> None:
+def _align(formed: Sequence[tuple[ConvKernelOp, Form]], machine: Accelerator, setup: MemorySetup) -> None:
     """Give kernels with equal weights blocks of one depth where that costs little: one copy serves them all."""
+    kernels = [op for op, _ in formed]
     blocks = [block_of(op, machine) for op in kernels]
 
     def cycles(chosen: Sequence[Block]) -> int:
         return sum(
-            _launches(op) * kernel_cost(machine, setup, _launch(op), block, places_of(op)).cycles
-            for op, block in zip(kernels, chosen, strict=True)
+            _launches(op) * kernel_cost(machine, setup, _launch(op, form), block, places_of(op)).cycles
+            for (op, form), block in zip(formed, chosen, strict=True)
         )
 
     choices: list[list[Block]] = []
     for depth in sorted({block.depth for block in blocks}):
         choice = [block._replace(depth=depth) for block in blocks]
-        launches = ((op.launch(), _launch(op)) for op in kernels)
+        launches = ((form.whole, _launch(op, form)) for op, form in formed)
         if not any(explain(machine, one, b) for both, b in zip(launches, choice, strict=True) for one in both):
             choices.append(choice)
     best = min(choices, key=cycles, default=blocks)
@@ -104,10 +109,10 @@ def _launches(op: ConvKernelOp) -> int:
     return stripes * (1 if op.slices is None else len(op.slices.data) - 1)
 
 
-def _launch(op: KernelOp | CopyOp) -> Kernel:
+def _launch(op: KernelOp | CopyOp, form: Form) -> Kernel:
     """One launch of a kernel that runs in stripes or depth slices; the kernel itself if it runs whole."""
     rows = op.stripe.data[0] if isinstance(op, KernelOp) and op.stripe is not None else nhwc(op.result)[0]
-    launch = Form.of(op).usual(rows)
+    launch = form.usual(rows)
     if isinstance(op, ConvKernelOp) and op.slices is not None:
         return of_channels(launch, max(end - start for start, end in pairwise(op.slices.data)))
     return launch

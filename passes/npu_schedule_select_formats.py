@@ -25,7 +25,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.machine import machine_of, places_of, setup_of
-from npuc.analysis.storage import BRICK, storage_bytes, tensor_type
+from npuc.analysis.storage import BRICK, Storage, storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -66,7 +66,7 @@ class NpuScheduleSelectFormatsPass(ModulePass):
             if isinstance(function, FuncOp) and any(isinstance(k, KernelOp | CopyOp) for k in function.walk()):
                 machine = machine_of(function)
                 groups = [g for g in _groups(function) if not any(map(is_brick, g)) and _may_be_bricks(g, machine)]
-                _Choice(machine, setup_of(function)).choose(groups)
+                _Choice(machine, setup_of(function), Storage(function)).choose(groups)
 
 
 def _groups(function: FuncOp) -> list[list[SSAValue]]:
@@ -166,9 +166,10 @@ class _Launch:
 class _Choice:
     """The layouts of one function while they are being chosen; the IR changes at the end."""
 
-    def __init__(self, machine: Accelerator, setup: MemorySetup):
+    def __init__(self, machine: Accelerator, setup: MemorySetup, storage: Storage):
         self.machine = machine
         self.setup = setup
+        self.storage = storage
         self.bricks: set[SSAValue] = set()
         self.launches: dict[KernelOp | CopyOp, _Launch] = {}
 
@@ -196,7 +197,7 @@ class _Choice:
         """Estimated cycles, and a little for busy ports, with the layouts chosen so far."""
         if op not in self.launches:
             self.launches[op] = _Launch(
-                op.launch(), places_of(op), (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+                self.storage.launch(op), places_of(op), (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
             )
         launch = self.launches[op]
         formats = [self._format(value) for value in launch.inputs]

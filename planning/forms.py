@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from npuc.analysis.storage import Storage
 from npuc.dialects.launch import Window
 from npuc.dialects.npu_schedule import CopyOp, KernelOp, nhwc
 from npuc.hardware.shram import Kernel
@@ -40,11 +41,11 @@ class Form(NamedTuple):
     window: Window
 
     @staticmethod
-    def of(op: KernelOp | CopyOp) -> Form:
+    def of(op: KernelOp | CopyOp, storage: Storage) -> Form:
         """That of a kernel, or of a copy, which has no window and is launched whole."""
         inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
         window = Window() if isinstance(op, CopyOp) else op.sliding
-        return Form(op.launch(), tuple(nhwc(value) for value in inputs), nhwc(op.result), window)
+        return Form(storage.launch(op), tuple(nhwc(value) for value in inputs), nhwc(op.result), window)
 
     def rows(self, start: int, stop: int) -> Rows:
         """The IFM rows that OFM rows [start, stop) read."""
@@ -77,5 +78,7 @@ def of_channels(kernel: Kernel, depth: int) -> Kernel:
     if depth >= kernel.ofm.depth:
         return kernel
     if kernel.kind == "depthwise":
-        kernel = kernel._replace(ifm=kernel.ifm._replace(depth=depth))
-    return kernel._replace(ofm=kernel.ofm._replace(depth=depth))
+        apart = kernel.ifm_format == "nhwc" and kernel.ifm.width > 1
+        kernel = kernel._replace(ifm=kernel.ifm._replace(depth=depth), ifm_apart=apart)
+    apart = kernel.ofm_format == "nhwc" and kernel.ofm.width > 1
+    return kernel._replace(ofm=kernel.ofm._replace(depth=depth), ofm_apart=apart)

@@ -177,7 +177,7 @@ class Network:
     def form(self, op: KernelOp | CopyOp) -> Form:
         """The form of one of its kernels or copies."""
         if op not in self._forms:
-            self._forms[op] = Form.of(op)
+            self._forms[op] = Form.of(op, self.storage)
         return self._forms[op]
 
     def alive_at(self, number: int) -> list[SSAValue]:

@@ -139,7 +139,7 @@ class _Placement:
         places = Places(
             place(inputs[0], now.ifm), place(inputs[-1], now.ifm2), place(op.result, now.ofm), now.weights, now.scales
         )
-        kernel = op.launch()
+        kernel = self.storage.launch(op)
         block = op.block.data if op.block is not None else best_block(self.machine, self.setup, kernel, places)
         cost = kernel_cost(self.machine, self.setup, kernel, block, places)
         return cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT

@@ -1,8 +1,8 @@
 """
 Permutations of axes as copies: which copies, and their views.
 
-The NPU has no transposition, but a copy reads and writes rows and columns at any distance in memory, only channels lie
-side by side. So one kernel exchanges two axes that are seen as rows and columns, in front of any depth that stays
+The NPU has no transposition, but a copy writes rows and columns at any distance in memory, only channels lie side by
+side. So one kernel exchanges two axes that are seen as rows and columns, in front of any depth that stays
 where it is, and one kernel moves single elements (a depth of 1) where the last axis moves as well:
 
     (A B C) -> (B A C)      rows A, columns B, depth C
@@ -155,10 +155,8 @@ def _carry_out(emit: Emitter, value: SSAValue, step: Step) -> SSAValue:
     places = [step.order.index(axis) for axis in step.kept]
     parts: Parts = {}
     for indices in product(*(range(step.shape[axis]) for axis in loops)):
-        seen = _part(emit, value, step, dict(zip(loops, indices, strict=True)))
-        if places[0] > places[1]:
-            seen = emit.transpose(seen)
-        parts[indices] = copy(emit, seen)
+        part = copy(emit, _part(emit, value, step, dict(zip(loops, indices, strict=True))))
+        parts[indices] = emit.transpose(part) if places[0] > places[1] else part
     # What stands side by side is joined first: loops behind rows and columns, between them, and in front of both.
     rows, columns = sorted(places)
     between = sum(rows < step.order.index(axis) < columns for axis in loops)

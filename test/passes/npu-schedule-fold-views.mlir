@@ -71,12 +71,14 @@ func.func @written_exchanged(%x: tensor<1x4x6x16xi8>) -> tensor<1x6x4x16xi8> {
   func.return %y : tensor<1x6x4x16xi8>
 }
 
-// Into a concat as well; an argument is read so by the kernel behind it, backwards along its columns.
+// Into a concat as well. An argument could be read so by the kernel behind it, but not backwards: of its two copies that
+// one stays which is written backwards.
 // CHECK-LABEL: func.func @placed_and_read
 // CHECK-NEXT: %k = npu_schedule.pool max %x
 // CHECK-NEXT: %[[T:.*]] = npu_schedule.transpose %k
 // CHECK-NEXT: %[[R:.*]] = npu_schedule.transpose %x
-// CHECK-NEXT: %[[S:.*]] = npu_schedule.slice %[[R]]
+// CHECK-NEXT: %[[B:.*]] = npu_schedule.copy %[[R]]
+// CHECK-NEXT: %[[S:.*]] = npu_schedule.slice %[[B]]
 // CHECK-NEXT: %j = npu_schedule.pool max %[[S]]
 // CHECK-NEXT: npu_schedule.concat %[[T]], %j
 func.func @placed_and_read(%x: tensor<1x4x6x16xi8>) -> tensor<1x12x4x16xi8> {

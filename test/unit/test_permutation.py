@@ -114,10 +114,11 @@ def test_a_plan_has_as_few_kernels_as_there_can_be(shape: tuple[int, ...], order
     assert sum(step.kernels for step in plan(shape, order, 1)) == count
 
 
-@pytest.mark.parametrize("rank", [2, 3, 4, 5])
+@pytest.mark.parametrize("rank", [2, 3, 4, 5, 6])
 def test_a_plan_has_fewer_kernels_than_axes(rank: int) -> None:
-    shape = (7, 8, 9, 10, 11)[:rank]
-    assert max(sum(step.kernels for step in plan(shape, order, 2)) for order in permutations(range(rank))) == rank - 1
+    shape, orders = (7, 8, 9, 10, 11, 12)[:rank], list(permutations(range(rank)))
+    for order in orders[1 :: 1 if rank < 5 else 29 ** (rank - 4)]:
+        assert 0 < sum(step.kernels for step in plan(shape, order, 2)) < rank
 
 
 def test_one_step_moves_less_than_two_where_it_takes_as_many_kernels() -> None:
