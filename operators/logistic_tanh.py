@@ -14,7 +14,7 @@ from xdsl.irdl import irdl_op_definition
 from npuc.dialects import tfl
 from npuc.dialects.npu import Scale
 from npuc.operators.support import rules
-from npuc.operators.support.builder import Builder, is_16_bit, real_function, shape_of
+from npuc.operators.support.builder import Builder, is_16_bit, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import full_range, tensor
 from npuc.operators.support.quantized import QuantizedEmitter, quantized
@@ -23,9 +23,10 @@ from npuc.operators.support.record import Operator
 if TYPE_CHECKING:
     import numpy as np
 
-    from npuc.operators.support import fixed_point
+    from npuc.operators.support import tables
+    from npuc.operators.support.tables import Floats, Library
 else:
-    np, fixed_point = deferred("numpy", "npuc.operators.support.fixed_point")
+    np, tables = deferred("numpy", "npuc.operators.support.tables")
 
 
 @irdl_op_definition
@@ -57,16 +58,26 @@ def _check_function(op: LogisticOp | TanhOp) -> None:
     if element.data.storage_width == 16:
         # The argument, in steps of 1 / (3 * 4096), must fit 32 bits.
         rules.require(element.scale < 5.0, f"{rules.operator_name(op)} of 16 bits must have a scale below 5", op.input)
+    else:
+        tables.check_function(op, tanh if isinstance(op, TanhOp) else logistic)
+
+
+def logistic(x: Floats, limits: tuple[np.float32, np.float32], library: Library) -> Floats:
+    return np.float32(1) / (np.float32(1) + library(np.exp, -x))
+
+
+def tanh(x: Floats, limits: tuple[np.float32, np.float32], library: Library) -> Floats:
+    return library(np.tanh, x)
 
 
 def convert_logistic(build: Builder, op: LogisticOp) -> list[SSAValue]:
     """LOGISTIC on 8 bit."""
-    return real_function(build, op, fixed_point.logistic)
+    return tables.real_function(build, op, logistic)
 
 
 def convert_tanh(build: Builder, op: TanhOp) -> list[SSAValue]:
     """TANH on 8 bit."""
-    return real_function(build, op, np.tanh)
+    return tables.real_function(build, op, tanh)
 
 
 FUNCTION_SCALE = 3 * 4096

@@ -7,7 +7,7 @@ the plain value of an operand; a family's function returns the plain values of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -290,16 +290,3 @@ def is_16_bit(op: tfl.UnaryOp) -> bool:
     """Whether the operand is stored in 16 bits."""
     type_ = quantization(op.input)
     return type_ is not None and type_.storage_type.width.data == 16
-
-
-def real_function(build: Builder, op: tfl.UnaryOp, function: Callable[[Array], Array]) -> list[SSAValue]:
-    """A table of what LiteRT computes in float32 of an 8-bit operand."""
-    x, output = per_tensor(op.input, 8), per_tensor(op.output, 8)
-    entries = fixed_point.float_table(
-        function,
-        (x.scale, x.zero_point),
-        (output.scale, output.zero_point),
-        tosa.value_range(output.storage_type),
-        numpy_dtype(x.storage_type),
-    )
-    return table(build, op, entries)

@@ -157,33 +157,3 @@ def table_of(function: Callable[[Array], Array], type_limits: tuple[int, int], d
     least = int(np.iinfo(dtype).min)
     results = function(np.arange(least, least + 256, dtype=np.int64))
     return np.clip(results, *type_limits).astype(dtype)
-
-
-def float_table(
-    function: Callable[[Array], Array],
-    input_: tuple[float, int],
-    output: tuple[float, int],
-    type_limits: tuple[int, int],
-    dtype: Any,
-) -> Array:
-    """
-    The table of a real function between two 8-bit quantisations (scale, zero point).
-
-    Scales, arguments and results are float32, and results are multiplied by the float32 reciprocal of the output's
-    scale. Source: TFLite's LUTPopulate. `function` takes and gives float64.
-    """
-
-    def entries(stored: Array) -> Array:
-        real = (stored - input_[1]).astype(np.float32) * np.float32(input_[0])
-        result = function(real.astype(np.float64)).astype(np.float32)
-        scaled = result * (np.float32(1) / np.float32(output[0]))
-        return (np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))).astype(np.int64) + output[1]
-
-    return table_of(entries, type_limits, dtype)
-
-
-def logistic(x: Array) -> Array:
-    """1 / (1 + exp(-x)) in float32, as LiteRT computes it; near a tie its roundings decide."""
-    with np.errstate(over="ignore"):
-        exponential = np.exp(-x).astype(np.float32)
-    return np.float32(1) / (np.float32(1) + exponential)
