@@ -155,7 +155,7 @@ def _check_exact(op: ResizeBilinearOp, axes: Sequence[Axis]) -> None:
     down, across = (1 if one is None else len(one.shares) for one in phases)
     _, height, width, depth = rules.shape(op.input)
     heights, widths = (
-        max(size, axis.after, 0 if one is None else len(one.indices), 0 if one is None else one.count * len(one.shares))
+        max(size, axis.after, 0 if one is None else len(one.indices), 0 if one is None else one.length * len(one.shares))
         for size, axis, one in zip((height, width), axes, phases, strict=True)
     )
     _require_addressable(op, heights, widths * down, depth * across)
@@ -273,7 +273,7 @@ class Phases(NamedTuple):
     shares: list[int]
     parts: int
     stride: int
-    count: int
+    length: int
     """Elements of the result that each phase makes."""
     after: int
 
@@ -328,18 +328,18 @@ def _both(emit: Emitter, image: SSAValue, rows: Phases, columns: Phases, type_: 
             weights = np.outer(_weights(rows, share_y), _weights(columns, share_x))
             window = Window(*weights.shape, stride_y=rows.stride, stride_x=columns.stride)
             size = (
-                (rows.count - 1) * rows.stride + window.height,
-                (columns.count - 1) * columns.stride + window.width,
+                (rows.length - 1) * rows.stride + window.height,
+                (columns.length - 1) * columns.stride + window.width,
                 depth,
             )
             part = emit.slice(image, (start_y, start_x, 0), size)
-            result_type = TensorType(type_, [1, rows.count, columns.count, depth])
+            result_type = TensorType(type_, [1, rows.length, columns.length, depth])
             parts.append(_weighted(emit, part, weights, window, result_type, scale))
         line = emit.concat(parts, 3)
-        lines.append(emit.view(line, (1, rows.count, columns.count * len(parts), depth)))
+        lines.append(emit.view(line, (1, rows.length, columns.length * len(parts), depth)))
     # Rows in turn are columns side by side.
     width = shape_of(lines[0])[2]
-    whole = emit.view(emit.concat(lines, 2), (1, rows.count * len(lines), width, depth))
+    whole = emit.view(emit.concat(lines, 2), (1, rows.length * len(lines), width, depth))
     kept = emit.slice(whole, (0, 0, 0), (rows.after, columns.after, depth))
     return whole if kept is whole else emit.copy(kept)
 

@@ -45,16 +45,6 @@ func.func @tanh(%x: tensor<1x8x!quant.uniform<i16:f32, 0.00024414063>>) -> tenso
   func.return %y : tensor<1x8x!quant.uniform<i16:f32, 3.0517578e-05>>
 }
 
-// Twice the size, corners aligned: every element is repeated 2x2, and the outer half steps are cut off.
-// CHECK-LABEL: func.func @resize
-// CHECK: %[[UP:.*]] = npu_schedule.pool average %x window <1x1, upscale nearest> {{.*}} -> tensor<1x4x6x8xi8>
-// CHECK: npu_schedule.slice %[[UP]] {offsets = #npu.ints<1, 1, 0>, strides = #npu.ints<1, 1, 1>} : tensor<1x4x6x8xi8> -> tensor<1x3x5x8xi8>
-func.func @resize(%x: tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>> {
-  %size = tfl.pseudo_const dense<[3, 5]> : tensor<2xi32>
-  %y = tfl.resize_nearest_neighbor %x, %size {align_corners = true} : (tensor<1x2x3x8x!quant.uniform<i8:f32, 0.5>>, tensor<2xi32>) -> tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
-  func.return %y : tensor<1x3x5x8x!quant.uniform<i8:f32, 0.5>>
-}
-
 // 16-bit results of an ordinary scale: 32-bit sums, a quotient that may be one off, and its correction.
 // CHECK-LABEL: func.func @fully_connected
 // CHECK: %[[SUM:.*]] = npu_schedule.conv2d {{.*}} scale <per_channel, natural> {{.*}} -> tensor<1x1x3x2xi32>

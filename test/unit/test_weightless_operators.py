@@ -277,20 +277,6 @@ def pad(draw: Draw, name: str) -> Model:
     return model([x], [y], name, operands)
 
 
-def resize(draw: Draw, name: str) -> Model:
-    """Factors that the NPU has, and others."""
-    dtype, shape = draw(st.sampled_from(TYPES)), list(draw_shape(draw, (4,)))
-    shape[0] = draw(st.sampled_from((1, 1, 1, 2)))
-    options = {"align_corners": draw(st.booleans()), "half_pixel_centers": draw(one_in(4))}
-    less, factor = int(options["align_corners"]), draw(st.sampled_from((1, 2, 2, 4, 8, 3)))
-    size = [(extent - less) * factor + less for extent in shape[1:3]]
-    if draw(one_in(3)):
-        size = [draw(st.integers(1, 9)) for _ in range(2)]
-    x = draw_tensor(draw, "x", shape, dtype)
-    y = draw_like(draw, "y", (shape[0], *size, shape[3]), x)
-    return model([x], [y], name, [x, ints("size", size)], **options)
-
-
 DRAWERS: dict[str, Callable[[Draw, str], Model]] = {
     "ABS": unary,
     "ADD": binary,
@@ -313,7 +299,6 @@ DRAWERS: dict[str, Callable[[Draw, str], Model]] = {
     "RELU_N1_TO_1": unary,
     "RELU": unary,
     "RESHAPE": reshape,
-    "RESIZE_NEAREST_NEIGHBOR": resize,
     "SLICE": slice_,
     "SOFTMAX": function,
     "SPLIT": split,
