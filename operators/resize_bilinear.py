@@ -155,7 +155,9 @@ def _check_exact(op: ResizeBilinearOp, axes: Sequence[Axis]) -> None:
     down, across = (1 if one is None else len(one.shares) for one in phases)
     _, height, width, depth = rules.shape(op.input)
     heights, widths = (
-        max(size, axis.after, 0 if one is None else len(one.indices), 0 if one is None else one.length * len(one.shares))
+        max(
+            size, axis.after, 0 if one is None else len(one.indices), 0 if one is None else one.length * len(one.shares)
+        )
         for size, axis, one in zip((height, width), axes, phases, strict=True)
     )
     _require_addressable(op, heights, widths * down, depth * across)
