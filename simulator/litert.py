@@ -90,6 +90,7 @@ def _modules() -> tuple[Any, Any]:
 
 
 _SVDF = "27"
+_SUM = "74"
 _SVDF_STATE = 4
 _CUSTOM_KIND = str(CUSTOM)
 _COMMON_TYPES = {"float32", "int8", "uint8", "int16", "int32", "int64", "bool"}
@@ -355,7 +356,7 @@ class _Pieces:
                 self._plan.left_out[index] = _NO_SPARSE_KERNEL
             elif (custom or self._has_rare_types(index)) and (refusal := self._refusal(index)):
                 self._plan.left_out[index] = refusal
-            elif not lacks[Kernels.REFERENCE]:
+            elif not lacks[Kernels.REFERENCE] and not self._sums_values_with_signs(index):
                 chosen[index] = Kernels.REFERENCE
             elif not lacks[Kernels.DEFAULT]:
                 chosen[index] = Kernels.DEFAULT
@@ -370,6 +371,11 @@ class _Pieces:
         operator = self._model.operators[index]
         state = operator.inputs[_SVDF_STATE] if operator.kind == _SVDF and len(operator.inputs) > _SVDF_STATE else -1
         return state >= 0 and self._model.tensors[state].dtype.itemsize == 1
+
+    def _sums_values_with_signs(self, index: int) -> bool:
+        """Whether an operator is a SUM whose values LiteRT's reference kernel takes for bytes without sign."""
+        operator = self._model.operators[index]
+        return operator.kind == _SUM and self._model.tensors[operator.inputs[0]].dtype in (np.int8, np.int16)
 
     def _misreads_sparse(self, index: int) -> bool:
         """Whether an operator, or one that it runs, reads a sparse tensor by a kernel that takes it for dense."""
@@ -597,7 +603,7 @@ class Host:
             found.setdefault(f"left out, because {why}", []).append(index)
         for piece in self.plan.pieces:
             if piece.kernels is not Kernels.REFERENCE:
-                what = f"run in {piece.kernels.value}, because LiteRT's reference kernels lack them"
+                what = f"run in {piece.kernels.value}, because LiteRT's reference kernels lack or misread them"
                 found.setdefault(what, []).extend(piece.operators)
         return [
             Note(what, tuple(indices), ", ".join(self._named[i] for i in indices)) for what, indices in found.items()

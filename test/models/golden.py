@@ -57,19 +57,31 @@ def save(path: Path, golden: Golden) -> None:
 
 
 def interpreter(model: bytes) -> Any:
-    """A LiteRT interpreter of the reference kernels, or of its usual ones where these lack one (ELU); ready to run."""
+    """
+    A LiteRT interpreter of the reference kernels, or of its usual ones where these lack one (ELU) or misread values
+    (SUM); ready to run.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    kernels = OpResolverType.BUILTIN_REF
     try:
-        made = Interpreter(model_content=model, experimental_op_resolver_type=kernels)
+        made = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        usable = not _sums_values_with_signs(made)
     except ValueError as error:
         if "Didn't find op" not in str(error):
             raise
+        usable = False
+    if not usable:
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         made = Interpreter(model_content=model, experimental_op_resolver_type=kernels)
     made.allocate_tensors()
     return made
+
+
+def _sums_values_with_signs(litert: Any) -> bool:
+    """Whether there is a SUM of int8 or int16: its reference kernel takes all values for uint8."""
+    sums = [op["inputs"][0] for op in litert._get_ops_details() if op["op_name"] == "SUM"]
+    types = {detail["index"]: detail["dtype"] for detail in litert.get_tensor_details()}
+    return any(types[index] in (np.int8, np.int16) for index in sums)
 
 
 def run(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from network import Network
-from tiny_writer import Sparse, Tensor
+from tiny_writer import Model, Op, Sparse, Subgraph, Tensor, constant
 
 from npuc.simulator import Session, load
 from npuc.simulator.compare import Comparer
@@ -172,7 +172,7 @@ def test_only_operators_that_the_reference_kernels_lack_run_in_the_default_ones(
         ((4,), Kernels.REFERENCE),
     ]
     assert [str(note) for note in reference.notes] == [
-        "run in LiteRT's default kernels, because LiteRT's reference kernels lack them: "
+        "run in LiteRT's default kernels, because LiteRT's reference kernels lack or misread them: "
         "operator 1 (DEPTH_TO_SPACE), operator 3 (TILE)"
     ]
     for inputs, outputs in models["newer_versions"].golden():
@@ -515,3 +515,13 @@ def test_outputs_of_one_name_are_all_written(tmp_path: Path):
     assert npu_run.main([str(compiled), "--runs", "1", "--output", str(tmp_path / "out.npz")]) == 0
     with np.load(tmp_path / "out.npz") as written:
         assert {*written.files} == {"same:0", outputs[1].name, "same:2"}
+
+
+@pytest.mark.parametrize(("dtype", "kernels"), [("int8", Kernels.DEFAULT), ("uint8", Kernels.REFERENCE)])
+def test_a_sum_of_values_with_signs_runs_in_the_default_kernels(dtype: str, kernels: Kernels) -> None:
+    x, y = Tensor("x", (1, 4), dtype, 0.5), Tensor("y", (1, 1), dtype, 1.0)
+    operator = Op("SUM", [x, constant("axis", np.array([1], np.int32))], [y], keep_dims=True)
+    reference = Reference(Model(Subgraph([x], [y], [operator])).to_bytes())
+    assert [piece.kernels for piece in Host(reference.model, range(1), together=True).plan.pieces] == [kernels]
+    (found,) = reference.run({0: np.array([[1, 2, 3, 5]], dtype)}).values()
+    assert found.tolist() == [[6]]  # 5.5, rounded away from zero
