@@ -5,7 +5,7 @@ REDUCE_MAX and REDUCE_MIN of stored values as they are: MAX pools. The least is 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
@@ -15,15 +15,9 @@ from npuc.dialects import tfl
 from npuc.dialects.npu import Element, Window
 from npuc.operators.support import reductions, rules
 from npuc.operators.support.builder import shape_of
-from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import full_range, tensor
 from npuc.operators.support.quantized import QuantizedEmitter
 from npuc.operators.support.record import Operator
-
-if TYPE_CHECKING:
-    import numpy as np
-else:
-    (np,) = deferred("numpy")
 
 
 @irdl_op_definition
@@ -56,7 +50,7 @@ def lower_min(op: ReduceMinOp, emit: QuantizedEmitter) -> None:
         emit.replace([value])
         return
     type_ = tensor(value).element_type
-    table = _turned_round(emit, Element.of(type_))
+    table = reductions.turned_round(emit, Element.of(type_))
     turned = emit.look_up(emit.feature_map(value), table, type_)
     emit.replace([_greatest(emit, op, turned, table)])
 
@@ -78,16 +72,6 @@ def _greatest(emit: QuantizedEmitter, op: tfl.ReducerOp, value: SSAValue, table:
             table=table if last else None,
         )
     return value
-
-
-def _turned_round(emit: QuantizedEmitter, element: Element) -> SSAValue:
-    """The table from each value to that as far from the other end of the type."""
-    low, high = element.range
-    if element.bits == 8:
-        return emit.constant(np.arange(high, low - 1, -1).astype(np.int8 if element.signed else np.uint8), element.type)
-    # A segment of 128 values has a base, of which each value takes off how far it is into the segment.
-    base = np.arange(high, low, -128)
-    return emit.constant((np.int64(-128) << 16 | base & 0xFFFF).astype(np.int32))
 
 
 def _record(op: type[tfl.ReducerOp], kernels: str, lower: Any) -> Operator:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xdsl.irdl import irdl_op_definition
 
@@ -87,11 +87,11 @@ def sum_scale(source: UniformQuantizedType, target: UniformQuantizedType, count:
     return Scale("natural", multiplier, shift) if exact else None
 
 
-def _pairs(sums: NDArray[np.int64], half_steps: NDArray[np.float64]) -> zip[tuple[int, float]]:
+def _pairs(sums: NDArray[np.int64], half_steps: NDArray[Any]) -> zip[tuple[int, float]]:
     return zip(sums.tolist(), half_steps.tolist(), strict=True)
 
 
-def _greatest_quotient(sums: NDArray[np.int64], half_steps: NDArray[np.float64], sign: int, of: int = 1) -> float:
+def _greatest_quotient(sums: NDArray[np.int64], half_steps: NDArray[Any], sign: int, of: int = 1) -> float:
     """The greatest of `of` times half step by sum, for sums of one sign; minus infinity if there is none."""
     chosen = np.sign(sums) == sign
     return float(np.max(of * half_steps[chosen] / sums[chosen], initial=-math.inf))

@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import TensorType, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from npuc.dialects import tfl
-from npuc.dialects.npu import Scale, Window
+from npuc.dialects.npu import Element, Scale, Window
 from npuc.operators.support import rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
@@ -238,3 +238,13 @@ def _fitting(value: SSAValue) -> int:
     """So many values of a tensor, less its zero point, have a sum that fits 16 bits."""
     least, greatest = rules.values(value)
     return ((1 << 15) - 1) // max(-least, greatest)
+
+
+def turned_round(emit: Emitter, element: Element) -> SSAValue:
+    """The table from each value to that as far from the other end of the type."""
+    low, high = element.range
+    if element.bits == 8:
+        return emit.constant(np.arange(high, low - 1, -1).astype(np.int8 if element.signed else np.uint8), element.type)
+    # A segment of 128 values has a base, of which each value takes off how far it is into the segment.
+    base = np.arange(high, low, -128)
+    return emit.constant((np.int64(-128) << 16 | base & 0xFFFF).astype(np.int32))

@@ -1,0 +1,187 @@
+"""
+ARG_MAX and ARG_MIN of 8 bits: the place of the first of the greatest (or least) values along an axis.
+
+Of up to 128 values the greatest key is looked for, which is 128 times the value, plus how many values are left:
+
+    %k = depthwise_conv2d %x            value * 128 + (count - 1 - place), 16 bits; ADD where it is not the depth
+    %g = pool max %k, through a table   the key's lowest 7 bits
+    %y = sub count - 1, %g              32 bits
+
+Of more the greatest value is found first, and every other one made so small that its place does not matter:
+
+    %m = pool max %x
+    %d = sub %x, %m                     0, or -32768
+    %k = add %d, count - 1 - place      negative, unless it is one of the greatest
+    %g = pool max %k
+    %y = sub count - 1, %g
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xdsl.dialects.builtin import StringAttr, TensorType, i16, i32
+from xdsl.ir import SSAValue
+from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, traits_def
+from xdsl.traits import Pure
+
+from npuc.dialects import tfl
+from npuc.dialects.npu import Activation, Element, OperandScales, Scale, Window
+from npuc.operators.support import reductions, rules
+from npuc.operators.support.builder import shape_of
+from npuc.operators.support.deferred import deferred
+from npuc.operators.support.kernels import IDENTITY, UNSCALED, feature_map_shape, full_range, tensor
+from npuc.operators.support.quantized import QuantizedEmitter, numbers
+from npuc.operators.support.record import BYTES, Operator
+from npuc.operators.support.reductions import Reduction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from npuc.dialects import npu_schedule
+else:
+    np, npu_schedule = deferred("numpy", "npuc.dialects.npu_schedule")
+
+
+class _ArgOp(tfl.TflOp):
+    """Along the one dimension that the constant `axis` holds, which goes."""
+
+    input = operand_def(TensorType)
+    axis = operand_def(TensorType)
+    output = result_def(TensorType)
+    output_type = prop_def(StringAttr, StringAttr("FLOAT32"))
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class ArgMaxOp(_ArgOp):
+    name = "tfl.arg_max"
+
+
+@irdl_op_definition
+class ArgMinOp(_ArgOp):
+    name = "tfl.arg_min"
+
+
+KEY_PLACES = 1 << 7
+"""Places that a key of 16 bits has beside a value of 8; the segments of a table for 16 bits are as long."""
+MAX_PLACES = 1 << 15
+
+
+def check(op: ArgMaxOp | ArgMinOp) -> None:
+    name = rules.operator_name(op)
+    axes = rules.integers(op.axis, "the axis must be constant")
+    rules.require(len(axes) == 1, f"{name} must be along one axis", op.axis)
+    shape = rules.shape(op.input)
+    axis = rules.axis_of(axes[0], len(shape), op.input)
+    rules.require_shape(op.output, rules.without(shape, axis))
+    rules.require(1 < shape[axis] <= MAX_PLACES, f"{name} must be of 2 to {MAX_PLACES} values", op.input)
+    possible = reductions.one_pool(shape, [axis], sums_depth=False) is not None
+    rules.require(possible, f"no side of the axis may have more than {reductions.MAX_EXTENT} elements", op.input)
+
+
+def lower(op: ArgMaxOp | ArgMinOp, emit: QuantizedEmitter) -> None:
+    """Replace an index by its kernels."""
+    shape = shape_of(op.input)
+    axis = numbers(op.axis)[0] % len(shape)
+    pool = reductions.one_pool(shape, [axis], sums_depth=False)
+    assert pool is not None
+    value, least = emit.storage(op.input), isinstance(op, ArgMinOp)
+    # A map along which the axis lies by itself: the depth stays the depth, though a pool sees it as columns.
+    if axis == len(shape) - 1:
+        map_, along = feature_map_shape(shape), 3
+    else:
+        map_, along = pool.ifm, 1 if pool.window == (shape[axis], 1) else 2
+    key = _few if shape[axis] <= KEY_PLACES else _many
+    left = key(emit, emit.view(value, map_), along, pool, least)
+    count = emit.constant(np.full((1, 1, 1, 1), shape[axis] - 1, np.int16))
+    place = emit.elementwise(
+        "sub",
+        left,
+        count,
+        TensorType(i32, list(shape_of(left))),
+        scale=IDENTITY,
+        operand_scales=UNSCALED,
+        is_reversed=True,
+    )
+    emit.replace([place])
+
+
+def _few(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, least: bool) -> SSAValue:
+    """How many values stand behind the first of the greatest (or least), of up to 128."""
+    shape = shape_of(value)
+    depth, wide = shape[3], TensorType(i16, list(shape))
+    behind = np.arange(shape[along])[::-1]
+    # The value with a sign, whatever its zero point is.
+    zero_point = 0 if Element.of(tensor(value).element_type).signed else 1 << 7
+    weight = np.array(-KEY_PLACES, np.int8) if least else np.array(KEY_PLACES, np.uint8)
+    keys = emit.convolution(
+        npu_schedule.DepthwiseConv2DOp,
+        value,
+        emit.constant(np.full((depth, 1, 1, 1), weight), Element(8, signed=least).type),
+        emit.scales(behind if along == 3 else np.zeros(depth), np.ones(depth), np.zeros(depth)),
+        wide,
+        window=Window(),
+        zero_points=(zero_point, 0),
+        rounding=Scale("natural"),
+    )
+    if along != 3:
+        keys = _plus(emit, keys, behind, along)
+    lowest_bits = emit.constant(np.full(512, KEY_PLACES << 16, np.int32))
+    return _greatest(emit, keys, pool, Activation(-(1 << 15), (1 << 15) - 1, "table"), lowest_bits)
+
+
+def _many(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, least: bool) -> SSAValue:
+    """The same of any number of values."""
+    if least:
+        table = reductions.turned_round(emit, Element.of(tensor(value).element_type))
+        value = emit.look_up(value, table, tensor(value).element_type)
+    greatest = _greatest(emit, value, pool, full_range(value))
+    shape = list(shape_of(value))
+    column = [1 if axis == along else size for axis, size in enumerate(shape)]
+    smaller = emit.elementwise(
+        "sub",
+        value,
+        emit.view(greatest, column),
+        TensorType(i16, shape),
+        scale=IDENTITY,
+        operand_scales=OperandScales("both", MAX_PLACES, MAX_PLACES),
+        activation=Activation(-MAX_PLACES, 0),
+    )
+    keys = _plus(emit, smaller, np.arange(shape[along])[::-1], along)
+    return _greatest(emit, keys, pool, full_range(keys))
+
+
+def _plus(emit: QuantizedEmitter, value: SSAValue, numbers: NDArray[np.int64], along: int) -> SSAValue:
+    """16-bit values and a number for each place along an axis."""
+    shape = [numbers.size if axis == along else 1 for axis in range(4)]
+    constant = emit.constant(numbers.astype(np.int16).reshape(shape))
+    return emit.elementwise("add", value, constant, tensor(value), scale=IDENTITY, operand_scales=UNSCALED)
+
+
+def _greatest(
+    emit: QuantizedEmitter, value: SSAValue, pool: Reduction, activation: Activation, table: SSAValue | None = None
+) -> SSAValue:
+    assert pool.window is not None
+    ofm: TensorType[Any] = TensorType(tensor(value).element_type, list(pool.ofm))
+    window, ifm = Window(*pool.window), emit.view(value, pool.ifm)
+    return emit.pool("max", ifm, ofm, window=window, activation=activation, table=table)
+
+
+def _record(op: type[_ArgOp]) -> Operator:
+    return Operator(
+        op=op,
+        kernels="a DEPTHWISE kernel, a MAX pool and SUB; up to six kernels for more than 128 values",
+        check=check,
+        lower=lower,
+        arguments=("axis",),
+        types=BYTES,
+        wide=("output",),
+        plain=True,
+        rank=5,
+        batches=True,
+    )
+
+
+OPERATORS = (_record(ArgMaxOp), _record(ArgMinOp))
