@@ -39,4 +39,6 @@ def convert(build: Builder, op: AbsOp) -> list[SSAValue]:
     return [build.rescale(magnitude, output.storage_type, scale, output_zp=output.zero_point)]
 
 
-OPERATORS = (Operator(op=AbsOp, kernels="one ABS", check=check, convert=convert, types=("int8", "int16")),)
+OPERATORS = (
+    Operator(op=AbsOp, kernels="one ABS", check=check, convert=convert, types=("int8", "int16"), rank=6, batches=True),
+)

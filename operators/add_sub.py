@@ -134,6 +134,8 @@ OPERATORS = (
         check=check,
         convert=convert,
         scalars=True,
+        rank=6,
+        batches=True,
     ),
     Operator(
         op=SubOp,
@@ -141,5 +143,7 @@ OPERATORS = (
         check=check,
         convert=convert,
         scalars=True,
+        rank=6,
+        batches=True,
     ),
 )

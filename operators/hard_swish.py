@@ -91,4 +91,8 @@ def _narrow_multiplier(real: float) -> tuple[int, int]:
     return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1), 31 - shift
 
 
-OPERATORS = (Operator(op=HardSwishOp, kernels="a copy with a table", check=check, lower=lower, types=BYTES),)
+OPERATORS = (
+    Operator(
+        op=HardSwishOp, kernels="a copy with a table", check=check, lower=lower, types=BYTES, rank=6, batches=True
+    ),
+)

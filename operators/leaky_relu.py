@@ -117,5 +117,7 @@ OPERATORS = (
         kernels="8 bits: a copy with a table; 16 bits: LRELU, or two rescales and MIN or MAX",
         check=check,
         convert=convert,
+        rank=6,
+        batches=True,
     ),
 )

@@ -113,6 +113,17 @@ OPERATORS = (
         convert=convert_logistic,
         lower=lower,
         directly=is_16_bit,
+        rank=6,
+        batches=True,
     ),
-    Operator(op=TanhOp, kernels="as LOGISTIC", check=check_tanh, convert=convert_tanh, lower=lower, directly=is_16_bit),
+    Operator(
+        op=TanhOp,
+        kernels="as LOGISTIC",
+        check=check_tanh,
+        convert=convert_tanh,
+        lower=lower,
+        directly=is_16_bit,
+        rank=6,
+        batches=True,
+    ),
 )

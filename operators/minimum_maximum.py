@@ -1,5 +1,5 @@
 """
-MINIMUM and MAXIMUM of stored values as they are.
+MINIMUM and MAXIMUM of stored values as they are: LiteRT takes no notice of the scales, which need not be equal.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
 from npuc.operators.support import rules
-from npuc.operators.support.builder import Builder, CannotConvert, broadcast, per_tensor, shape_of, storage_type
+from npuc.operators.support.builder import Builder, broadcast, shape_of, storage_type
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -33,14 +33,10 @@ class MaximumOp(tfl.BinaryOp):
 
 def check(op: tfl.BinaryOp) -> None:
     rules.check_binary(op)
-    rules.same_quantization(op, [op.lhs, op.rhs], op.output)
 
 
 def convert(build: Builder, op: MinimumOp | MaximumOp) -> list[SSAValue]:
-    """MINIMUM or MAXIMUM of the stored values, which must be quantised alike."""
-    a, b, output = per_tensor(op.lhs), per_tensor(op.rhs), per_tensor(op.output)
-    if len({(t.scale, t.zero_point) for t in (a, b, output)}) != 1:
-        raise CannotConvert("operands and result are quantised differently")
+    """MINIMUM or MAXIMUM of the stored values."""
     rank = len(shape_of(op.output))
     lhs, rhs = (broadcast(build, build.storage(value), rank) for value in (op.lhs, op.rhs))
     kind = tosa.MinimumOp if isinstance(op, MinimumOp) else tosa.MaximumOp
@@ -48,6 +44,6 @@ def convert(build: Builder, op: MinimumOp | MaximumOp) -> list[SSAValue]:
 
 
 OPERATORS = (
-    Operator(op=MinimumOp, kernels="one MIN", check=check, convert=convert, scalars=True),
-    Operator(op=MaximumOp, kernels="one MAX", check=check, convert=convert, scalars=True),
+    Operator(op=MinimumOp, kernels="one MIN", check=check, convert=convert, scalars=True, rank=6, batches=True),
+    Operator(op=MaximumOp, kernels="one MAX", check=check, convert=convert, scalars=True, rank=6, batches=True),
 )

@@ -53,4 +53,4 @@ def convert(build: Builder, op: MulOp) -> list[SSAValue]:
     return [build.activate(scaled, op.fused_activation_function.data, output)]
 
 
-OPERATORS = (Operator(op=MulOp, kernels="one MUL", check=check, convert=convert, scalars=True),)
+OPERATORS = (Operator(op=MulOp, kernels="one MUL", check=check, convert=convert, scalars=True, rank=6, batches=True),)

@@ -50,6 +50,12 @@ def convert(build: Builder, op: QuantizeOp) -> list[SSAValue]:
 
 OPERATORS = (
     Operator(
-        op=QuantizeOp, kernels="one copy with a scale; MUL from 32 bits", check=check, convert=convert, wide=("input",)
+        op=QuantizeOp,
+        kernels="one copy with a scale; MUL from 32 bits",
+        check=check,
+        convert=convert,
+        wide=("input",),
+        rank=6,
+        batches=True,
     ),
 )

@@ -89,8 +89,14 @@ OPERATORS = (
         kernels="one copy with scale and clip, or the clip of the kernel before",
         check=check_relu,
         convert=convert,
+        rank=6,
+        batches=True,
     ),
-    Operator(op=Relu6Op, kernels="as RELU", check=check_relu6, convert=convert),
-    Operator(op=Relu0To1Op, kernels="as RELU", check=check_relu_0_to_1, convert=convert, types=BYTES),
-    Operator(op=ReluN1To1Op, kernels="as RELU", check=check_relu_n1_to_1, convert=convert, types=BYTES),
+    Operator(op=Relu6Op, kernels="as RELU", check=check_relu6, convert=convert, rank=6, batches=True),
+    Operator(
+        op=Relu0To1Op, kernels="as RELU", check=check_relu_0_to_1, convert=convert, types=BYTES, rank=6, batches=True
+    ),
+    Operator(
+        op=ReluN1To1Op, kernels="as RELU", check=check_relu_n1_to_1, convert=convert, types=BYTES, rank=6, batches=True
+    ),
 )

@@ -28,7 +28,8 @@ from npuc.lowering.tosa_to_npu_schedule.common import (
     scalar,
     zero_points,
 )
-from npuc.operators.support.kernels import IDENTITY, UNSCALED, Emitter, feature_map_shape, shape_of, tensor
+from npuc.operators.support.broadcasting import Broadcast, broadcast_of
+from npuc.operators.support.kernels import IDENTITY, UNSCALED, Emitter, shape_of, tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -363,29 +364,46 @@ def binary(
     operand_scales: OperandScales | None = None,
 ) -> SSAValue:
     """
-    An elementwise kernel of two tensors of one rank and any broadcasting. The NPU broadcasts only IFM2, so operands
-    are exchanged where that helps, and one is spread out first where both are broadcast.
+    Two tensors of one rank and any broadcasting: an elementwise kernel, or several whose results lie behind each other.
+
+    The NPU broadcasts only IFM2, so operands are exchanged where that helps, and one is spread out first where both
+    are broadcast.
     """
-    shape_a, shape_b, shape = _collapse(shape_of(a), shape_of(b), result_type.get_shape())
-    a, b = emit.view(a, shape_a), emit.view(b, shape_b)
+    how = broadcast_of(shape_of(a), shape_of(b), result_type.get_shape())
+    shape_a, shape_b, shape = (how.shape(which) for which in range(3))
     swap = shape_a != shape and shape_b == shape
     if swap:
-        a, b = b, a
         zero_points = (zero_points[1], zero_points[0], zero_points[2])
         if operand_scales is not None and operand_scales.which != "both":
             operand_scales = replace(operand_scales, which="ifm2" if operand_scales.which == "ifm" else "ifm")
-    elif shape_a != shape:
-        a = _spread(emit, a, shape)
-    return emit.elementwise(
-        kind,
-        a,
-        b,
-        TensorType(result_type.element_type, list(shape)),
-        zero_points=zero_points,
-        scale=scale,
-        operand_scales=operand_scales,
-        is_reversed=swap and kind in ("sub", "shl", "shr"),
-    )
+    parts: list[SSAValue] = []
+    for part_a, part_b in zip(_parts(emit, a, how, 0), _parts(emit, b, how, 1), strict=True):
+        ifm, ifm2 = (part_b, part_a) if swap else (part_a, part_b)
+        if shape_of(ifm) != shape:
+            ifm = _spread(emit, ifm, shape)
+        kernel = emit.elementwise(
+            kind,
+            ifm,
+            ifm2,
+            TensorType(result_type.element_type, list(shape)),
+            zero_points=zero_points,
+            scale=scale,
+            operand_scales=operand_scales,
+            is_reversed=swap and kind in ("sub", "shl", "shr"),
+        )
+        parts.append(kernel)
+    return emit.concat(parts, 1)
+
+
+def _parts(emit: Emitter, value: SSAValue, how: Broadcast, which: int) -> list[SSAValue]:
+    """What each kernel of a broadcast reads of an operand."""
+    _, height, width, depth = shape = how.shape(which)
+    whole = emit.view(value, (1, prod(shape_of(value)) // (width * depth), width, depth))
+    parts: dict[int, SSAValue] = {}
+    for place in how.parts(which):
+        if place not in parts:
+            parts[place] = emit.slice(whole, (place * height, 0, 0), shape[1:])
+    return [parts[place] for place in how.parts(which)]
 
 
 def _spread(emit: Emitter, value: SSAValue, shape: Sequence[int]) -> SSAValue:
@@ -398,32 +416,6 @@ def _spread(emit: Emitter, value: SSAValue, shape: Sequence[int]) -> SSAValue:
     neutral = emit.constant(np.full(shape, 0 if wide else np.iinfo(dtype).min, dtype), type_)
     kind, scale = ("add", IDENTITY) if wide else ("max", None)
     return emit.elementwise(kind, neutral, value, TensorType(type_, list(shape)), scale=scale)
-
-
-def _collapse(
-    a: Sequence[int], b: Sequence[int], out: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Shapes 1 x H x W x C of the operands and the result of a broadcast."""
-    if prod(out[:-3]) == 1 or (a == b == out):
-        return feature_map_shape(a), feature_map_shape(b), feature_map_shape(out)
-    # Neighbouring dimensions that are broadcast alike become one; of 1 they belong to any.
-    groups: list[tuple[tuple[bool, bool], int, int, int]] = []
-    for size_a, size_b, size in zip(a, b, out, strict=True):
-        alike = (size_a == size, size_b == size)
-        if size == 1 and groups:
-            continue
-        if groups and groups[-1][0] == alike:
-            _, ga, gb, go = groups.pop()
-            groups.append((alike, ga * size_a, gb * size_b, go * size))
-        else:
-            groups.append((alike, size_a, size_b, size))
-    if len(groups) > 3:
-        raise PassFailedException(f"the NPU cannot broadcast {a} and {b} in three dimensions")
-    return (
-        feature_map_shape([size for _, size, _, _ in groups]),
-        feature_map_shape([size for _, _, size, _ in groups]),
-        feature_map_shape([size for _, _, _, size in groups]),
-    )
 
 
 def _scalar(emit: Emitter, value: np.generic) -> SSAValue:

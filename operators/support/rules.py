@@ -14,6 +14,7 @@ from xdsl.ir import Operation, SSAValue
 
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
+from npuc.operators.support.broadcasting import broadcast_of
 
 if TYPE_CHECKING:
     from npuc.operators.support.weighted_sums import WeightedOp
@@ -23,7 +24,7 @@ MAX_PADDING = 127
 """Rows above, or columns to the left; the registers for below and right hold one more bit."""
 MAX_STRIDE = 3
 MAX_LAUNCHES = 64
-"""Most kernels that one operator is split into for the sake of its strides."""
+"""Most kernels that one operator is split into for the sake of its strides, or of broadcasting."""
 
 
 class Refused(Exception):
@@ -181,6 +182,8 @@ def check_binary(op: tfl.BinaryOp) -> None:
         require(one == other or 1 in (one, other), "operands must be equal in size, or 1, along each axis", op.rhs)
     expected = tuple(max(sizes) for sizes in zip(*padded, strict=True))
     require_shape(op.output, expected)
+    kernels = broadcast_of(padded[0], padded[1], expected).kernels
+    require(kernels <= MAX_LAUNCHES, f"broadcasting must take at most {MAX_LAUNCHES} kernels, not {kernels}", op.output)
 
 
 def powers_of_two(scales: Sequence[float]) -> list[int]:
