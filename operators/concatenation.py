@@ -105,5 +105,6 @@ OPERATORS = (
         kernels="none, or a copy for an operand that is placed elsewhere",
         check=check,
         convert=convert,
+        batches=True,
     ),
 )

@@ -5,7 +5,6 @@ scaled.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import IntegerAttr, StringAttr, TensorType
@@ -45,17 +44,11 @@ class DepthwiseConv2DOp(tfl.TflOp):
     traits = traits_def(Pure())
 
 
-MAX_SPREAD_WEIGHTS = 1 << 18
-"""Most weights of the convolution that stands for a depthwise one with a depth multiplier."""
-
-
 def check(op: DepthwiseConv2DOp) -> None:
     weighted.check_weights(op)
-    weighted.check_window(op)
+    weighted.check_window(op, mixes=False)
     channels, depth = rules.shape(op.input)[3], rules.shape(op.filter)[3]
-    # Several results a channel are those of a convolution in which all other weights are 0.
-    fits = depth in (channels, 0) or channels * math.prod(rules.shape(op.filter)) <= MAX_SPREAD_WEIGHTS
-    rules.require(fits and depth % channels == 0, "a depth multiplier beyond 1 needs a smaller kernel", op.filter)
+    rules.require(depth % channels == 0, "each channel must have equally many results", op.filter)
     rules.require(rules.shape(op.filter)[0] == 1, "depthwise weights must begin with a dimension of 1", op.filter)
 
 
@@ -74,9 +67,10 @@ def convert(build: Builder, op: DepthwiseConv2DOp) -> list[SSAValue]:
 OPERATORS = (
     Operator(
         op=DepthwiseConv2DOp,
-        kernels="one DEPTHWISE; CONV with zeros where there is a depth multiplier",
+        kernels="one DEPTHWISE, one for each image of a batch; with a depth multiplier a CONV for a few channels",
         check=check,
         convert=convert,
         data=("input",),
+        batches=True,
     ),
 )

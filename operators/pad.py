@@ -60,8 +60,6 @@ def check(op: PadOp | PadV2Op) -> None:
     rules.require(all(amount >= 0 for amount in amounts), "the amounts of padding must not be negative", op.input)
     shape = rules.shape(op.input)
     rules.require(len(amounts) == 2 * len(shape), "there must be two amounts a dimension", op.padding)
-    if len(shape) == 4:
-        rules.require(amounts[:2] == [0, 0], "the batch must not be padded", op.input)
     rules.same_quantization(op, [op.input], op.output)
     pairs = zip(amounts[::2], amounts[1::2], strict=True)
     rules.require_shape(op.output, [before + size + after for size, (before, after) in zip(shape, pairs, strict=True)])
@@ -95,6 +93,14 @@ OPERATORS = (
         check=check,
         convert=convert,
         arguments=("padding",),
+        batches=True,
     ),
-    Operator(op=PadV2Op, kernels="as PAD", check=check_v2, convert=convert, arguments=("padding", "constant_values")),
+    Operator(
+        op=PadV2Op,
+        kernels="as PAD",
+        check=check_v2,
+        convert=convert,
+        arguments=("padding", "constant_values"),
+        batches=True,
+    ),
 )

@@ -15,6 +15,7 @@ from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
 from npuc.operators.support import rules, weighted
+from npuc.operators.support.axes import POOL, planes
 from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
@@ -35,6 +36,10 @@ class MaxPool2DOp(tfl.PoolOp):
     name = "tfl.max_pool_2d"
 
 
+MAX_REGIONS = 64
+"""Most kernels of an average whose windows are clipped at the edges, by other amounts each."""
+
+
 def check(op: tfl.PoolOp) -> None:
     rules.check_activation(op.fused_activation_function, op.output)
     rules.same_quantization(op, [op.input], op.output)
@@ -42,14 +47,22 @@ def check(op: tfl.PoolOp) -> None:
     stride_h, stride_w = rules.strides(op)
     height, width = op.filter_height.value.data, op.filter_width.value.data
     rules.require(min(stride_h, stride_w, height, width) >= 1, "strides and windows must be positive", op.input)
-    if isinstance(op, AveragePool2DOp) and op.padding.data == "SAME":
-        if max(height, width) > 8:
-            rules.refuse(f"the window must be at most 8x8 with padding SAME, not {height}x{width}", op.input)
-    elif height > 256 or height * width > 65536:
-        rules.refuse(f"the window must be at most 256 high and 65536 in all, not {height}x{width}", op.input)
-    extent = rules.extent(op.input, (height, width), (stride_h, stride_w), op.padding.data)
-    rules.require_shape(op.output, (rules.shape(op.input)[0], *extent, rules.shape(op.input)[3]))
-    rules.check_launches(op.output, (stride_h, stride_w))
+    rows, columns = rules.axes(op.input, (height, width), (stride_h, stride_w), (1, 1), op.padding.data)
+    rules.require_shape(op.output, (rules.shape(op.input)[0], rows.count, columns.count, rules.shape(op.input)[3]))
+    plane = planes(rows, columns, POOL, mixes=False)
+    if plane is None:
+        rules.refuse(
+            "the window must be at most 256 high, or all there is of a channel, and 65536 in all, with at most 127 "
+            f"rows or columns of padding, not {height}x{width}",
+            op.input,
+        )
+    if isinstance(op, AveragePool2DOp) and not plane.averages:
+        parts = len(plane.rows.regions()) * len(plane.columns.regions())
+        rules.require(
+            parts <= MAX_REGIONS,
+            f"averages beyond 8x8 may be clipped in at most {MAX_REGIONS} ways, not {parts}",
+            op.input,
+        )
 
 
 def convert(build: Builder, op: AveragePool2DOp | MaxPool2DOp) -> list[SSAValue]:
@@ -74,9 +87,10 @@ def convert(build: Builder, op: AveragePool2DOp | MaxPool2DOp) -> list[SSAValue]
 OPERATORS = (
     Operator(
         op=AveragePool2DOp,
-        kernels="one pool; one for each row or column where the stride is above 3",
+        kernels="one pool for each image of a batch; more where strides are above 3, or windows beyond 8x8 are clipped",
         check=check,
         convert=convert,
+        batches=True,
     ),
-    Operator(op=MaxPool2DOp, kernels="as AVERAGE_POOL_2D", check=check, convert=convert),
+    Operator(op=MaxPool2DOp, kernels="as AVERAGE_POOL_2D", check=check, convert=convert, batches=True),
 )

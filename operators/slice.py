@@ -52,5 +52,7 @@ def convert(build: Builder, op: SliceOp) -> list[SSAValue]:
 
 
 OPERATORS = (
-    Operator(op=SliceOp, kernels="none, or a copy", check=check, convert=convert, arguments=("begin", "size")),
+    Operator(
+        op=SliceOp, kernels="none, or a copy", check=check, convert=convert, arguments=("begin", "size"), batches=True
+    ),
 )

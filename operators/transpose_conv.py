@@ -16,6 +16,7 @@ from xdsl.traits import Pure
 
 from npuc.dialects import tfl
 from npuc.operators.support import rules, weighted
+from npuc.operators.support.axes import Spread, has_phases, zeros_between
 from npuc.operators.support.builder import Builder, CannotConvert, constant_integers, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
@@ -50,24 +51,33 @@ def check(op: TransposeConvOp) -> None:
     weighted.check_weights(op)
     rules.require(len(rules.shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
     _, height, width, channels = rules.shape(op.input)
-    _, kernel_h, kernel_w, depth = rules.shape(op.filter)
+    results, kernel_h, kernel_w, depth = rules.shape(op.filter)
     stride_h, stride_w = rules.strides(op)
     rules.require(depth == channels, "convolutions must not be grouped", op.filter)
-    rules.require(
-        kernel_h <= 64 and kernel_h * kernel_w <= 4096, "the kernel must be at most 64 high, 4096 in all", op.filter
-    )
-    # A single row is the same under either stride, and so is a single column.
-    allowed = [(1, 1), (2, 2)] + [(1, 2)] * (height == 1) + [(2, 1)] * (width == 1)
-    if (stride_h, stride_w) not in allowed:
-        rules.refuse(f"the stride must be 1x1 or 2x2 (or 2 along the only axis), not {stride_h}x{stride_w}", op.input)
+    rules.require(min(stride_h, stride_w) >= 1, "strides must be positive", op.output)
     extent = (height * stride_h, width * stride_w)
     if op.padding.data == "VALID":
         extent = (extent[0] + max(kernel_h - stride_h, 0), extent[1] + max(kernel_w - stride_w, 0))
-    expected = (1, *extent, rules.shape(op.filter)[0])
+    expected = (rules.shape(op.input)[0], *extent, results)
     rules.require_shape(op.output, expected)
+    rows, columns = _spread(op, 0), _spread(op, 1)
+    rules.require(
+        has_phases(rows, columns) or zeros_between(rows, columns) is not None,
+        "the kernel must be at most 64 high, 4096 in all, with 127 rows or columns before the first element it meets",
+        op.filter,
+    )
     if tfl.constant_value(op.output_shape) is not None:
         given = tuple(rules.integers(op.output_shape, "the output's shape must be constant"))
         rules.require(given == expected, "the operand output_shape must agree with the result's shape", op.output_shape)
+
+
+def _spread(op: TransposeConvOp, axis: int) -> Spread:
+    """What rows (0) or columns (1) of the input reach of the result."""
+    size, count, kernel = (rules.shape(value)[1 + axis] for value in (op.input, op.output, op.filter))
+    stride = rules.strides(op)[axis]
+    # TFLite takes the padding of the convolution that would make the input of the output.
+    crop = max((size - 1) * stride + kernel - count, 0) // 2
+    return Spread(size, count, kernel, stride, crop)
 
 
 def convert(build: Builder, op: TransposeConvOp) -> list[SSAValue]:
@@ -110,10 +120,11 @@ def convert(build: Builder, op: TransposeConvOp) -> list[SSAValue]:
 OPERATORS = (
     Operator(
         op=TransposeConvOp,
-        kernels="one CONV over a map that is doubled by zeros",
+        kernels="a CONV for each row of a stride, or one over a map doubled by zeros, for each image of a batch",
         check=check,
         convert=convert,
         data=("input",),
+        batches=True,
         from_result=("output_shape",),
     ),
 )

@@ -30,6 +30,7 @@ from npuc.dialects.npu import (
     Window,
     WindowAttr,
 )
+from npuc.operators.support.axes import MAX_STRIDE
 from npuc.operators.support.deferred import deferred
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ else:
     (npu_schedule,) = deferred("npuc.dialects.npu_schedule")
 
 OperationT = TypeVar("OperationT", bound=Operation)
-
-MAX_STRIDE = 3
-"""Largest stride of a window."""
 
 IDENTITY = Scale("natural", 1, 0)
 """A scale that changes nothing, in any rounding mode."""

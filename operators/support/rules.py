@@ -14,17 +14,15 @@ from xdsl.ir import Operation, SSAValue
 
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
+from npuc.operators.support.axes import Axis
 from npuc.operators.support.broadcasting import broadcast_of
 
 if TYPE_CHECKING:
     from npuc.operators.support.weighted_sums import WeightedOp
 
 MAX_DIMENSION = 65535
-MAX_PADDING = 127
-"""Rows above, or columns to the left; the registers for below and right hold one more bit."""
-MAX_STRIDE = 3
 MAX_LAUNCHES = 64
-"""Most kernels that one operator is split into for the sake of its strides, or of broadcasting."""
+"""Most kernels that one operator is split into for the sake of broadcasting."""
 
 
 class Refused(Exception):
@@ -122,15 +120,16 @@ def require_shape(result: SSAValue, expected: Sequence[int]) -> None:
         refuse(f"the shape must be the one that the operator makes, {'x'.join(map(str, expected))}", result)
 
 
-def extent(input_: SSAValue, window: tuple[int, int], stride: tuple[int, int], padding: str) -> tuple[int, int]:
-    """Height and width that a (dilated) window makes of an NHWC input, whose padding the NPU must be able to hold."""
-    found: list[int] = []
-    for size, length, step in zip(shape(input_)[1:3], window, stride, strict=True):
-        count = -(-size // step) if padding == "SAME" else (size - length) // step + 1
-        total = max((count - 1) * step + length - size, 0)
-        if total // 2 > MAX_PADDING:
-            refuse(f"there must be at most {MAX_PADDING} rows or columns of padding, not {total // 2}", input_)
-        found.append(count)
+def axes(
+    input_: SSAValue, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: str
+) -> tuple[Axis, Axis]:
+    """Rows and columns of TFLite's window over an NHWC input; with SAME the smaller half of the padding is before."""
+    found: list[Axis] = []
+    for size, taps, step, spread in zip(shape(input_)[1:3], kernel, stride, dilation, strict=True):
+        reach = (taps - 1) * spread + 1
+        count = -(-size // step) if padding == "SAME" else (size - reach) // step + 1
+        before = max((count - 1) * step + reach - size, 0) // 2
+        found.append(Axis(size, count, taps, step, spread, before))
     return found[0], found[1]
 
 
@@ -162,14 +161,6 @@ class Strided(Protocol):
 def strides(op: Strided) -> tuple[int, int]:
     """How far a window moves, down and to the right."""
     return op.stride_h.value.data, op.stride_w.value.data
-
-
-def check_launches(output: SSAValue, strides: tuple[int, int]) -> None:
-    """A stride that the machine lacks costs a kernel for each row, or column, of the output."""
-    sizes = shape(output)[1:3]
-    launches = math.prod(size for size, stride in zip(sizes, strides, strict=True) if stride > MAX_STRIDE)
-    if launches > MAX_LAUNCHES:
-        refuse(f"strides beyond {MAX_STRIDE} make at most {MAX_LAUNCHES} rows or columns, not {launches}", output)
 
 
 def check_binary(op: tfl.BinaryOp) -> None:

@@ -26,6 +26,7 @@ from npuc.dialects import tfl
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, quantization
 from npuc.operators.support import rules
+from npuc.operators.support.axes import CONVOLUTION, planes
 from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 
@@ -128,22 +129,21 @@ def _check_bias(bias: SSAValue, channels: int, width: int) -> None:
         rules.require(within, "biases must fit 40 bits", bias)
 
 
-def check_window(op: WindowOp) -> None:
+def check_window(op: WindowOp, mixes: bool) -> None:
+    """Of a window over channels; `mixes` says whether each result has products of all of them."""
     rules.require(len(rules.shape(op.input)) == 4, "the input must have 4 dimensions", op.input)
-    stride_h, stride_w = rules.strides(op)
-    dilation_h, dilation_w = op.dilation_h_factor.value.data, op.dilation_w_factor.value.data
-    rules.require(
-        min(stride_h, stride_w, dilation_h, dilation_w) >= 1, "strides and dilations must be positive", op.output
-    )
+    dilation = (op.dilation_h_factor.value.data, op.dilation_w_factor.value.data)
+    rules.require(min(*rules.strides(op), *dilation) >= 1, "strides and dilations must be positive", op.output)
     _, height, width, _ = rules.shape(op.filter)
-    height, width = (height - 1) * dilation_h + 1, (width - 1) * dilation_w + 1
-    rules.require(height <= 64, f"the dilated kernel must be at most 64 high, not {height}", op.filter)
-    if height * width > 4096:
-        rules.refuse(f"the dilated kernel must have at most 4096 elements, not {height}x{width}", op.filter)
-    extent = rules.extent(op.input, (height, width), (stride_h, stride_w), op.padding.data)
+    rows, columns = rules.axes(op.input, (height, width), rules.strides(op), dilation, op.padding.data)
     channels = rules.shape(op.filter)[weighted_sums.channel_axis(op)]
-    rules.require_shape(op.output, (rules.shape(op.input)[0], *extent, channels))
-    rules.check_launches(op.output, (stride_h, stride_w))
+    rules.require_shape(op.output, (rules.shape(op.input)[0], rows.count, columns.count, channels))
+    if planes(rows, columns, CONVOLUTION, mixes) is None:
+        rules.refuse(
+            "the dilated kernel must be at most 64 high, or as wide as the input and a column a channel, with at most "
+            f"4096 elements and 127 rows or columns of padding, not {rows.reach}x{columns.reach}",
+            op.filter,
+        )
 
 
 def trim(build: Builder, value: SSAValue, after: tuple[int, int]) -> SSAValue:

@@ -50,10 +50,15 @@ func.func @sum(%a: tensor<1x4x4x8xi8>, %b: tensor<1x1x1x8xi8>) -> tensor<1x4x4x8
   func.return %y : tensor<1x4x4x8xi8>
 }
 
-// A transposed convolution of stride 2 is one over an IFM with zeros between its elements, the kernel turned around.
+// A transposed convolution of stride 2 is one for the even and one for the odd rows, here of the bias alone, each with the
+// even columns as one channel and the odd ones as another. Views interleave them.
 // CHECK-LABEL: func.func @transposed
-// CHECK: npu_schedule.constant dense<{{\[\[\[\[}}2], [1]]]]> : tensor<1x1x2x1xi8>
-// CHECK: npu_schedule.conv2d %x, {{.*}} window <1x2, pad 0 1 0 0, upscale zeros> {{.*}} -> tensor<1x2x6x1xi32>
+// CHECK: npu_schedule.constant dense<{{\[\[\[\[}}1]]], {{\[\[\[}}2]]]]> : tensor<2x1x1x1xi8>
+// CHECK: %[[EVEN:.*]] = npu_schedule.conv2d %x, {{.*}} window <1x1> {{.*}} -> tensor<1x1x3x2xi32>
+// CHECK-NEXT: %[[E:.*]] = npu_schedule.reshape %[[EVEN]] : tensor<1x1x3x2xi32> -> tensor<1x1x1x6xi32>
+// CHECK: npu_schedule.constant dense<0> : tensor<2x1x1x1xi8>
+// CHECK: %[[O:.*]] = npu_schedule.reshape %{{.*}} : tensor<1x1x3x2xi32> -> tensor<1x1x1x6xi32>
+// CHECK-NEXT: npu_schedule.concat %[[E]], %[[O]] {axis = #npu.ints<2>}
 func.func @transposed(%x: tensor<1x1x3x1xi8>) -> tensor<1x2x6x1xi32> {
   %w = "tosa.const"() <{values = dense<[[[[1], [2]]]]> : tensor<1x1x2x1xi8>}> : () -> tensor<1x1x2x1xi8>
   %b = "tosa.const"() <{values = dense<0> : tensor<1xi32>}> : () -> tensor<1xi32>

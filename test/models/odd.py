@@ -719,8 +719,6 @@ ON_CPU: dict[Build, list[int]] = {
     uint8_concat_rescale: [0],
     negative_axes: [2, 3],
     rank_5: [0],
-    batch_2: [0],
-    stride_4: [0],
     computed_weights: [0],
     constant_operator: [0],
     dead_operator: [1],

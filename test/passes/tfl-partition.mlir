@@ -94,20 +94,20 @@ func.func @pinned(%x: !t) -> !t {
 
 // CHECK-LABEL: func.func @refused
 // CHECK:         tfl.relu %{{.*}} {npu.cpu_reason = "tensors must be quantised to 8 or 16 bit integers: tensor 'image' (1x8)"}
-// CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "the batch must be 1: tensor 'batched' (2x4x4x8)"
-// CHECK:         tfl.average_pool_2d {{.*}}npu.cpu_reason = "the window must be at most 8x8 with padding SAME, not 9x9: tensor 'large' (1x8x8x8)"
+// CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "all batches together must have at most 65535 rows: tensor 'batched' (2x40000x1x8)"
+// CHECK:         tfl.average_pool_2d {{.*}}npu.cpu_reason = "averages beyond 8x8 may be clipped in at most 64 ways, not 128: tensor 'large' (1x8x16x8)"
 // CHECK:         tfl.concatenation {{.*}}npu.cpu_reason = "CONCATENATION must have operands of its result's quantisation: tensor 'right' (1x8)"
 !q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
 !r = tensor<1x8x!quant.uniform<i8:f32, 0.25>>
-!b = tensor<2x4x4x8x!quant.uniform<i8:f32, 0.5>>
-!l = tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5>>
+!b = tensor<2x40000x1x8x!quant.uniform<i8:f32, 0.5>>
+!l = tensor<1x8x16x8x!quant.uniform<i8:f32, 0.5>>
 !c = tensor<1x16x!quant.uniform<i8:f32, 0.5>>
 func.func @refused(
     %f: tensor<1x8xf32> loc("image"), %b: !b loc("batched"), %l: !l loc("large"), %q: !q, %r: !r loc("right")
   ) -> (tensor<1x8xf32>, !b, !l, !c) {
   %0 = tfl.relu %f : (tensor<1x8xf32>) -> tensor<1x8xf32>
   %1 = tfl.max_pool_2d %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!b) -> !b
-  %2 = tfl.average_pool_2d %l {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 9 : i32, filter_width = 9 : i32} : (!l) -> !l
+  %2 = tfl.average_pool_2d %l {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 9 : i32, filter_width = 17 : i32} : (!l) -> !l
   %3 = tfl.concatenation %q, %r {axis = 1 : i32} : (!q, !r) -> !c
   return %0, %1, %2, %3 : tensor<1x8xf32>, !b, !l, !c
 }

@@ -40,7 +40,7 @@ def test_takes_what_it_must(each_model: Any) -> None:
 
 
 EXPECTED_REGIONS = {
-    "batch_2": 0,
+    "batch_2": 1,
     "cpu_in_a_diamond": 2,
     "cpu_side_branch": 2,
     "dead_operator": 1,

@@ -24,8 +24,9 @@ ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 
 def draw_input(draw: Any, operator: str, dtype: str) -> Tensor:
     """The input: scales about 1 more often than ends."""
-    size = draw(st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 6)))
-    shape = (draw(st.sampled_from((1, 3, 4))), size[2] + 2) if operator == "FULLY_CONNECTED" else (1, *size)
+    size = draw(st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from((1, 2, 3, 4, 6, 17))))
+    batch = draw(st.sampled_from((1, 1, 1, 2, 3)))
+    shape = (draw(st.sampled_from((1, 3, 4))), size[2] + 2) if operator == "FULLY_CONNECTED" else (batch, *size)
     scale = draw(st.one_of(scales(-12, 2), scales(-12, 2), scales()))
     return Tensor("x", shape, dtype, scale=scale, zero=draw(zero_points(dtype)))
 
@@ -83,30 +84,31 @@ def draw_model(draw: Any, operator: str, dtype: str) -> Model:
     else:
         height, width = x.shape[1:3]
         padding = draw(st.sampled_from(PADDINGS))
-        dilation = [draw(st.sampled_from((1, 1, 2, 3))) for _ in "hw"] if operator != "TRANSPOSE_CONV" else [1, 1]
-        stride = [draw(st.sampled_from((1, 1, 2, 3, 4))) for _ in "hw"]
-        kernel = [draw(st.integers(1, 4)) for _ in "hw"]
+        dilation = [draw(st.sampled_from((1, 1, 1, 2, 3))) for _ in "hw"]
+        stride = [draw(st.sampled_from((1, 1, 2, 3, 4, 5))) for _ in "hw"]
+        kernel = [draw(st.sampled_from((1, 2, 3, 4, 6))) for _ in "hw"]
         if operator == "TRANSPOSE_CONV":
-            stride = draw(st.sampled_from(([2, 2], [1, 1], [2, 2], [1, 1], [1, 2])))
             grown = [n * s + (max(k - s, 0) if padding == "VALID" else 0)
                      for n, s, k in zip((height, width), stride, kernel, strict=True)]  # fmt: skip
-            shape = (1, *grown, channels)
+            shape = (x.shape[0], *grown, channels)
         else:
             if padding == "VALID":  # The window must fit.
                 kernel = [min(k, (n - 1) // d + 1) for n, k, d in zip((height, width), kernel, dilation, strict=True)]
-            if max(dilation) > 1:
-                stride = [1, 1]
             options |= dict(dilation_h=dilation[0], dilation_w=dilation[1])
             sizes = zip((height, width), kernel, stride, dilation, strict=True)
-            shape = (1, *(extent(*numbers, padding) for numbers in sizes), channels)
+            shape = (x.shape[0], *(extent(*numbers, padding) for numbers in sizes), channels)
         options |= dict(padding=padding, stride_h=stride[0], stride_w=stride[1])
         if operator == "DEPTHWISE_CONV_2D":
-            multiplier = draw(st.sampled_from((1, 1, 2)))
+            multiplier = draw(st.sampled_from((1, 1, 2, 5)))
             options["depth_multiplier"] = multiplier
             channels = depth * multiplier
             shape = (*shape[:3], channels)
             w = draw_weights(draw, (1, *kernel, channels), 3, dtype)
         else:
+            if operator == "CONV_2D" and draw(st.integers(0, 3)) == 0:
+                groups = draw(st.sampled_from([n for n in range(1, depth + 1) if depth % n == 0]))
+                channels, depth = channels * groups, depth // groups
+                shape = (*shape[:3], channels)
             w = draw_weights(draw, (channels, *kernel, depth), 0, dtype)
     b = draw_bias(draw, channels, x, w, options, operator)
     around = x.scales()[0] * max(w.scales())

@@ -1,0 +1,58 @@
+"""
+Kernels for one and the same result in several forms, of which the quickest is kept.
+
+The cost model has the word: each form is written, and what is not kept is erased. Of a module without a target the
+first form is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from xdsl.ir import Operation, SSAValue
+from xdsl.rewriter import Rewriter
+
+from npuc.analysis.machine import machine_of, places_of, setup_of
+from npuc.dialects.npu import find_target
+from npuc.dialects.npu_schedule import CopyOp, KernelOp
+from npuc.hardware.cycles import best_block, kernel_cost, launch_cycles
+from npuc.operators.support.kernels import Emitter
+
+Form = Callable[[], SSAValue]
+"""Writes a form and returns its result."""
+
+
+def quickest(emit: Emitter, forms: Sequence[Form]) -> SSAValue:
+    """The result of that form whose kernels, one behind the other, take the fewest cycles; of equals the first."""
+    if len(forms) == 1 or find_target(emit.anchor) is None:
+        return forms[0]()
+    kept: list[Operation] = []
+    result: SSAValue | None = None
+    least = 0
+    for form in forms:
+        before = emit.anchor.prev_op
+        value = form()
+        written = _behind(before, emit.anchor)
+        cycles = sum(_cycles(op) for op in written if isinstance(op, KernelOp | CopyOp))
+        if result is None or cycles < least:
+            kept, written, result, least = written, kept, value, cycles
+        for op in reversed(written):
+            Rewriter.erase_op(op)
+    assert result is not None
+    return result
+
+
+def _behind(before: Operation | None, anchor: Operation) -> list[Operation]:
+    """The operations between two, in order."""
+    written: list[Operation] = []
+    op = anchor.prev_op
+    while op is not None and op is not before:
+        written.append(op)
+        op = op.prev_op
+    return written[::-1]
+
+
+def _cycles(op: KernelOp | CopyOp) -> int:
+    machine, setup, places, launch = machine_of(op), setup_of(op), places_of(op), op.launch()
+    cost = kernel_cost(machine, setup, launch, best_block(machine, setup, launch, places), places)
+    return launch_cycles(setup, cost.cycles, cost.fill_cycles)
