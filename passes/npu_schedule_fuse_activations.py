@@ -4,8 +4,10 @@
 Assumes: a clamp or a table by itself is an average pool of one element that scales by 1 (in whatever way that is
 written), as the conversions write it.
 Decides: where the only user of a kernel's result is such a pool, the kernel clamps (both clamps, one after the other,
-are one) and looks up itself; at most one table a kernel.
-Leaves: pools after a result that others read too, after 32-bit results, and a clamp after a table.
+are one) and looks up itself; at most one table a kernel. Where a pool clamps what several kernels have put together, as
+the images of a batch are, each of them does.
+Leaves: pools after a result that others read too, after 32-bit results, and a clamp after a table; after what is put
+together a table, and what not only kernels have made.
 Leaving it out costs a kernel each and changes no result.
 """
 
@@ -14,14 +16,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.storage import reshaped_from
-from npuc.dialects.npu import Activation, ActivationAttr, Element, Scale, Window
-from npuc.dialects.npu_schedule import KernelOp, PoolOp, ReshapeOp
+from npuc.dialects.npu import Activation, ActivationAttr, Scale, Window
+from npuc.dialects.npu_schedule import ConcatOp, CopyOp, KernelOp, PoolOp, ReshapeOp, SliceOp, TransposeOp, element_of
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,61 @@ def only_activates(op: PoolOp) -> bool:
 
 
 def fuse(pool: PoolOp) -> None:
-    """Let the kernel that makes the IFM of `pool` do its work, if nothing else reads that."""
-    base = reshaped_from(pool.ifm)
-    kernel = base.owner
-    if not isinstance(kernel, KernelOp) or not is_only_use(base, pool.ifm):
+    """Let the kernels that make the IFM of `pool` do its work, if nothing else reads that."""
+    made = _makers(pool.ifm)
+    if made is None or any(not _takes(kernel, pool) for kernel in made.kernels):
         return
-    before, after = kernel.activation.data, pool.activation.data
-    type_ = base.type
-    assert isinstance(type_, TensorType)
-    assert isinstance(pool.result.type, TensorType)
-    if before.function != "none" or Element.of(type_.element_type).bits == 32:
-        return
-    if pool.result.type.element_type != type_.element_type:
-        # The index of the table would be of the new type.
-        return
-    properties: dict[str, Attribute] = dict(kernel.properties)
-    properties["activation"] = ActivationAttr(_both(before, after))
-    operands = {name: kernel.values_of(name) for name, _ in kernel.get_irdl_definition().operands}
-    operands["table"] = pool.values_of("table")
-    put_in_place(kernel, operands, properties, pool)
+    kernel = made.kernels[0]
+    if reshaped_from(pool.ifm).owner is kernel:
+        properties: dict[str, Attribute] = dict(kernel.properties)
+        properties["activation"] = ActivationAttr(_both(kernel.activation.data, pool.activation.data))
+        operands = {name: kernel.values_of(name) for name, _ in kernel.get_irdl_definition().operands}
+        operands["table"] = pool.values_of("table")
+        put_in_place(kernel, operands, properties, pool)
+    elif pool.table is None:
+        for kernel in made.kernels:
+            kernel.activation = ActivationAttr(_both(kernel.activation.data, pool.activation.data))
+        for op in (*made.kernels, *made.movers):
+            op.location = pool.location
+        pool.ifm.name_hint = pool.result.name_hint
+        pool.result.replace_all_uses_with(pool.ifm)
+        Rewriter.erase_op(pool)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Kernels, and the operations that only move what they make."""
+
+    kernels: list[KernelOp]
+    movers: list[Operation]
+
+
+def _makers(value: SSAValue) -> _Made | None:
+    """What makes all of `value`, if nothing else reads any of it; None if something does, or if not kernels make it."""
+    kernels: list[KernelOp] = []
+    movers: list[Operation] = []
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        owner = value.owner
+        if len(list(islice(value.uses, 2))) != 1:
+            return None
+        if isinstance(owner, KernelOp):
+            kernels.append(owner)
+        elif isinstance(owner, ReshapeOp | TransposeOp | SliceOp | CopyOp | ConcatOp):
+            movers.append(owner)
+            waiting += owner.operands
+        else:
+            return None
+    return _Made(kernels, movers)
+
+
+def _takes(kernel: KernelOp, pool: PoolOp) -> bool:
+    """Whether a kernel can clamp and look up what `pool` does."""
+    if kernel.activation.data.function != "none" or element_of(kernel.result).bits == 32:
+        return False
+    # Otherwise the index of the table would be of the new type.
+    return element_of(kernel.result) == element_of(pool.result)
 
 
 def put_in_place(

@@ -14,7 +14,7 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.machine import machine_of, places_of, setup_of
 from npuc.dialects.npu import find_target
-from npuc.dialects.npu_schedule import CopyOp, KernelOp
+from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
 from npuc.hardware.cycles import best_block, kernel_cost, launch_cycles
 from npuc.operators.support.kernels import Emitter
 
@@ -33,7 +33,7 @@ def quickest(emit: Emitter, forms: Sequence[Form]) -> SSAValue:
         before = emit.anchor.prev_op
         value = form()
         written = _behind(before, emit.anchor)
-        cycles = sum(_cycles(op) for op in written if isinstance(op, KernelOp | CopyOp))
+        cycles = _cycles([op for op in written if isinstance(op, KernelOp | CopyOp)])
         if result is None or cycles < least:
             kept, written, result, least = written, kept, value, cycles
         for op in reversed(written):
@@ -52,7 +52,16 @@ def _behind(before: Operation | None, anchor: Operation) -> list[Operation]:
     return written[::-1]
 
 
-def _cycles(op: KernelOp | CopyOp) -> int:
-    machine, setup, places, launch = machine_of(op), setup_of(op), places_of(op), op.launch()
-    cost = kernel_cost(machine, setup, launch, best_block(machine, setup, launch, places), places)
-    return launch_cycles(setup, cost.cycles, cost.fill_cycles)
+def _cycles(ops: Sequence[KernelOp | CopyOp]) -> int:
+    """What kernels take one behind the other; weights that an earlier one has are brought from the arena."""
+    total = 0
+    brought: set[SSAValue] = set()
+    for op in ops:
+        machine, setup, places, launch = machine_of(op), setup_of(op), places_of(op), op.launch()
+        if isinstance(op, ConvKernelOp):
+            if op.weights in brought:
+                places = places._replace(weights="arena")
+            brought.add(op.weights)
+        cost = kernel_cost(machine, setup, launch, best_block(machine, setup, launch, places), places)
+        total += launch_cycles(setup, cost.cycles, cost.fill_cycles)
+    return total
