@@ -28,6 +28,7 @@ What the level refuses: any hardware, any layout. The rationale is in docs/diale
 import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import (
@@ -38,12 +39,14 @@ from xdsl.dialects.builtin import (
     DictionaryAttr,
     FusedLoc,
     IntegerAttr,
+    IntegerType,
     LocationAttr,
     NameLoc,
     NoneType,
     StringAttr,
     TensorType,
     UnitAttr,
+    i8,
     i32,
     i64,
 )
@@ -66,6 +69,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import quantization, storage_tensor
 
 if TYPE_CHECKING:
@@ -313,11 +317,29 @@ class NoValueOp(TflOp):
 
 
 def constant_value(value: SSAValue | None) -> DenseIntOrFPElementsAttr | None:
-    """The `dense` attribute (storage integers if quantised) behind a constant operand; None if it is not constant."""
+    """
+    The `dense` attribute (storage integers if quantised) behind a constant operand; None if it is not constant. Signed
+    integers of 4 bits, of which the file has two a byte, are given as `i8`.
+    """
     owner = value.owner if value is not None else None
-    if isinstance(owner, ConstantOp) and isinstance(owner.value, DenseIntOrFPElementsAttr):
+    if not isinstance(owner, ConstantOp):
+        return None
+    if isinstance(owner.value, DenseIntOrFPElementsAttr):
         return owner.value
+    stored = storage_tensor(owner.output.type)
+    if isinstance(stored, TensorType) and stored.element_type == IntegerType(4) and not is_sparse(owner.output):
+        return _unpacked(owner.value, stored.get_shape())
     return None
+
+
+@lru_cache(maxsize=64)
+def _unpacked(packed: ConstBytesAttr, shape: tuple[int, ...]) -> DenseIntOrFPElementsAttr | None:
+    count = math.prod(shape)
+    if len(packed.data) != -(-count // 2):
+        return None
+    values = bytearray(2 * len(packed.data))
+    values[::2], values[1::2] = packed.data.translate(_LOW_NIBBLES), packed.data.translate(_HIGH_NIBBLES)
+    return from_bytes(TensorType(i8, shape), bytes(values[:count]))
 
 
 def constant_array(value: SSAValue | None) -> "NDArray | None":
@@ -326,6 +348,11 @@ def constant_array(value: SSAValue | None) -> "NDArray | None":
 
     attr = constant_value(value)
     return None if attr is None else as_numpy(attr)
+
+
+_LOW_NIBBLES = bytes((byte & 15) - 16 * (byte >> 3 & 1) & 255 for byte in range(256))
+_HIGH_NIBBLES = bytes((byte >> 4) - 16 * (byte >> 7) & 255 for byte in range(256))
+"""The signed integer of 8 bits for half of a byte."""
 
 
 # Operators without a class, and other people's

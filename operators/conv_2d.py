@@ -81,7 +81,7 @@ def convert(build: Builder, op: Conv2DOp) -> list[SSAValue]:
 
 def lower(op: Conv2DOp, emit: QuantizedEmitter) -> None:
     """Replace a grouped convolution, which TOSA does not have, by its kernels."""
-    input_, output, filter_ = quantized(op.input), quantized(op.output), quantized(op.filter)
+    input_, output, filter_ = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter, 0)
     weights, bias, scaling = tfl.constant_array(op.filter), tfl.constant_array(op.bias), weighted_sums.scaling(op)
     assert weights is not None
     channels = weights.shape[0]

@@ -126,7 +126,7 @@ def takes_several_steps(op: FullyConnectedOp) -> bool:
 
 def lower(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
     """Replace a fully connected operator by the kernels of its steps."""
-    input_, output, weights = quantized(op.input), quantized(op.output), quantized(op.filter)
+    input_, output, weights = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter, 0)
     steps = weighted_sums.scaling(op).steps
     channels, depth = shape_of(op.filter)
     rows = batch_map(prod(shape_of(op.input)) // depth)

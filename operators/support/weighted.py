@@ -17,6 +17,7 @@ that starts at 0 takes them off first; it only says which elements no window rea
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from xdsl.dialects.builtin import IntegerAttr, IntegerType, NoneType, Signedness, StringAttr, TensorType, i32, i64
@@ -72,7 +73,10 @@ def check_weights(op: WeightedOp) -> None:
     if weights is None or element is None:
         rules.refuse("weights must be constant and quantised", op.filter)
     unsigned = not input_.data.signed
-    rules.require(element.data.storage_width == 8, "weights must be of 8 bits", op.filter)
+    widths = (4, 8) if _unpacks(op, input_) else (8,)
+    rules.require(
+        element.data.storage_width in widths, "weights must be of 8 bits, or 4 that TFLite unpacks", op.filter
+    )
     rules.require(element.data.signed != unsigned, "weights must be signed or unsigned as the input is", op.filter)
     if element.is_per_axis:
         per_channel = element.axis == axis and len(element.scales) == rules.shape(op.filter)[axis]
@@ -101,6 +105,13 @@ def check_weights(op: WeightedOp) -> None:
         weighted_sums.scaling(op)
     except weighted_sums.CannotScale as error:
         rules.refuse(str(error), error.value)
+
+
+def _unpacks(op: WeightedOp, input_: UniformQuantizedType) -> bool:
+    """Whether LiteRT takes weights of 4 bits; its DEPTHWISE_CONV_2D of 16 bits reads two of them as one weight."""
+    if op.name == weighted_sums.DEPTHWISE:
+        return input_.data.storage_width == 8
+    return op.name in ("tfl.conv_2d", weighted_sums.FULLY_CONNECTED)
 
 
 def _greatest_weight_sum(filter_: SSAValue, element: UniformQuantizedType, axis: int) -> int:
@@ -173,10 +184,12 @@ def window(
 
 
 def weight_quantization(value: SSAValue, axis: int) -> UniformQuantizedType:
-    """The quantisation of 8-bit weights: per tensor, or along `axis` with zero points 0."""
+    """The quantisation of 8-bit weights, also where 4 are stored: per tensor, or along `axis` with zero points 0."""
     type_ = quantization(value)
-    if type_ is None or type_.storage_type.width.data != 8:
+    if type_ is None or type_.data.storage_width not in (4, 8):
         raise CannotConvert(f"weights of {value.type}")
+    if type_.data.storage_width == 4:
+        type_ = UniformQuantizedType(replace(type_.data, storage_width=8))
     if type_.is_per_axis:
         if any(type_.zero_points):
             raise CannotConvert("weights with a zero point a channel")

@@ -295,7 +295,8 @@ class Sparse:
 class Tensor:
     """
     One tensor. `scale` (and `zero`) may be a list: quantised per slice of dimension `axis`. `scale=None` leaves
-    the quantisation out. `data` makes it a constant. `signature` is the shape with -1 where it is dynamic.
+    the quantisation out. `data` makes it a constant, also `int4` with an integer an element. `signature` is the shape
+    with -1 where it is dynamic.
     """
 
     name: str
@@ -498,6 +499,9 @@ class _Writer:
             return len(self.buffers) - 1
         if id(tensor.data) not in self.shared:
             data = tensor.data if tensor.sparse is None else tensor.sparse.encode(tensor.data)[0]
+            if tensor.dtype == "int4":
+                halves = np.append(data.reshape(-1).astype(np.uint8) & 15, np.zeros(data.size % 2, np.uint8))
+                data = halves[::2] | halves[1::2] << 4
             self.buffers.append(np.ascontiguousarray(data).tobytes())
             self.shared[id(tensor.data)] = len(self.buffers) - 1
         return self.shared[id(tensor.data)]

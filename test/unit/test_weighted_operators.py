@@ -39,12 +39,15 @@ def draw_weights(draw: Any, shape: tuple[int, ...], axis: int, dtype: str) -> Te
         zero = draw(zero_points("uint8"))
         data = np.clip(draw(arrays(shape, low, high, "int64")) + zero, 0, 255).astype(np.uint8)
         return Tensor("w", shape, "uint8", scale=scale, zero=zero, data=data)
-    data = draw(arrays(shape, low, high, "int8"))
+    packed = draw(st.integers(0, 5)) == 0
+    if packed:
+        low, high = (max(-8, min(7, bound)) for bound in (low, high))
+    data, kept = draw(arrays(shape, low, high, "int8")), "int4" if packed else "int8"
     channels = shape[axis]
     if draw(st.booleans()):
         scale = [draw(near(scale, -3, 3)) for _ in range(channels)]
-        return Tensor("w", shape, "int8", scale=scale, zero=[0] * channels, axis=axis, data=data)
-    return Tensor("w", shape, "int8", scale=scale, data=data)
+        return Tensor("w", shape, kept, scale=scale, zero=[0] * channels, axis=axis, data=data)
+    return Tensor("w", shape, kept, scale=scale, data=data)
 
 
 def draw_bias(draw: Any, channels: int, x: Tensor, w: Tensor, options: dict[str, Any], operator: str) -> Tensor | None:
@@ -78,7 +81,7 @@ def draw_model(draw: Any, operator: str, dtype: str) -> Model:
     options: dict[str, Any] = {"activation": draw(st.sampled_from(ACTIVATIONS))}
     if operator == "FULLY_CONNECTED":
         w = draw_weights(draw, (channels, depth), 0, dtype)
-        if draw(st.booleans()):
+        if w.dtype != "int4" and draw(st.booleans()):
             set_columns(w.data, int(w.zeros()[0]))
         shape: tuple[int, ...] = (x.shape[0], channels)
     else:
