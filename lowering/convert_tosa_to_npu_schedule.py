@@ -26,6 +26,7 @@ from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import (
     lower_concat,
+    lower_gather,
     lower_pad,
     lower_reshape,
     lower_reverse,
@@ -122,6 +123,8 @@ def _lower(op: Operation) -> None:
             lower_transpose(op, emit)
         case tosa.ReverseOp():
             lower_reverse(op, emit)
+        case tosa.GatherOp():
+            lower_gather(op, emit)
         case tosa.IdentityOp():
             emit.replace([op.input1])
         case tosa.ConstOp() | tosa.ConstShapeOp():

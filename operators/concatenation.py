@@ -14,7 +14,7 @@ from xdsl.traits import Pure
 
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization
-from npuc.operators.support import rules
+from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, CannotConvert, axis_of, per_tensor, shape_of, storage_type
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
@@ -105,6 +105,9 @@ OPERATORS = (
         kernels="none, or a copy for an operand that is placed elsewhere",
         check=check,
         convert=convert,
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
         batches=True,
     ),
 )

@@ -13,7 +13,7 @@ from xdsl.traits import Pure
 
 from npuc.dialects import tfl
 from npuc.dialects.quant import quantization
-from npuc.operators.support import rules
+from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, CannotConvert, constant_integers, storage_type
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
@@ -86,6 +86,9 @@ def convert(build: Builder, op: PadOp | PadV2Op) -> list[SSAValue]:
     ]
 
 
+MAX_RANK = 5
+"""Of LiteRT's kernels."""
+
 OPERATORS = (
     Operator(
         op=PadOp,
@@ -93,6 +96,9 @@ OPERATORS = (
         check=check,
         convert=convert,
         arguments=("padding",),
+        types=moving.TYPES,
+        plain=True,
+        rank=MAX_RANK,
         batches=True,
     ),
     Operator(
@@ -101,6 +107,9 @@ OPERATORS = (
         check=check_v2,
         convert=convert,
         arguments=("padding", "constant_values"),
+        types=moving.TYPES,
+        plain=True,
+        rank=MAX_RANK,
         batches=True,
     ),
 )

@@ -12,7 +12,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, opt_operand_def, opt_prop
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.operators.support import rules
+from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, shape_of
 from npuc.operators.support.record import Operator
 
@@ -78,9 +78,36 @@ def convert(build: Builder, op: ReshapeOp | SqueezeOp | ExpandDimsOp) -> list[SS
 
 
 OPERATORS = (
-    Operator(op=ReshapeOp, kernels="none", check=check_reshape, convert=convert, arguments=("shape",), batches=True),
-    Operator(op=SqueezeOp, kernels="none", check=check_squeeze, convert=convert, batches=True),
     Operator(
-        op=ExpandDimsOp, kernels="none", check=check_expand_dims, convert=convert, arguments=("dim",), batches=True
+        op=ReshapeOp,
+        kernels="none",
+        check=check_reshape,
+        convert=convert,
+        arguments=("shape",),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
+    ),
+    Operator(
+        op=SqueezeOp,
+        kernels="none",
+        check=check_squeeze,
+        convert=convert,
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
+    ),
+    Operator(
+        op=ExpandDimsOp,
+        kernels="none",
+        check=check_expand_dims,
+        convert=convert,
+        arguments=("dim",),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
     ),
 )

@@ -154,12 +154,8 @@ def _check_exact(op: ResizeBilinearOp, axes: Sequence[Axis]) -> None:
     phases = [_phases(axis) if axis.indices is None else None for axis in axes]
     down, across = (1 if one is None else len(one.shares) for one in phases)
     _, height, width, depth = rules.shape(op.input)
-    heights, widths = (
-        max(
-            size, axis.after, 0 if one is None else len(one.indices), 0 if one is None else one.length * len(one.shares)
-        )
-        for size, axis, one in zip((height, width), axes, phases, strict=True)
-    )
+    made = [(0, 0) if one is None else (len(one.indices), one.length * len(one.shares)) for one in phases]
+    heights, widths = (max(size, axis.after, *one) for size, axis, one in zip((height, width), axes, made, strict=True))
     _require_addressable(op, heights, widths * down, depth * across)
 
 
@@ -171,9 +167,8 @@ def _check_products(op: ResizeBilinearOp, axes: Sequence[Axis]) -> None:
     rules.require(count <= most, f"rows and columns must be moved by at most {most} copies, not {count}", op.output)
     enough = math.prod(rules.shape(op.output)) >= worth * count
     rules.require(enough, f"the result must have {worth} elements for each of {count} copies", op.output)
-    down, across = (max(map(gathering.widest, both)) for both in pieces)
     # 32-bit elements are moved as two of 16 bits.
-    _require_addressable(op, max(height, axes[0].after), max(width, axes[1].after) * down, 2 * depth * across)
+    _require_addressable(op, max(height, axes[0].after), max(width, axes[1].after), 2 * depth)
 
 
 def _require_addressable(op: ResizeBilinearOp, *sizes: int) -> None:
@@ -214,13 +209,13 @@ def _image(op: ResizeBilinearOp, emit: Emitter, image: SSAValue, axes: Sequence[
     moved = resizing.pieces(op, _moved(axes))
     for axis, piece in moved:
         if axes[axis - 1].after <= axes[axis - 1].before:
-            image = gathering.gather(emit, image, axis, piece)
+            image = gathering.gather(emit, image, axis, piece, shape_of(image)[3])
     if None in lists:
         between = [axis if one is None else None for one, axis in zip(lists, axes, strict=True)]
         image = _interpolated(emit, image, between)
     for axis, piece in moved:
         if axes[axis - 1].after > axes[axis - 1].before:
-            image = gathering.gather(emit, image, axis, piece)
+            image = gathering.gather(emit, image, axis, piece, shape_of(image)[3])
     return image
 
 
@@ -308,7 +303,7 @@ def _interpolated(emit: Emitter, image: SSAValue, axes: Sequence[Axis | None]) -
             continue
         phases.append(_phases(axis))
         if phases[-1].indices != list(range(size)):
-            image = gathering.gather(emit, image, number, gathering.plan(phases[-1].indices))
+            image = gathering.gather(emit, image, number, gathering.plan(phases[-1].indices), shape_of(image)[3])
     rows, columns = phases
     type_ = tensor(image).element_type
     kernels = len(rows.shares), len(columns.shares)
@@ -387,7 +382,7 @@ def _products(emit: Emitter, image: SSAValue, axes: Sequence[Axis]) -> SSAValue:
         terms: list[SSAValue] = []
         for which in (0, 1):
             piece = gathering.plan([pair[which] for pair in axis.pairs])
-            neighbours = gathering.gather(emit, value, number, piece)
+            neighbours = gathering.gather(emit, value, number, piece, depth)
             shares = [pair[2] if which else UNIT - pair[2] for pair in axis.pairs]
             # The columns' shares are doubled.
             factors = emit.constant(number * np.array(shares, (np.int16, np.int32)[number - 1]).reshape(shape))

@@ -42,7 +42,7 @@ def lower(op: ResizeNearestNeighborOp, emit: QuantizedEmitter) -> None:
         value = resizing.double(emit, value, form, (rows, columns))
     else:
         for axis, piece in resizing.pieces(op, lists):
-            value = gathering.gather(emit, value, axis, piece)
+            value = gathering.gather(emit, value, axis, piece, shape_of(value)[3])
     emit.replace([emit.copy(emit.feature_map(value)) if value is source else value])
 
 

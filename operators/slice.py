@@ -12,7 +12,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, result_def, traits_def
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.operators.support import rules
+from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, constant_integers, shape_of
 from npuc.operators.support.record import Operator
 
@@ -53,6 +53,14 @@ def convert(build: Builder, op: SliceOp) -> list[SSAValue]:
 
 OPERATORS = (
     Operator(
-        op=SliceOp, kernels="none, or a copy", check=check, convert=convert, arguments=("begin", "size"), batches=True
+        op=SliceOp,
+        kernels="none, or a copy",
+        check=check,
+        convert=convert,
+        arguments=("begin", "size"),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
     ),
 )

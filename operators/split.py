@@ -4,7 +4,6 @@ SPLIT and SPLIT_V: one slice a result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, traits_def, var
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.operators.support import rules
+from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, axis_of, constant_integers, shape_of
 from npuc.operators.support.record import Operator
 
@@ -84,10 +83,6 @@ def _parts(op: SplitOp | SplitVOp) -> tuple[int, list[int]]:
 
 def _check_results(op: SplitOp | SplitVOp, axis: int, sizes: Sequence[int]) -> None:
     shape = rules.shape(op.input)
-    if len(shape) == 4 and shape[0] > 1 and axis < 2:
-        size = math.prod(shape[axis + 1 :])
-        limit = rules.MAX_DIMENSION
-        rules.require(size <= limit, f"there must be at most {limit} elements behind the axis", op.input)
     for output, size in zip(op.outputs, sizes, strict=True):
         rules.same_quantization(op, [op.input], output)
         rules.require_shape(output, (*shape[:axis], size, *shape[axis + 1 :]))
@@ -114,6 +109,9 @@ OPERATORS = (
         check=check,
         convert=convert,
         arguments=("axis",),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
         batches=True,
     ),
     Operator(
@@ -122,6 +120,9 @@ OPERATORS = (
         check=check_v,
         convert=convert,
         arguments=("size_splits", "axis"),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
         batches=True,
     ),
 )

@@ -1,13 +1,10 @@
 """
-STRIDED_SLICE with constant bounds and positive steps.
-
-Steps in height and width of a rank 4 tensor are a `slice` and a `max_pool2d` whose window is one element and whose
-stride is the step. Along other dimensions the steps become a dimension of their own, of which one element is taken.
+STRIDED_SLICE with constant bounds: the box around all that is taken, then what is taken of each axis.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from xdsl.dialects.builtin import BoolAttr, IntegerAttr, TensorType
 from xdsl.ir import SSAValue
@@ -15,15 +12,9 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, tra
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.operators.support import rules
-from npuc.operators.support.builder import Builder, CannotConvert, constant_integers, shape_of, tensor_type
-from npuc.operators.support.deferred import deferred
+from npuc.operators.support import moving, rules
+from npuc.operators.support.builder import Builder, shape_of
 from npuc.operators.support.record import Operator
-
-if TYPE_CHECKING:
-    from npuc.dialects import tosa
-else:
-    (tosa,) = deferred("npuc.dialects.tosa")
 
 
 @irdl_op_definition
@@ -46,114 +37,88 @@ class StridedSliceOp(tfl.TflOp):
     traits = traits_def(Pure())
 
 
-def check(op: StridedSliceOp) -> None:
+class Taken(NamedTuple):
+    """What a slice takes."""
+
+    ranges: list[range]
+    """For each dimension of the input the indices that are taken."""
+    shape: list[int]
+    """Of the result, with dimensions added and dropped."""
+
+
+def _taken(op: StridedSliceOp) -> Taken:
+    """What a slice takes; Refused if its operands do not fit the input."""
     begin, end, strides = (
         rules.integers(operand, "begin, end and strides must be constant") for operand in (op.begin, op.end, op.strides)
     )
+    rules.require(len(begin) == len(end) == len(strides), "begin, end and strides must be of one length", op.begin)
+    rules.require(0 not in strides, "strides must not be 0", op.strides)
+    whole = rules.shape(op.input)
+    masks = (op.begin_mask, op.end_mask, op.ellipsis_mask, op.new_axis_mask, op.shrink_axis_mask)
+    bits = [[bool(mask.value.data >> at & 1) for mask in masks] for at in range(len(begin))]
+    rules.require(sum(row[2] for row in bits) <= 1, "there must be at most one ellipsis", op.input)
+    named = sum(not ellipsis and not new for _, _, ellipsis, new, _ in bits)
+    rules.require(named <= len(whole), "there must be no more indices than dimensions", op.begin)
+    ranges: list[range] = []
+    shape: list[int] = []
+    for (open_begin, open_end, ellipsis, new, shrinks), first, last, step in zip(
+        bits, begin, end, strides, strict=True
+    ):
+        if ellipsis:
+            for size in whole[len(ranges) : len(ranges) + len(whole) - named]:
+                ranges.append(range(size))
+                shape.append(size)
+            continue
+        if new:
+            shape.append(1)
+            continue
+        size = whole[len(ranges)]
+        if shrinks:
+            # A bound that the file leaves open is the first element here too.
+            index = 0 if open_begin else first + size if first < 0 else first
+            rules.require(0 <= index < size and step > 0, "an index must lie within the input", op.begin)
+            ranges.append(range(index, index + 1))
+            continue
+        bounds = slice(None if open_begin else first, None if open_end else last, step)
+        ranges.append(range(*bounds.indices(size)))
+        shape.append(len(ranges[-1]))
+    for size in whole[len(ranges) :]:
+        ranges.append(range(size))
+        shape.append(size)
+    return Taken(ranges, shape)
+
+
+def check(op: StridedSliceOp) -> None:
     rules.same_quantization(op, [op.input], op.output)
-    rules.require(op.ellipsis_mask.value.data == 0, "STRIDED_SLICE must have no ellipsis", op.input)
-    new, shrunk = op.new_axis_mask.value.data, op.shrink_axis_mask.value.data
-    rules.require(not (new and shrunk), "STRIDED_SLICE must not both add and drop dimensions", op.input)
-    rules.require(all(stride > 0 for stride in strides), "strides must be positive", op.input)
-    rank = len(rules.shape(op.input))
-    fixed = [stride for axis, stride in enumerate(strides) if axis + 4 - rank not in (1, 2)]
-    rules.require(all(stride == 1 for stride in fixed), "only height and width may have strides above 1", op.input)
-    rules.require(new == 0, "STRIDED_SLICE must not add dimensions", op.input)
     rules.require(not op.offset, "the end must not be counted from the beginning", op.input)
-    shape = rules.shape(op.input)
-    rules.require(
-        len(begin) == len(end) == len(strides) == rank, "begin and end must have one element a dimension", op.begin
-    )
-    sizes: list[int] = []
-    for axis, whole in enumerate(shape):
-        first = 0 if op.begin_mask.value.data >> axis & 1 else begin[axis]
-        last = whole if op.end_mask.value.data >> axis & 1 else end[axis]
-        if shrunk >> axis & 1:
-            first += whole if first < 0 else 0
-            rules.require(0 <= first < whole, "an index must lie within the input", op.begin)
-        else:
-            sizes.append(len(range(*slice(first, last, strides[axis]).indices(whole))))
-    rules.require_shape(op.output, sizes)
+    ranges, shape = _taken(op)
+    rules.require_shape(op.output, shape)
+    before = rules.shape(op.input)
+    for axis, indices in enumerate(ranges):
+        rules.require(len(indices) > 0, "a slice must not be empty", op.begin)
+        before = moving.check_gathered(op.input, before, axis, indices)
 
 
 def convert(build: Builder, op: StridedSliceOp) -> list[SSAValue]:
-    """STRIDED_SLICE with constant bounds and positive steps."""
-    shape = shape_of(op.input)
-    ranges = _ranges(op, shape)
-    value = build.storage(op.input)
-    counts = [len(range_) for range_ in ranges]
-    if 0 in counts:
-        raise CannotConvert("an empty slice")
-    reach = [range_[-1] - range_[0] + 1 for range_ in ranges]
-    steps = [range_.step if len(range_) > 1 else 1 for range_ in ranges]
-    value = build.slice(value, [range_.start for range_ in ranges], reach)
-    if len(shape) == 4 and steps[0] == steps[3] == 1:
-        if max(steps) > 1:
-            result = TensorType(tensor_type(value).element_type, counts)
-            value = build.insert(tosa.MaxPool2DOp(value, result, kernel=(1, 1), stride=steps[1:3], pad=(0, 0, 0, 0)))
-    else:
-        for axis, step in enumerate(steps):
-            if step > 1:
-                value = _every(build, value, axis, step)
+    ranges, _ = _taken(op)
+    starts = [min(indices) for indices in ranges]
+    sizes = [max(indices) - start + 1 for indices, start in zip(ranges, starts, strict=True)]
+    value = build.slice(build.storage(op.input), starts, sizes)
+    for axis, (indices, start) in enumerate(zip(ranges, starts, strict=True)):
+        value = moving.gather(build, value, axis, [index - start for index in indices])
     return [build.reshape(value, shape_of(op.output))]
-
-
-def _every(build: Builder, value: SSAValue, axis: int, step: int) -> SSAValue:
-    """Every `step`-th element along `axis`, whose last one is taken: padded to whole steps, split, the first kept."""
-    shape = list(shape_of(value))
-    count = (shape[axis] - 1) // step + 1
-    element_type = tensor_type(value).element_type
-    counts = [0] * (2 * len(shape))
-    counts[2 * axis + 1] = count * step - shape[axis]
-    shape[axis] = count * step
-    padded = tosa.PadOp(value, build.shape(counts), build.number(0, element_type), TensorType(element_type, shape))
-    split_up = build.reshape(build.insert(padded), [*shape[:axis], count, step, *shape[axis + 1 :]])
-    kept = [*shape[:axis], count, 1, *shape[axis + 1 :]]
-    first = build.slice(split_up, [0] * len(kept), kept)
-    return build.reshape(first, [*shape[:axis], count, *shape[axis + 1 :]])
-
-
-def _ranges(op: StridedSliceOp, shape: tuple[int, ...]) -> list[range]:
-    """For each dimension of the input, the indices that the slice takes; a dimension to drop has one."""
-    begin = constant_integers(op.begin, "the start of a slice")
-    end = constant_integers(op.end, "the end of a slice")
-    strides = constant_integers(op.strides, "the step of a slice")
-
-    def bit(mask: int, index: int) -> bool:
-        return bool(mask >> index & 1)
-
-    ellipsis_mask, new_axis_mask = op.ellipsis_mask.value.data, op.new_axis_mask.value.data
-    named = sum(1 for i in range(len(begin)) if not bit(ellipsis_mask, i) and not bit(new_axis_mask, i))
-    ranges: list[range] = []
-    for i, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
-        if bit(ellipsis_mask, i):
-            for _ in range(len(shape) - named):
-                ranges.append(range(shape[len(ranges)]))
-            continue
-        if bit(new_axis_mask, i):
-            continue
-        if step <= 0:
-            raise CannotConvert(f"a slice with step {step}")
-        size = shape[len(ranges)]
-        if bit(op.shrink_axis_mask.value.data, i):
-            # A bound that the file leaves open is the first element here too.
-            index = 0 if bit(op.begin_mask.value.data, i) else first + size if first < 0 else first
-            ranges.append(range(index, index + 1))
-            continue
-        stop = first + last if op.offset else last
-        start = None if bit(op.begin_mask.value.data, i) else first
-        ranges.append(range(*slice(start, None if bit(op.end_mask.value.data, i) else stop, step).indices(size)))
-    while len(ranges) < len(shape):
-        ranges.append(range(shape[len(ranges)]))
-    return ranges
 
 
 OPERATORS = (
     Operator(
         op=StridedSliceOp,
-        kernels="none, or a copy",
+        kernels="none, or a copy for each axis with a stride",
         check=check,
         convert=convert,
         arguments=("begin", "end", "strides"),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
     ),
 )

@@ -4,22 +4,15 @@ TRANSPOSE by a constant permutation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def, traits_def
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.operators.support.builder import Builder, constant_integers, storage_type
-from npuc.operators.support.deferred import deferred
+from npuc.operators.support import moving, rules
+from npuc.operators.support.builder import Builder, axis_of, constant_integers, shape_of
 from npuc.operators.support.record import Operator
-
-if TYPE_CHECKING:
-    from npuc.dialects import tosa
-else:
-    (tosa,) = deferred("npuc.dialects.tosa")
 
 
 @irdl_op_definition
@@ -34,10 +27,32 @@ class TransposeOp(tfl.TflOp):
     traits = traits_def(Pure())
 
 
+def check(op: TransposeOp) -> None:
+    shape = rules.shape(op.input)
+    order = rules.integers(op.perm, "the permutation must be constant")
+    order = [rules.axis_of(axis, len(shape), op.perm) for axis in order]
+    whole = sorted(order) == list(range(len(shape)))
+    rules.require(whole, "the permutation must name each dimension once", op.perm)
+    rules.same_quantization(op, [op.input], op.output)
+    rules.require_shape(op.output, [shape[axis] for axis in order])
+
+
 def convert(build: Builder, op: TransposeOp) -> list[SSAValue]:
-    """TRANSPOSE by a constant permutation."""
-    perms = constant_integers(op.perm, "the permutation")
-    return [build.insert(tosa.TransposeOp(build.storage(op.input), perms, storage_type(op.output)))]
+    rank = len(shape_of(op.input))
+    order = [axis_of(axis, rank) for axis in constant_integers(op.perm, "the permutation")]
+    return [moving.transpose(build, build.storage(op.input), order)]
 
 
-OPERATORS: tuple[Operator, ...] = ()
+OPERATORS = (
+    Operator(
+        op=TransposeOp,
+        kernels="copies with rows and columns exchanged, one fewer than groups of axes at most",
+        check=check,
+        convert=convert,
+        arguments=("perm",),
+        types=moving.TYPES,
+        plain=True,
+        rank=moving.RANK,
+        batches=True,
+    ),
+)

@@ -1,5 +1,5 @@
 """
-Data movement: reshape, concat, slice, pad, tile, transpose, reverse.
+Data movement: reshape, concat, slice, pad, tile, transpose, reverse, gather.
 
 A slice is a view followed by a copy, and each operand of a concat is copied to its place: always right, whatever is
 on either side. `npu-schedule-fold-views` takes out the copies that are not needed.
@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from math import prod
 
 from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import PassFailedException
 
+from npuc.analysis.storage import base_of
 from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Element
-from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar, shape_numbers
-from npuc.lowering.tosa_to_npu_schedule.permutation import copy, permute
+from npuc.lowering.tosa_to_npu_schedule.common import constant, numbers, scalar, shape_numbers
+from npuc.lowering.tosa_to_npu_schedule.permutation import permute
+from npuc.operators.support.gathering import gather, plan
 from npuc.operators.support.kernels import Emitter, feature_map_shape, shape_of, tensor
 
 
@@ -59,8 +62,16 @@ def lower_tile(op: tosa.TileOp, emit: Emitter) -> None:
     counts = shape_numbers(op.multiples, "the multiples of a tile")
     value: SSAValue = op.input1
     for axis in reversed(range(len(counts))):
-        value = join(emit, [value] * counts[axis], axis)
+        value = _repeated(emit, value, counts[axis], axis)
     emit.replace([value])
+
+
+def _repeated(emit: Emitter, value: SSAValue, count: int, axis: int) -> SSAValue:
+    """A tensor so many times along an axis, by doubling: half of the result is copied to be the other half."""
+    if count == 1:
+        return value
+    half = _repeated(emit, value, count // 2, axis)
+    return join(emit, [half, half, value] if count % 2 else [half, half], axis)
 
 
 def lower_transpose(op: tosa.TransposeOp, emit: Emitter) -> None:
@@ -70,13 +81,21 @@ def lower_transpose(op: tosa.TransposeOp, emit: Emitter) -> None:
 
 
 def lower_reverse(op: tosa.ReverseOp, emit: Emitter) -> None:
-    """Replace a reverse by a copy that is written backwards; channels are seen as columns for that."""
-    seen, at = axis_shape(shape_of(op.input1), op.axis.value.data)
-    if at == 3:
-        seen, at = (1, prod(seen[:3]), seen[3], 1), 2
-    offsets, steps = [0, 0, 0], [1, 1, 1]
-    offsets[at - 1], steps[at - 1] = seen[at] - 1, -1
-    emit.replace([emit.slice(copy(emit, emit.view(op.input1, seen)), offsets, seen[1:], steps)])
+    """Replace a reverse by a copy that is written backwards; where there are channels behind the axis, whole pixels."""
+    shape, axis = shape_of(op.input1), op.axis.value.data
+    sizes = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+    seen = emit.view(op.input1, (1, *sizes))
+    emit.replace([emit.slice(copy(emit, seen), (0, shape[axis] - 1, 0), sizes, (1, -1, 1))])
+
+
+def lower_gather(op: tosa.GatherOp, emit: Emitter) -> None:
+    """Replace a gather by constant indices, the same for each batch, by copies of the runs in them."""
+    indices = constant(op.indices, "the indices of a gather")
+    if (indices != indices[:1]).any():
+        raise PassFailedException("the NPU needs the indices of a gather to be the same for each batch")
+    # The channels of what has been reshaped to three dimensions stay channels.
+    depth = (shape_of(base_of(op.values)) or (1,))[-1]
+    emit.replace([gather(emit, op.values, 1, plan(indices[0].tolist()), depth)])
 
 
 def axis_shape(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int]:

@@ -21,7 +21,7 @@ orders between steps: two groups take one kernel, three at most two, four at mos
 steps that exchange the first groups with those behind them, and at any first and any last step.
 
 `permute` carries a plan out. Loops are slices of what is read, and concats of what is written. Feature maps of more
-than 65536 rows, columns or channels are cut (`copy`). Each step is a copy to memory of its own;
+than 65536 rows, columns or channels are cut (`Emitter.copy`). Each step is a copy to memory of its own;
 `npu-schedule-fold-views` takes out those that whoever writes before, or reads behind, can stand for.
 """
 
@@ -199,17 +199,3 @@ def _part(emit: Emitter, value: SSAValue, step: Step, indices: dict[int, int]) -
             rows, columns = columns, size
             seen = emit.view(seen, (1, rows, columns, rest))
     return seen
-
-
-def copy(emit: Emitter, value: SSAValue) -> SSAValue:
-    """A feature map copied to memory of its own, in parts where it has more rows, columns or channels than a kernel."""
-    shape = shape_of(value)[1:]
-    for axis, extent in enumerate(shape):
-        if extent > MAX_EXTENT:
-            parts: list[SSAValue] = []
-            for start in range(0, extent, MAX_EXTENT):
-                offsets, sizes = [0, 0, 0], list(shape)
-                offsets[axis], sizes[axis] = start, min(MAX_EXTENT, extent - start)
-                parts.append(copy(emit, emit.slice(value, offsets, sizes)))
-            return emit.concat(parts, axis + 1)
-    return emit.copy(value)

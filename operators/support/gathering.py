@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 from xdsl.ir import SSAValue
 
 from npuc.operators.support.kernels import Emitter, shape_of
-from npuc.operators.support.rules import MAX_DIMENSION
 
 LONGEST_PERIOD = 64
 """So many runs at most are taken in turn."""
@@ -48,16 +48,6 @@ class InTurn:
 
 
 Piece = Run | Joined | InTurn
-
-
-def block(piece: Piece) -> int:
-    """Elements that lie together wherever the piece is taken in turn with others."""
-    return sum(map(block, piece.parts)) if isinstance(piece, InTurn) else 1
-
-
-def widest(piece: Piece) -> int:
-    """The largest block of the piece and of all its parts."""
-    return block(piece) if isinstance(piece, Run) else max(block(piece), *map(widest, piece.parts))
 
 
 @cache
@@ -153,32 +143,22 @@ def _repeated(kind: type[Joined | InTurn], piece: Piece, count: int) -> Piece:
     return kind((half, half, piece)) if count % 2 else kind((half, half))
 
 
-def seen_as(outer: int, inner: int, depth: int) -> tuple[int, int]:
+def _seen_as(outer: int, inner: int, depth: int) -> tuple[int, int]:
     """
-    Columns and depth of the elements along an axis with `outer` elements before it and `inner` behind: an axis with
-    nothing before it is the height of a map of `depth` channels, any other the width.
+    Columns and depth of what lies at one place of an axis with `outer` elements before it and `inner` behind: an axis
+    with nothing before it is the height of a map of `depth` channels, any other the width.
     """
-    return (inner // depth, depth) if outer == 1 and inner % depth == 0 else (1, inner)
+    return (inner // depth, depth) if outer == 1 and inner % depth == 0 and depth > 1 else (1, inner)
 
 
-def fits(piece: Piece, outer: int, size: int, inner: int, depth: int) -> bool:
-    """Whether the machine can address the maps of `gather`, for an axis of `size` elements and its result."""
-    columns, channels = seen_as(outer, inner, depth)
-    most = widest(piece)
-    if outer == 1:
-        return max(size, columns * most, channels) <= MAX_DIMENSION
-    return max(outer, size, channels * most) <= MAX_DIMENSION
-
-
-def gather(emit: Emitter, value: SSAValue, axis: int, piece: Piece) -> SSAValue:
-    """The elements of `piece` along one axis of a tensor of any rank, in that rank; each run is a copy."""
+def gather(emit: Emitter, value: SSAValue, axis: int, piece: Piece, depth: int = 1) -> SSAValue:
+    """
+    The elements of `piece` along one axis of a tensor of any rank, in that rank; each run is a copy. `depth` is the
+    number of channels behind the axis, for the machine to move together, if not all that is behind it.
+    """
     shape = shape_of(value)
-    outer, inner = 1, 1
-    for size in shape[:axis]:
-        outer *= size
-    for size in shape[axis + 1 :]:
-        inner *= size
-    columns, channels = seen_as(outer, inner, shape[-1] if axis < len(shape) - 1 else 1)
+    outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
+    columns, channels = _seen_as(outer, inner, depth)
     tall = outer == 1
     seen = (1, shape[axis], columns, channels) if tall else (1, outer, shape[axis], channels)
     source = emit.view(value, seen)
@@ -193,6 +173,11 @@ def gather(emit: Emitter, value: SSAValue, axis: int, piece: Piece) -> SSAValue:
     def _make(piece: Piece) -> SSAValue:
         if isinstance(piece, Run):
             offsets, sizes, strides = [0, 0, 0], list(seen[1:]), [1, 1, 1]
+            if inner == 1 and not tall and piece.step == 1:
+                # Elements that follow each other are channels.
+                flat = emit.view(source, (1, 1, outer, shape[axis]))
+                part = emit.copy(emit.slice(flat, (0, 0, piece.first), (1, outer, piece.count)))
+                return emit.view(part, (1, outer, piece.count, 1))
             at = 0 if tall else 1
             offsets[at], sizes[at], strides[at] = piece.first, piece.count, piece.step if piece.count > 1 else 1
             return emit.slice(source, offsets, sizes, strides)

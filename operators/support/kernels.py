@@ -169,7 +169,21 @@ class Emitter:
         ).result
 
     def copy(self, value: SSAValue) -> SSAValue:
-        """A feature map's bytes in memory of their own."""
+        """
+        A feature map's bytes in memory of their own; in parts where it has more rows, columns or channels than a kernel
+        can have.
+        """
+        shape = shape_of(value)[1:]
+        # Elements of 32 bits are copied as two of 16.
+        deepest = npu_schedule.MAX_EXTENT // max(tensor(value).element_type.width.data // 16, 1)
+        for axis, (extent, most) in enumerate(zip(shape, (npu_schedule.MAX_EXTENT,) * 2 + (deepest,), strict=True)):
+            if extent > most:
+                parts: list[SSAValue] = []
+                for start in range(0, extent, most):
+                    offsets, sizes = [0, 0, 0], list(shape)
+                    offsets[axis], sizes[axis] = start, min(most, extent - start)
+                    parts.append(self.copy(self.slice(value, offsets, sizes)))
+                return self.concat(parts, axis + 1)
         return self.insert(npu_schedule.CopyOp(value)).result
 
     def concat(self, values: Sequence[SSAValue], axis: int) -> SSAValue:

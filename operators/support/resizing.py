@@ -5,7 +5,6 @@ What resizes have in common: their rules, and the rows and columns that LiteRT r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from xdsl.dialects.builtin import TensorType
@@ -101,10 +100,3 @@ def check_pieces(op: tfl.ResizeOp, lists: Sequence[Sequence[int]]) -> None:
     count = sum(gathering.copies(piece) for _, piece in found)
     most = rules.MAX_LAUNCHES
     rules.require(count <= most, f"rows and columns must be moved by at most {most} copies, not {count}", op.output)
-    shape = list(rules.shape(op.input))
-    for axis, piece in found:
-        outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
-        shape[axis] = rules.shape(op.output)[axis]
-        size = max(rules.shape(op.input)[axis], shape[axis])
-        within = gathering.fits(piece, outer, size, inner, shape[3])
-        rules.require(within, f"maps must have at most {rules.MAX_DIMENSION} rows, columns and channels", op.output)

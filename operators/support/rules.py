@@ -89,11 +89,11 @@ def same_storage(op: Operation | WeightedOp, values: Sequence[SSAValue], result:
 def same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAValue) -> None:
     """For operators that move values or compare them as they are."""
     for value in values:
-        require(
-            quantization(value) == quantization(result),
-            f"{operator_name(op)} must have operands of its result's quantisation",
-            value,
-        )
+        if not isinstance(value.type, TensorType) or not isinstance(result.type, TensorType):
+            continue
+        kind = "quantisation" if quantization(value) != quantization(result) else "type"
+        alike = value.type.element_type == result.type.element_type
+        require(alike, f"{operator_name(op)} must have operands of its result's {kind}", value)
 
 
 def values(value: SSAValue) -> tuple[int, int]:

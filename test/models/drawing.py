@@ -26,9 +26,13 @@ from tiny_writer import Model, Op, Subgraph, Tensor, constant
 LARGEST = 1200
 """Elements of a drawn tensor: enough for each value of 8 bits, few enough to be quick."""
 TYPES = ("int8", "uint8", "int16")
+MOVED = (*TYPES, "int32")
+"""Types of operators that move values."""
 
 RANKS = (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 5, 0)
 NO_SCALARS = RANKS[:-1]
+MOVED_RANKS = (*NO_SCALARS, 5, 6, 6)
+"""Ranks of operators that move values."""
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Shape = tuple[int, ...]
@@ -72,6 +76,8 @@ def draw_shape(draw: Draw, ranks: Sequence[int] = RANKS, most: int = LARGEST) ->
 
 def draw_like(draw: Draw, name: str, shape: Sequence[int], other: Tensor) -> Tensor:
     """A tensor quantised as another one; now and then otherwise."""
+    if other.scale is None:
+        return Tensor(name, shape, other.dtype)
     scale, zero = other.scales()[0], other.zeros()[0]
     if draw(one_in(12)):
         scale, zero = draw(related(scale)), draw(zero_points(other.dtype))
@@ -82,6 +88,14 @@ def draw_tensor(draw: Draw, name: str, shape: Sequence[int], dtype: str, scale: 
     """A tensor of any zero point, with a scale drawn beside `scale`, or any."""
     drawn = draw(scales() if scale is None else related(scale))
     return Tensor(name, shape, dtype, drawn, draw(zero_points(dtype)))
+
+
+def draw_moved(draw: Draw, name: str, shape: Sequence[int]) -> Tensor:
+    """A tensor of any type that is moved; 32 bits are integers, and the others now and then."""
+    dtype = draw(st.sampled_from(MOVED))
+    if dtype == "int32" or draw(one_in(8)):
+        return Tensor(name, shape, dtype)
+    return draw_tensor(draw, name, shape, dtype)
 
 
 def model(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str, operands: Sequence[Tensor], **options: Any):

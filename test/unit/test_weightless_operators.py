@@ -19,11 +19,13 @@ import pytest
 from drawing import (
     ACTIVATIONS,
     LARGEST,
+    MOVED_RANKS,
     NO_SCALARS,
     TYPES,
     Draw,
     Shape,
     draw_like,
+    draw_moved,
     draw_shape,
     draw_tensor,
     ints,
@@ -162,8 +164,8 @@ def mean(draw: Draw, name: str) -> Model:
 
 def reshape(draw: Draw, name: str) -> Model:
     """The same elements in another shape."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw)
-    x = draw_tensor(draw, "x", shape, dtype)
+    shape = draw_shape(draw, (*MOVED_RANKS, 0))
+    x = draw_moved(draw, "x", shape)
     if name == "EXPAND_DIMS":
         axis = draw(st.integers(0, len(shape)))
         y = draw_like(draw, "y", (*shape[:axis], 1, *shape[axis:]), x)
@@ -175,7 +177,7 @@ def reshape(draw: Draw, name: str) -> Model:
         y = draw_like(draw, "y", [size for axis, size in enumerate(shape) if axis not in dropped], x)
         return model([x], [y], name, [x], squeeze_dims=[signed_axis(draw, axis, len(shape)) for axis in dropped])
     left, target = math.prod(shape), []
-    for _ in range(draw(st.integers(0, 4))):
+    for _ in range(draw(st.integers(0, 5))):
         size = draw(st.sampled_from([size for size in range(1, left + 1) if left % size == 0]))
         target.append(size)
         left //= size
@@ -188,9 +190,9 @@ def reshape(draw: Draw, name: str) -> Model:
 
 def concatenation(draw: Draw, name: str) -> Model:
     """Up to four operands along any axis, of which two may be the same."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, NO_SCALARS)
+    shape = draw_shape(draw, MOVED_RANKS)
     axis = draw(st.integers(0, len(shape) - 1))
-    first = draw_tensor(draw, "x0", shape, dtype)
+    first = draw_moved(draw, "x0", shape)
     values = [first]
     for index in range(draw(st.integers(0, 3))):
         size = draw(st.sampled_from((1, 2, 3, 5, 8, 16)))
@@ -208,13 +210,13 @@ def concatenation(draw: Draw, name: str) -> Model:
 
 def split(draw: Draw, name: str) -> Model:
     """Equal parts along any axis, or of given sizes, one of which may be left open."""
-    dtype, shape = draw(st.sampled_from(TYPES)), list(draw_shape(draw, NO_SCALARS))
+    shape = list(draw_shape(draw, MOVED_RANKS))
     axis, count = draw(st.integers(0, len(shape) - 1)), draw(st.integers(1, 5))
     sizes = [shape[axis]] * count
     if name == "SPLIT_V":
         sizes = draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
     whole = [*shape[:axis], sum(sizes), *shape[axis + 1 :]]
-    x = draw_tensor(draw, "x", whole, dtype)
+    x = draw_moved(draw, "x", whole)
     ys = [draw_like(draw, f"y{i}", [*shape[:axis], size, *shape[axis + 1 :]], x) for i, size in enumerate(sizes)]
     along = ints("axis", signed_axis(draw, axis, len(shape)))
     if name == "SPLIT":
@@ -226,10 +228,10 @@ def split(draw: Draw, name: str) -> Model:
 
 def slice_(draw: Draw, name: str) -> Model:
     """Any box."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, NO_SCALARS)
+    shape = draw_shape(draw, MOVED_RANKS)
     begin = [draw(st.integers(0, size - 1)) if draw(st.booleans()) else 0 for size in shape]
     sizes = [draw(st.integers(1, whole - first)) for first, whole in zip(begin, shape, strict=True)]
-    x = draw_tensor(draw, "x", shape, dtype)
+    x = draw_moved(draw, "x", shape)
     y = draw_like(draw, "y", sizes, x)
     given = [-1 if first + size == whole and draw(st.booleans()) else size
              for first, size, whole in zip(begin, sizes, shape, strict=True)]  # fmt: skip
@@ -237,26 +239,48 @@ def slice_(draw: Draw, name: str) -> Model:
 
 
 def strided_slice(draw: Draw, name: str) -> Model:
-    """Any bounds, from either end, steps and masks, as Python slices them."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, NO_SCALARS)
+    """Any bounds, from either end, steps either way, and masks, as Python slices them."""
+    shape = draw_shape(draw, MOVED_RANKS)
     bounds: list[tuple[int, int, int]] = []
-    masks = dict.fromkeys(("begin_mask", "end_mask", "shrink_axis_mask"), 0)
+    masks = dict.fromkeys(("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask"), 0)
     result: list[int] = []
+    ellipsis = draw(st.integers(0, 4 * len(shape)))
+    skipped = draw(st.integers(0, 2))
     for axis, whole in enumerate(shape):
+        if len(result) < 5 and draw(one_in(12)):
+            masks["new_axis_mask"] |= 1 << len(bounds)
+            bounds.append((0, 0, 1))
+            result.append(1)
+        if ellipsis <= axis < ellipsis + skipped:
+            if axis == ellipsis:
+                masks["ellipsis_mask"] |= 1 << len(bounds)
+                bounds.append((0, 0, 1))
+            result.append(whole)
+            continue
         first = draw(st.integers(0, whole - 1))
         last = draw(st.integers(first + 1, whole + 1))
-        strided = axis + 4 - len(shape) in (1, 2) or draw(one_in(12))
-        step = draw(st.sampled_from((1, 1, 2, 3, 7))) if strided else 1
-        open_begin, open_end, shrinks = draw(one_in(3)), draw(one_in(3)), draw(one_in(6))
-        masks["begin_mask"] |= open_begin << axis
-        masks["end_mask"] |= open_end << axis
-        masks["shrink_axis_mask"] |= shrinks << axis
+        step = draw(st.sampled_from((1, 1, 1, 1, 2, 3, 7, -1, -2)))
+        if step < 0:
+            first, last = min(last, whole - 1), first - 1
+        open_begin, open_end, shrinks = draw(one_in(3)), draw(one_in(3)) or last < 0, draw(one_in(6))
+        masks["begin_mask"] |= open_begin << len(bounds)
+        masks["end_mask"] |= open_end << len(bounds)
+        masks["shrink_axis_mask"] |= shrinks << len(bounds)
         if not shrinks:
-            result.append(len(range(*slice(None if open_begin else first, None if open_end else last).indices(whole))))
-            result[-1] = -(-result[-1] // step)
+            taken = slice(None if open_begin else first, None if open_end else last, step)
+            result.append(len(range(*taken.indices(whole))))
         from_end = (first - whole, last - whole if last < whole else last)
         bounds.append((*(from_end if draw(st.booleans()) else (first, last)), 1 if shrinks else step))
-    x = draw_tensor(draw, "x", shape, dtype)
+    while bounds and not masks["ellipsis_mask"] and draw(one_in(6)):
+        # The last dimensions need not be named.
+        at = len(bounds) - 1
+        if any(mask >> at for mask in (masks["new_axis_mask"], masks["shrink_axis_mask"])) or at == 0:
+            break
+        bounds.pop()
+        masks = {mask: value & ~(1 << at) for mask, value in masks.items()}
+        result[-1] = shape[-1] if len(result) and result else 1
+        break
+    x = draw_moved(draw, "x", shape)
     y = draw_like(draw, "y", result, x)
     operands = [ints(what, [bound[i] for bound in bounds]) for i, what in enumerate(("begin", "end", "strides"))]
     return model([x], [y], name, [x, *operands], **masks)
@@ -264,16 +288,17 @@ def strided_slice(draw: Draw, name: str) -> Model:
 
 def pad(draw: Draw, name: str) -> Model:
     """Any amounts, on the batch too."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, NO_SCALARS)
+    shape = draw_shape(draw, MOVED_RANKS, 300)
     padded = [draw(one_in(3)) for _ in shape]
     amounts = [[draw(st.integers(0, 4)) if wanted else 0 for _ in range(2)] for wanted in padded]
-    x = draw_tensor(draw, "x", shape, dtype)
+    x = draw_moved(draw, "x", shape)
     y = draw_like(draw, "y", [size + sum(around) for size, around in zip(shape, amounts, strict=True)], x)
     operands = [x, ints("amounts", amounts)]
     if name == "PADV2":
-        low, high = RANGES[dtype]
-        value = np.array([draw(st.integers(low, high))], dtype)
-        operands.append(constant("value", value, scale=x.scales()[0], zero=x.zeros()[0]))
+        low, high = RANGES[x.dtype]
+        value = np.array([draw(st.integers(low, high))], x.dtype)
+        scaled = {"scale": x.scales()[0], "zero": x.zeros()[0]} if x.scales() else {}
+        operands.append(constant("value", value, **scaled))
     return model([x], [y], name, operands)
 
 
