@@ -5,7 +5,8 @@ Assumes a target on the module, and formats, stripes and slices as they are to s
 three. Decides `block` where there is none; one that stands in the IR is respected. A kernel that runs in stripes or
 depth slices is timed by the launches that it will become, as long as what suits them is legal for the whole as well.
 Where memory for buffers of weights is left below `npu.sram_limit`, whole schedules are timed: with blocks for weights
-in place, and with blocks for weights in buffers (`npuc.planning.blocks`).
+in place, and with blocks for weights in buffers; where a memory may be quicker than it is taken to be, with blocks that
+are good by both costs as well (`npuc.planning.blocks`).
 Kernels with equal weights get blocks of one depth where that costs little for what it saves: the depth decides the
 order of the weights, and weights in one order are stored once.
 
@@ -32,7 +33,7 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
 from npuc.hardware.shram import Kernel, explain
-from npuc.planning.blocks import blocks_for_buffers
+from npuc.planning.blocks import quickest_blocks
 from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import suitable_block
@@ -66,7 +67,7 @@ class NpuScheduleSelectBlocksPass(ModulePass):
                         raise OperationError(kernel, str(error)) from error
             limit = limit_of(function, network.space)
             if limit is not None:
-                blocks |= blocks_for_buffers(network, machine, setup, limit)
+                blocks |= quickest_blocks(network, machine, setup, limit)
         for kernel in kernels:
             kernel.block = BlockAttr(blocks[kernel])
         sharing: dict[Hashable, list[ConvKernelOp]] = {}

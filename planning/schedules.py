@@ -40,7 +40,7 @@ from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, pinn
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.tasks import Task, Work, Works, policy_for_buffers
+from npuc.planning.tasks import Task, Work, Works, policy_for_buffers, setups_to_compare
 
 CLOSE = 1.005
 """
@@ -102,10 +102,8 @@ class Schedules:
     def __init__(self, area: Area, machine: Accelerator, setup: MemorySetup):
         self.area: Area = area
         self.machine, self.setup = machine, setup
-        low = setup.with_parameters(LOW)
         # Where a memory may be quicker than it is taken to be, waiting less for it may pay.
-        uncertain = low.constants.read_rate != setup.constants.read_rate
-        self._setups = [setup, low] if uncertain else [setup]
+        self._setups = setups_to_compare(setup)
         self._planners = [BufferPlanner(area, machine, one) for one in self._setups]
         self.buffers_help = setup.memory(area).bytes_per_cycle > setup.constants.bytes_per_cycle
 
@@ -236,6 +234,13 @@ class Schedules:
         limits = self._limits(tasks, limit) if lower else [limit]
         plans = [(less, costed[0]) for less in limits] + [(limit, one) for one in costed[1:]]
         return min(self._tried(costed, limit, plans, {}), key=lambda one: one.score)
+
+    def decided(self, tasks: Sequence[Task], decisions: Decisions, limit: int) -> Buffered:
+        """What has been decided about works of the same kernels in other blocks, as far as it is about buffers."""
+        by_op = {work.op: one for work, one in decisions.items()}
+        works = (work for task in tasks for work in task.works if work.op in by_op)
+        same = {work: by_op[work.op] for work in works}
+        return self._scored(self.program(tasks, same), same, limit)
 
     def _costed(self, tasks: Sequence[Task]) -> list[_Costed]:
         """The tasks by the costs as they are taken to be, and as low as they can be where that makes a difference."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from xdsl.ir import SSAValue
@@ -28,8 +29,9 @@ from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch, pieces
 from npuc.hardware.accelerators import Accelerator, Block
-from npuc.hardware.cycles import KernelCost, Places, best_block, kernel_cost
+from npuc.hardware.cycles import PORT_WEIGHT, KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
+from npuc.hardware.parameters import LOW
 from npuc.hardware.shram import Kernel, explain, ifm_block
 from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network
@@ -43,6 +45,15 @@ BlockPolicy = Callable[[Op, Kernel, Kernel, Places], Block]
 """The OFM block of a kernel or copy, given the launch of the whole and one as most are."""
 
 
+def setups_to_compare(setup: MemorySetup) -> list[MemorySetup]:
+    """
+    What costs are compared by, their geometric mean: by the setup itself and, where the memory of the constants may be
+    quicker than it is taken to be, as low as they can be.
+    """
+    low = setup.with_parameters(LOW)
+    return [setup] if low.constants.read_rate == setup.constants.read_rate else [setup, low]
+
+
 def suitable_block(whole: Kernel, launch: Kernel, machine: Accelerator, setup: MemorySetup, places: Places) -> Block:
     """
     The block in which a launch of a kernel is quickest, its operands in these memories; that of the whole if it would
@@ -54,6 +65,21 @@ def suitable_block(whole: Kernel, launch: Kernel, machine: Accelerator, setup: M
     if launch != whole and explain(machine, whole, block) is not None:
         return best_block(machine, setup, whole, places)
     return block
+
+
+def block_for_both_ends(
+    known: Block, whole: Kernel, launch: Kernel, machine: Accelerator, setup: MemorySetup, places: Places
+) -> Block:
+    """
+    A block, or the one in which a launch is quickest where costs are low if that is better by the mean of both costs.
+    """
+    setups = setups_to_compare(setup)
+
+    def score(block: Block) -> float:
+        costs = [kernel_cost(machine, one, launch, block, places) for one in setups]
+        return prod(cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT for cost in costs)
+
+    return min(known, suitable_block(whole, launch, machine, setups[-1], places), key=score)
 
 
 def policy_for_buffers(area: Area, machine: Accelerator, setup: MemorySetup) -> BlockPolicy:
@@ -264,10 +290,6 @@ class Works:
 
     def _suitable(self, op: Op, whole: Kernel, launch: Kernel, places: Places) -> Block:
         return suitable_block(whole, launch, self.machine, self.setup, places)
-
-    def blocks(self) -> dict[Op, Block]:
-        """The block of every kernel and copy that has been asked for."""
-        return {work.op: work.block for work in self._works.values()}
 
     def measure(self, works: Iterable[Work]) -> None:
         """Find out what the whole weights of these take, all at once."""
