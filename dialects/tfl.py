@@ -29,7 +29,7 @@ import math
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from xdsl.dialects.builtin import (
     UNKNOWN_LOC,
@@ -421,6 +421,30 @@ class CustomOp(TflOp):
         )
 
 
+_STATEFUL = frozenset(
+    """
+    ASSIGN_VARIABLE CALL CALL_ONCE HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE IF MULTINOMIAL
+    RANDOM_STANDARD_NORMAL RANDOM_UNIFORM READ_VARIABLE STABLEHLO_CASE STABLEHLO_COMPOSITE STABLEHLO_CUSTOM_CALL
+    STABLEHLO_RNG_BIT_GENERATOR STABLEHLO_WHILE VAR_HANDLE WHILE
+    """.split()
+)
+"""Builtin operators that read or write what is not among their operands, or may."""
+
+
+def is_operator(op: Operation) -> TypeGuard[TflOp]:
+    """Whether an operation is an operator of the file, not a constant or another tensor that nothing makes."""
+    return isinstance(op, TflOp) and not isinstance(op, ConstantOp | PseudoTensorOp | NoValueOp)
+
+
+def is_stateful(op: Operation) -> bool:
+    """Whether an operator reads or writes more than its operands and results, or may. Such ones keep their order."""
+    if isinstance(op, BuiltinOp):
+        has_state = op.operator_name.data in _STATEFUL
+    else:
+        has_state = not op.has_trait(Pure)
+    return has_state or any(isinstance(value.owner, PseudoTensorOp) for value in op.operands)
+
+
 # Operators with a class: those that the compiler reasons about
 
 
@@ -521,7 +545,7 @@ def without_arena_offset(intermediate: Attribute) -> Attribute:
 
 def set_arena_offsets(offsets: Mapping[SSAValue, int | None]) -> None:
     """Write down where tensors lie in the arena; None for a place that is not decided."""
-    changed: dict[Operation, dict[int, DictionaryAttr]] = {}
+    changed: dict[SSAValue, DictionaryAttr] = {}
     for value, offset in offsets.items():
         info = tensor_info(value)
         data = {key: attr for key, attr in (info.data if info is not None else {}).items() if key != OFFSET}
@@ -529,10 +553,18 @@ def set_arena_offsets(offsets: Mapping[SSAValue, int | None]) -> None:
             data[OFFSET] = IntegerAttr(offset, i64)
         elif info is None or OFFSET not in info.data:
             continue
+        changed[value] = DictionaryAttr(data)
+    set_tensor_infos(changed)
+
+
+def set_tensor_infos(infos: Mapping[SSAValue, DictionaryAttr]) -> None:
+    """Write down what type and location do not say of tensors, in place of what is known of them."""
+    changed: dict[Operation, dict[int, DictionaryAttr]] = {}
+    for value, info in infos.items():
         if isinstance(value, OpResult):
-            changed.setdefault(value.op, {})[value.index] = DictionaryAttr(data)
+            changed.setdefault(value.op, {})[value.index] = info
         elif isinstance(value, BlockArgument) and isinstance(function := value.block.parent_op(), FuncOp):
-            changed.setdefault(function, {})[value.index] = DictionaryAttr(data)
+            changed.setdefault(function, {})[value.index] = info
     # All tensors of one operation at once: there may be thousands.
     for owner, found in changed.items():
         if isinstance(owner, FuncOp):
@@ -540,11 +572,16 @@ def set_arena_offsets(offsets: Mapping[SSAValue, int | None]) -> None:
             if owner.arg_attrs is not None:
                 arguments = [dict(attributes.data) for attributes in owner.arg_attrs]
             for index, info in found.items():
-                arguments[index][TENSOR] = info
+                arguments[index].pop(TENSOR, None)
+                if info.data:
+                    arguments[index][TENSOR] = info
             owner.arg_attrs = ArrayAttr([DictionaryAttr(attributes) for attributes in arguments])
         else:
-            infos = [one if one is not None else DictionaryAttr({}) for one in tensor_infos(owner)]
-            owner.attributes[TENSORS] = ArrayAttr([found.get(index, one) for index, one in enumerate(infos)])
+            known = [one if one is not None else DictionaryAttr({}) for one in tensor_infos(owner)]
+            known = [found.get(index, one) for index, one in enumerate(known)]
+            owner.attributes.pop(TENSORS, None)
+            if any(one.data for one in known):
+                owner.attributes[TENSORS] = ArrayAttr(known)
 
 
 def tensor_location(value: SSAValue) -> LocationAttr:

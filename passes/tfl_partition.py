@@ -43,7 +43,6 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
-from xdsl.traits import Pure
 
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
@@ -51,15 +50,6 @@ from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
 from npuc.operators import operator_of
 from npuc.operators.support.legality import cpu_reason
-
-_STATEFUL = frozenset(
-    """
-    ASSIGN_VARIABLE CALL CALL_ONCE HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE IF MULTINOMIAL
-    RANDOM_STANDARD_NORMAL RANDOM_UNIFORM READ_VARIABLE STABLEHLO_CASE STABLEHLO_COMPOSITE STABLEHLO_CUSTOM_CALL
-    STABLEHLO_RNG_BIT_GENERATOR STABLEHLO_WHILE VAR_HANDLE WHILE
-    """.split()
-)
-"""Builtin operators that read or write what is not among their operands, or may."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +62,7 @@ class TflPartitionPass(ModulePass):
         functions = [f for f in op.body.block.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
         for number, function in enumerate(functions):
             for operator in list(function.body.block.ops):
-                if _is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
+                if tfl.is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
                     reason = cpu_reason(operator) if number == 0 else "only the main subgraph is taken"
                     if reason is not None:
                         operator.attributes[tfl.CPU_REASON] = StringAttr(reason)
@@ -81,20 +71,8 @@ class TflPartitionPass(ModulePass):
         op.attributes[PARTITIONED_ATTR] = UnitAttr()
 
 
-def _is_operator(op: Operation) -> bool:
-    return isinstance(op, tfl.TflOp) and not isinstance(op, tfl.ConstantOp | tfl.PseudoTensorOp | tfl.NoValueOp)
-
-
 def _on_npu(op: Operation) -> bool:
-    return _is_operator(op) and tfl.CPU_REASON not in op.attributes
-
-
-def _is_stateful(op: Operation) -> bool:
-    if isinstance(op, tfl.BuiltinOp):
-        has_state = op.operator_name.data in _STATEFUL
-    else:
-        has_state = not op.has_trait(Pure)
-    return has_state or any(isinstance(value.owner, tfl.PseudoTensorOp) for value in op.operands)
+    return tfl.is_operator(op) and tfl.CPU_REASON not in op.attributes
 
 
 def _outline(module: ModuleOp, function: FuncOp) -> None:
@@ -148,14 +126,14 @@ def _stages(block: Block) -> dict[Operation, int]:
     stages: dict[Operation, int] = {}
     last_stateful = -1
     for op in block.ops:
-        if not _is_operator(op):
+        if not tfl.is_operator(op):
             continue
         before = [value.owner for value in op.operands if isinstance(value.owner, Operation)]
         if _on_npu(op):
             stages[op] = max((stages[o] + (not _on_npu(o)) for o in before if o in stages), default=0)
         else:
             stages[op] = max((stages[o] for o in before if o in stages), default=-1)
-            if _is_stateful(op):
+            if tfl.is_stateful(op):
                 stages[op] = last_stateful = max(stages[op], last_stateful)
     return stages
 

@@ -290,6 +290,7 @@ class SourceTensors:
                     alone.setdefault(index, []).extend(operator.outputs)
         for operator in original.operators:
             folded = bool(operator.inputs) and constant.issuperset(operator.inputs)
+            folded |= names[operator.index] in ("SHAPE", "RANK")
             constant.update(operator.outputs if folded else ())
             for index in operator.outputs:
                 if index not in tensors or tensors[index].size <= 1:

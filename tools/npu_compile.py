@@ -25,7 +25,8 @@ from npuc.tools.pipeline import EMIT, Target, pipeline
 from npuc.tools.process import CLEAR_LINE
 
 ALLOCATE = "npu-cmd-allocate"
-VERIFIED = frozenset(("tfl-partition", "convert-tfl-to-npu-schedule", "convert-npu-schedule-to-npu-cmd", EMIT))
+PARTITION = "tfl-partition"
+VERIFIED = frozenset((PARTITION, "convert-tfl-to-npu-schedule", "convert-npu-schedule-to-npu-cmd", EMIT))
 """
 Passes after which the module is verified: those behind which a level is complete, from the network that came in. Of
 tosa there is nothing left once the schedule is complete, and verifying both would take as long again.
@@ -57,6 +58,8 @@ class Summary:
     internal: dict[str, str] = field(default_factory=dict[str, str])
     """Why others do not."""
     npu_operators: int = 0
+    folded_operators: int = 0
+    """Those of the source that are neither on the NPU nor on the CPU: folded into constants, or without effect."""
     cpu_operators: dict[str, int] = field(default_factory=dict[str, int])
     cpu_reasons: list[str] = field(default_factory=list[str])
 
@@ -81,7 +84,8 @@ class Summary:
         lines += [f"external      {size / 1024:.1f} KiB of input '{name}'" for name, size in self.external.items()]
         lines += [f"              input '{name}' lies in the arena: {why}" for name, why in self.internal.items()]
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
-        lines.append(f"operators     {self.npu_operators} in NPU regions; on the CPU: {on_cpu}")
+        folded = f"{self.folded_operators} folded; " if self.folded_operators else ""
+        lines.append(f"operators     {self.npu_operators} in NPU regions; {folded}on the CPU: {on_cpu}")
         lines += [f"  {reason}" for reason in self.cpu_reasons]
         return "\n".join(lines)
 
@@ -100,13 +104,20 @@ class Compiled:
 
 def operator_counts(module: ModuleOp) -> Counter[str]:
     """Operators of the model by name, constants and functions left out."""
-    from npuc.dialects.tfl import BuiltinOp, ConstantOp, NoValueOp, PseudoTensorOp, TflOp
+    from npuc.dialects.tfl import BuiltinOp, is_operator
 
     return Counter(
         op.operator_name.data if isinstance(op, BuiltinOp) else op.name.removeprefix("tfl.").upper()
         for op in module.walk()
-        if isinstance(op, TflOp) and not isinstance(op, ConstantOp | PseudoTensorOp | NoValueOp)
+        if is_operator(op)
     )
+
+
+def _operators_in_regions(module: ModuleOp) -> int:
+    from npuc.dialects.npu import is_region
+    from npuc.dialects.tfl import is_operator
+
+    return sum(is_operator(op) for region in module.ops if is_region(region) for op in region.walk())
 
 
 def _integer(module: ModuleOp, name: str) -> int:
@@ -169,6 +180,8 @@ def compile_tflite(
     def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
         if files is not None:
             files.write(index + 1, pass_.name, module)
+        if pass_.name == PARTITION:
+            summary.npu_operators = _operators_in_regions(module)
         if not verify_each and pass_.name in VERIFIED:
             driver.verify(module, name)
 
@@ -258,7 +271,7 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     if isinstance(target, TargetAttr) and target.external_inputs:
         _observe_inputs(module, summary)
     left = operator_counts(module)
-    summary.npu_operators = sum((before - left).values())
+    summary.folded_operators = (before - left).total() - summary.npu_operators
     summary.cpu_operators = dict(left)
     summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
 

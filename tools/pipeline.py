@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 LOWERING = (
+    "tfl-fold-constants",
+    "tfl-remove-identities",
     "tfl-partition",
     "convert-tfl-to-tosa",
     "tosa-fold-pad",
@@ -44,7 +46,16 @@ COMMANDS = (
 )
 EMIT = "convert-npu-cmd-to-tfl"
 
-OPTIONAL = frozenset({"tosa-fold-pad", *SCHEDULE, "npu-cmd-hoist-dma", "npu-cmd-set-blockdep"})
+OPTIONAL = frozenset(
+    {
+        "tfl-fold-constants",
+        "tfl-remove-identities",
+        "tosa-fold-pad",
+        *SCHEDULE,
+        "npu-cmd-hoist-dma",
+        "npu-cmd-set-blockdep",
+    }
+)
 """Passes that only optimise: the result is exact without any of them."""
 
 

@@ -85,7 +85,7 @@ def lower_reverse(op: tosa.ReverseOp, emit: Emitter) -> None:
     shape, axis = shape_of(op.input1), op.axis.value.data
     sizes = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
     seen = emit.view(op.input1, (1, *sizes))
-    emit.replace([emit.slice(copy(emit, seen), (0, shape[axis] - 1, 0), sizes, (1, -1, 1))])
+    emit.replace([emit.slice(emit.copy(seen), (0, shape[axis] - 1, 0), sizes, (1, -1, 1))])
 
 
 def lower_gather(op: tosa.GatherOp, emit: Emitter) -> None:

@@ -155,7 +155,7 @@ def _carry_out(emit: Emitter, value: SSAValue, step: Step) -> SSAValue:
     places = [step.order.index(axis) for axis in step.kept]
     parts: Parts = {}
     for indices in product(*(range(step.shape[axis]) for axis in loops)):
-        part = copy(emit, _part(emit, value, step, dict(zip(loops, indices, strict=True))))
+        part = emit.copy(_part(emit, value, step, dict(zip(loops, indices, strict=True))))
         parts[indices] = emit.transpose(part) if places[0] > places[1] else part
     # What stands side by side is joined first: loops behind rows and columns, between them, and in front of both.
     rows, columns = sorted(places)
