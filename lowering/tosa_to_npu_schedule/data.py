@@ -81,11 +81,13 @@ def lower_transpose(op: tosa.TransposeOp, emit: Emitter) -> None:
 
 
 def lower_reverse(op: tosa.ReverseOp, emit: Emitter) -> None:
-    """Replace a reverse by a copy that is written backwards; where there are channels behind the axis, whole pixels."""
-    shape, axis = shape_of(op.input1), op.axis.value.data
-    sizes = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
-    seen = emit.view(op.input1, (1, *sizes))
-    emit.replace([emit.slice(emit.copy(seen), (0, shape[axis] - 1, 0), sizes, (1, -1, 1))])
+    """Replace a reverse by a copy that is written backwards; channels are seen as columns for that."""
+    seen, at = axis_shape(shape_of(op.input1), op.axis.value.data)
+    if at == 3:
+        seen, at = (1, prod(seen[:3]), seen[3], 1), 2
+    offsets, steps = [0, 0, 0], [1, 1, 1]
+    offsets[at - 1], steps[at - 1] = seen[at] - 1, -1
+    emit.replace([emit.slice(emit.copy(emit.view(op.input1, seen)), offsets, seen[1:], steps)])
 
 
 def lower_gather(op: tosa.GatherOp, emit: Emitter) -> None:
