@@ -105,10 +105,12 @@ func.func @functions(%a: tensor<4x!quant.uniform<i8:f32, 0.1:5>>, %b: tensor<4x!
   func.return %0, %1 : tensor<4x!quant.uniform<i8:f32, 0.1>>, tensor<4x!quant.uniform<i16:f32, 0.5>>
 }
 
-// Steps in height and width are those of a window of one element.
+// The box around all that is taken, then every second row, and every second column.
 // CHECK-LABEL: func.func @strided_slice
 // CHECK:      [[P:%.*]] = tosa.slice {{.*}} -> tensor<1x5x3x2xi8>
-// CHECK:      tosa.max_pool2d [[P]] {kernel = array<i64: 1, 1>, pad = array<i64: 0, 0, 0, 0>, stride = array<i64: 2, 2>} : (tensor<1x5x3x2xi8>) -> tensor<1x3x2x2xi8>
+// CHECK:      [[V:%.*]] = tosa.reshape [[P]], {{.*}} -> tensor<1x5x6xi8>
+// CHECK:      tosa.gather [[V]], {{.*}} : (tensor<1x5x6xi8>, tensor<1x3xi32>) -> tensor<1x3x6xi8>
+// CHECK:      tosa.gather {{.*}} : (tensor<3x3x2xi8>, tensor<3x2xi32>) -> tensor<3x2x2xi8>
 func.func @strided_slice(%x: tensor<1x6x5x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x2x2x!quant.uniform<i8:f32, 0.5>> {
   %begin = tfl.pseudo_const dense<[0, 1, 1, 0]> : tensor<4xi32>
   %end = tfl.pseudo_const dense<[1, 6, -1, 2]> : tensor<4xi32>

@@ -22,7 +22,7 @@ import golden  # noqa: E402
 from entry import Entry  # noqa: E402
 
 MANIFEST = HERE / "manifest.json"
-TINY = ("operators", "odd")
+TINY = ("operator_models", "odd")
 CONVERTED = ("converted",)
 
 

@@ -244,7 +244,7 @@ def newer_versions() -> Entry:
         return n.model(tiled, n.conv(tiled, 4)).to_bytes()
 
     about = "DEPTH_TO_SPACE 2 and TILE 3, which LiteRT's reference kernels lack, between convolutions"
-    return Entry("newer_versions", build(2, 3), about, cpu=[1, 3], twin=build(1, 2))
+    return Entry("newer_versions", build(2, 3), about, twin=build(1, 2))
 
 
 def described() -> Iterator[Entry]:
@@ -472,7 +472,7 @@ def weights_of_many_scales(n: Network) -> Tensor:
     assert bias is not None
     for number in range(4):
         if number == 2:
-            x = _gather(n, x, [4, 3, 2, 1, 0], 1)
+            x = n.on_the_cpu(x)
         scales = [x.scales()[0] * scale for scale in weights.scales()]
         y = n.tensor("again", x.shape, x.scales()[0] * (1 + 0.1 * number), -128)
         n.add_op("CONV_2D", [x, weights, replace(bias, name=f"bias_{number}", scale=scales)], [y], **first.options)
@@ -631,26 +631,17 @@ def no_operators(n: Network) -> Tensor:
 # -- CPU operators between
 
 
-def _reverse(n: Network, x: Tensor, axis: int) -> Tensor:
-    return n.add_op("REVERSE_V2", [x, n.ints("axis", [axis])], [n.like(x, "reverse", x.shape)])
-
-
-def _gather(n: Network, x: Tensor, picked: list[int], axis: int) -> Tensor:
-    shape = [len(picked) if i == axis else s for i, s in enumerate(x.shape)]
-    return n.add_op("GATHER", [x, n.ints("picked", picked)], [n.like(x, "gather", shape)], axis=axis)
-
-
 def two_islands(n: Network) -> Tensor:
     """NPU, CPU, NPU."""
     x = n.conv(n.conv(n.input(MAPS), 8, activation="RELU"), 12)
-    x = _gather(n, x, [5, 0, 11, 3, 3], 3)
+    x = n.on_the_cpu(x, [5, 0, 11, 3, 3], 3)
     return n.conv(n.conv(x, 8), 4, (1, 1))
 
 
 def cpu_in_a_diamond(n: Network) -> Tensor:
     """A CPU operator in one arm only: what stands before and after it cannot be one NPU region."""
     x = n.conv(n.input(MAPS), 8)
-    left = _gather(n, x, [7, 6, 5, 4, 3, 2, 1, 0], 1)
+    left = n.on_the_cpu(x)
     right = n.conv(x, 8)
     return n.binary("ADD", left, right)
 
@@ -658,7 +649,7 @@ def cpu_in_a_diamond(n: Network) -> Tensor:
 def cpu_side_branch(n: Network) -> list[Tensor]:
     """A CPU operator reads what an NPU operator goes on with; two inputs, two outputs."""
     x = n.conv(n.input(MAPS), 8)
-    return [_reverse(n, x, 2), n.conv(x, 8, activation="RELU"), n.unary("RELU", _gather(n, x, [1, 4], 2))]
+    return [n.on_the_cpu(x, axis=2), n.conv(x, 8, activation="RELU"), n.unary("RELU", n.on_the_cpu(x, [1, 4], 2))]
 
 
 def float_in_the_middle(n: Network) -> Tensor:

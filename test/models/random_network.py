@@ -375,20 +375,27 @@ def _divide(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
 
 
 def _on_the_host(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
-    """An operator that the NPU does not take: GATHER, REVERSE_V2, TRANSPOSE, or a detour through floats."""
-    kind, axis = int(n.rng.integers(4)), int(n.rng.integers(len(x.shape)))
+    """What the NPU does not take: a GATHER with a batch dimension, or a detour through floats."""
+    if len(x.shape) > 1 and n.rng.random() < 0.75:
+        axis = int(n.rng.integers(1, len(x.shape)))
+        picked = n.rng.integers(0, x.shape[axis], int(n.rng.integers(1, x.shape[axis] + 1))).tolist()
+        return [n.on_the_cpu(x, picked, axis)]
+    real = n.add_op("DEQUANTIZE", [x], [Tensor(n.name("real"), x.shape, "float32")])
+    return [n.quantize(real, n.scale(x.scales()[0]), n.zero())]
+
+
+def _move(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
+    """GATHER, REVERSE_V2 or TRANSPOSE."""
+    kind, axis = int(n.rng.integers(3)), int(n.rng.integers(len(x.shape)))
     if kind == 0:
         picked = n.rng.integers(0, x.shape[axis], int(n.rng.integers(1, x.shape[axis] + 1))).tolist()
         shape = [len(picked) if i == axis else s for i, s in enumerate(x.shape)]
         return [n.add_op("GATHER", [x, n.ints("picked", picked)], [n.like(x, "gather", shape)], axis=axis)]
     if kind == 1:
         return [n.add_op("REVERSE_V2", [x, n.ints("axis", [axis])], [n.like(x, "reverse", x.shape)])]
-    if kind == 2:
-        order = n.rng.permutation(len(x.shape)).tolist()
-        shape = [x.shape[i] for i in order]
-        return [n.add_op("TRANSPOSE", [x, n.ints("order", order)], [n.like(x, "transpose", shape)])]
-    real = n.add_op("DEQUANTIZE", [x], [Tensor(n.name("real"), x.shape, "float32")])
-    return [n.quantize(real, n.scale(x.scales()[0]), n.zero())]
+    order = n.rng.permutation(len(x.shape)).tolist()
+    shape = [x.shape[i] for i in order]
+    return [n.add_op("TRANSPOSE", [x, n.ints("order", order)], [n.like(x, "transpose", shape)])]
 
 
 def _retype(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
@@ -530,7 +537,7 @@ def _four(step: Step) -> Step:
 
 
 WILD_STEPS: list[Step] = [
-    *[_wild_conv] * 4, *[_two] * 2, *[_join] * 2, *[_divide] * 2, *[_beside_a_view] * 2, *[_on_the_host] * 2,
+    *[_wild_conv] * 4, *[_two] * 2, *[_join] * 2, *[_divide] * 2, *[_beside_a_view] * 2, *[_on_the_host] * 2, _move,
     _parts_together, _powers_apart, _with_constant, _retype, _softmax, _any_mean, _ranked_dense, _shared_weights,
     _residual_chain, _elementwise_chain, _wild_unary, _rerank, _any_pad, _four(_pool), _four(_resize),
 ]  # fmt: skip

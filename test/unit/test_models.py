@@ -50,7 +50,7 @@ def test_golden_data_is_complete(models: dict[str, Any]) -> None:
     assert compared >= 2300
 
 
-@pytest.mark.parametrize("source", ["operators", "odd"])
+@pytest.mark.parametrize("source", ["operator_models", "odd"])
 def test_the_writer_still_makes_the_committed_files(models: dict[str, Any], source: str) -> None:
     made = {entry.name: entry for entry in importlib.import_module(source).models()}
     assert set(made) == {m.name for m in models.values() if m.source == source}
