@@ -1,5 +1,6 @@
 """
-FULLY_CONNECTED with constant weights: a 1x1 convolution; `support/weighted.py` says how it accumulates and is scaled.
+FULLY_CONNECTED: a 1x1 convolution; `support/weighted.py` says how it accumulates and is scaled. With weights that are
+computed at run time it is a product of two matrices (`support/matrix_products.py`).
 
 Where its rounding takes several steps it is a convolution to 32-bit sums, then a quotient and its correction.
 
@@ -31,7 +32,7 @@ from xdsl.traits import Pure
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
 from npuc.dialects.quant import quantization
-from npuc.operators.support import rules, weighted
+from npuc.operators.support import matrix_products, rules, weighted
 from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import IDENTITY, batch_map
@@ -75,7 +76,10 @@ class FullyConnectedOp(tfl.TflOp):
 
 
 def check(op: FullyConnectedOp) -> None:
-    weighted.check_weights(op)
+    if tfl.constant_value(op.filter) is None:
+        _check_computed_weights(op)
+    else:
+        weighted.check_weights(op)
     rules.require(op.weights_format.data == "DEFAULT", "weights must not be shuffled", op.filter)
     channels, depth = rules.shape(op.filter)
     size = math.prod(rules.shape(op.input))
@@ -85,6 +89,56 @@ def check(op: FullyConnectedOp) -> None:
         rows = rules.shape(op.input)[:-1]
         rules.require(rules.shape(op.input)[-1] == depth, f"the input must be rows of {depth}", op.input)
     rules.require_shape(op.output, (*rows, channels))
+
+
+def _check_computed_weights(op: FullyConnectedOp) -> None:
+    rules.check_activation(op.fused_activation_function, op.output)
+    rules.same_storage(op, [op.input, op.filter], op.output)
+    weights = rules.element(op.filter)
+    rules.require(not weights.is_per_axis, "weights that are computed must be quantised per tensor", op.filter)
+    rules.require(weights.data.storage_width == 8, "weights must be of 8 bits", op.filter)
+    shape = rules.shape(op.filter)
+    rules.require(len(shape) == 2 and min(shape) >= 1, "computed weights must be a matrix of constant shape", op.filter)
+    channels, depth = shape
+    if op.bias is not None:
+        bias = tfl.constant_value(op.bias)
+        fits = bias is not None and bias.get_shape() == (channels,) and bias.get_element_type() == i32
+        rules.require(fits, f"biases must be {channels} constants of 32 bits", op.bias)
+    rows = math.prod(rules.shape(op.input)) // depth
+    matrix_products.check((op.input, op.filter), ((1, rows), (1, channels)), depth, op.output)
+    least, greatest = _computed_sums(op)
+    rules.require(max(-least, greatest) < 1 << 31, "sums of products with their bias must fit 32 bits", op.output)
+    fits = max(-least, greatest) * _computed_factor(op) < 2.0**31 - 512
+    rules.require(fits, "scaled sums must fit 32 bits", op.output)
+    rounds = _computed_scale(op) is not None
+    rules.require(rounds, "scales must be such that a 31-bit multiplier can round as TFLite's doubles do", op.output)
+
+
+def _computed_sums(op: FullyConnectedOp) -> tuple[int, int]:
+    """Least and greatest sum of products and bias."""
+    least, greatest = matrix_products.bounds((op.input, op.filter), rules.shape(op.filter)[1])
+    bias = tfl.constant_array(op.bias)
+    if bias is None:
+        return least, greatest
+    return least + min(int(bias.min()), 0), greatest + max(int(bias.max()), 0)
+
+
+def _computed_factor(op: FullyConnectedOp) -> float:
+    return quantized(op.input).scale * quantized(op.filter).scale / quantized(op.output).scale
+
+
+def _computed_scale(op: FullyConnectedOp) -> tuple[int, int] | None:
+    """Multiplier and shift that round every sum once, halves away from zero; None if there are none."""
+    output = quantized(op.output)
+    limits = (limit - output.zero_point for limit in _limits(op))
+    return half_away.one_step(_computed_factor(op), half_away.Range(*_computed_sums(op), *limits))
+
+
+def _limits(op: FullyConnectedOp) -> tuple[int, int]:
+    output = quantized(op.output)
+    return fixed_point.activation_limits(
+        op.fused_activation_function.data, output.scale, output.zero_point, output.storage_limits
+    )
 
 
 def convert(build: Builder, op: FullyConnectedOp) -> list[SSAValue]:
@@ -114,10 +168,12 @@ def convert(build: Builder, op: FullyConnectedOp) -> list[SSAValue]:
     return [build.reshape(weighted.narrow(build, op, accumulated), shape_of(op.output))]
 
 
-def takes_several_steps(op: FullyConnectedOp) -> bool:
-    """Whether no single rescale rounds as LiteRT does, but several 32-bit operations do."""
-    if quantization(op.filter) is None or tfl.constant_value(op.filter) is None:
+def goes_directly(op: FullyConnectedOp) -> bool:
+    """Whether weights are computed, or no single rescale rounds as LiteRT does, but several 32-bit operations do."""
+    if quantization(op.filter) is None:
         return False
+    if tfl.constant_value(op.filter) is None:
+        return True
     try:
         return bool(weighted_sums.scaling(op).steps)
     except weighted_sums.CannotScale:
@@ -125,7 +181,10 @@ def takes_several_steps(op: FullyConnectedOp) -> bool:
 
 
 def lower(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
-    """Replace a fully connected operator by the kernels of its steps."""
+    """Replace a fully connected operator by the kernels of its steps, or of its computed weights."""
+    if tfl.constant_value(op.filter) is None:
+        _lower_computed_weights(op, emit)
+        return
     input_, output, weights = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter, 0)
     steps = weighted_sums.scaling(op).steps
     channels, depth = shape_of(op.filter)
@@ -162,9 +221,7 @@ def lower(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
     over = mul(over, lambda step: step.left, 0)
     over = sub(over, mul(quotient, lambda step: step.rest, half_away.REST_SHIFT))
     correction = mul(over, lambda step: step.correction, half_away.CORRECTION_SHIFT)
-    low, high = fixed_point.activation_limits(
-        op.fused_activation_function.data, output.scale, output.zero_point, output.storage_limits
-    )
+    low, high = _limits(op)
     result = emit.elementwise(
         "add",
         quotient,
@@ -177,14 +234,31 @@ def lower(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
     emit.replace([result])
 
 
+def _lower_computed_weights(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
+    input_, output, weights = quantized(op.input), quantized(op.output), quantized(op.filter)
+    channels, depth = shape_of(op.filter)
+    scale = _computed_scale(op)
+    assert scale is not None
+    rounding, activation = Scale("natural", *scale), Activation(*_limits(op))
+    total = matrix_products.product(
+        emit,
+        emit.view(emit.storage(op.input), (1, 1, prod(shape_of(op.input)) // depth, depth)),
+        emit.view(emit.storage(op.filter), (1, 1, channels, depth)),
+        (input_.zero_point, weights.zero_point),
+        matrix_products.Result(output.storage_type, output.zero_point, rounding, activation),
+        tfl.constant_array(op.bias),
+    )
+    emit.replace([total])
+
+
 OPERATORS = (
     Operator(
         op=FullyConnectedOp,
-        kernels="one CONV; nine kernels where one scale does not round as LiteRT does",
+        kernels="one CONV, or nine kernels where one scale does not round as LiteRT does; or as BATCH_MATMUL",
         check=check,
         convert=convert,
         lower=lower,
-        directly=takes_several_steps,
+        directly=goes_directly,
         data=("input",),
         batches=True,
     ),
