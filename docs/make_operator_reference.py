@@ -108,7 +108,8 @@ def page() -> str:
 
 def _types(record: Operator) -> str:
     wide = f"; {' and '.join(record.wide)} also int32" if record.wide else ""
-    return ", ".join(record.types) + wide + (", also not quantised" if record.plain else "")
+    words = f"; {' and '.join(record.words)} also int64" if record.words else ""
+    return ", ".join(record.types) + wide + words + (", also not quantised" if record.plain else "")
 
 
 def _section(record: Operator, general: list[str]) -> list[str]:

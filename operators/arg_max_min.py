@@ -18,6 +18,7 @@ Of more the greatest value is found first, and every other one made so small tha
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import StringAttr, TensorType, i16, i32
@@ -30,7 +31,7 @@ from npuc.dialects.npu import Activation, Element, OperandScales, Scale, Window
 from npuc.operators.support import reductions, rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.kernels import IDENTITY, UNSCALED, feature_map_shape, full_range, tensor
+from npuc.operators.support.kernels import IDENTITY, UNSCALED, feature_map_shape, folded, full_range, tensor
 from npuc.operators.support.quantized import QuantizedEmitter, numbers
 from npuc.operators.support.record import BYTES, Operator
 from npuc.operators.support.reductions import Reduction
@@ -96,16 +97,18 @@ def lower(op: ArgMaxOp | ArgMinOp, emit: QuantizedEmitter) -> None:
     key = _few if shape[axis] <= KEY_PLACES else _many
     left = key(emit, emit.view(value, map_), along, pool, least)
     count = emit.constant(np.full((1, 1, 1, 1), shape[axis] - 1, np.int16))
-    place = emit.elementwise(
-        "sub",
-        left,
-        count,
-        TensorType(i32, list(shape_of(left))),
-        scale=IDENTITY,
-        operand_scales=UNSCALED,
-        is_reversed=True,
-    )
-    emit.replace([place])
+    if tensor(op.output).element_type == i32:
+        emit.replace([_less(emit, left, count)])
+        return
+    # No place is negative: the upper half of 64 bits is 0.
+    left = emit.view(left, (1, *folded(math.prod(shape_of(left))), 1))
+    emit.replace_by_words(emit.concat([_less(emit, left, count), _less(emit, left, left)], 3))
+
+
+def _less(emit: QuantizedEmitter, value: SSAValue, other: SSAValue) -> SSAValue:
+    """`other` less a 16-bit value, in 32 bits."""
+    wide = TensorType(i32, list(shape_of(value)))
+    return emit.elementwise("sub", value, other, wide, scale=IDENTITY, operand_scales=UNSCALED, is_reversed=True)
 
 
 def _few(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, least: bool) -> SSAValue:
@@ -178,6 +181,7 @@ def _record(op: type[_ArgOp]) -> Operator:
         arguments=("axis",),
         types=BYTES,
         wide=("output",),
+        words=("output",),
         plain=True,
         rank=5,
         batches=True,

@@ -73,7 +73,8 @@ def _check_element(record: Operator, op: tfl.TflOp, value: SSAValue) -> None:
 
 def _require_type(record: Operator, op: tfl.TflOp, value: SSAValue, width: int, signed: bool) -> None:
     name = f"{'int' if signed else 'uint'}{width}"
-    wide = name == "int32" and any(value is getattr(op, which) for which in record.wide)
+    others = {"int32": record.wide, "int64": record.words}.get(name, ())
+    wide = any(value is getattr(op, which) for which in others)
     rules.require(name in record.types or wide, f"{record.name} must be of {' or '.join(record.types)}", value)
 
 

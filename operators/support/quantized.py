@@ -38,6 +38,17 @@ class QuantizedEmitter(Emitter):
             return value.owner.input
         return self.insert(StorageCastOp(value, storage_tensor(value.type))).result
 
+    def replace_by_words(self, value: SSAValue) -> None:
+        """
+        The anchor's result of 64 bits becomes `value`, of 32 bits, the lower half of each element before the upper one.
+        Nothing on the NPU reads it: it leaves the region.
+        """
+        result = self.anchor.results[0]
+        value = self.view(value, (*shape_of(result), 2))
+        value.name_hint = result.name_hint
+        result.replace_all_uses_with(value)
+        Rewriter.erase_op(self.anchor)
+
     def replace(self, results: Sequence[SSAValue]) -> None:
         """The anchor's results become `results`, in the shape and quantisation that they had."""
         for old, new in zip(self.anchor.results, results, strict=True):

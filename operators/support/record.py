@@ -52,6 +52,8 @@ class Operator:
     """Element types that its feature maps may have."""
     wide: tuple[str, ...] = ()
     """Operands and results that may also be of int32."""
+    words: tuple[str, ...] = ()
+    """Results that may also be of int64, which the lowering makes as pairs of 32 bits (`replace_by_words`)."""
     plain: bool = False
     """Whether feature maps may be integers that are not quantised, as for operators that only move values."""
     rank: int = 4

@@ -45,6 +45,19 @@ func.func @many(%x: tensor<1x1000xi8>) -> tensor<1xi32> {
 
 // -----
 
+// 64 bits are two words, of which the upper one is 0.
+// CHECK-LABEL: func.func @of_64_bits(%x: tensor<2x5xi8>) -> tensor<2x2xi32>
+// CHECK: %[[LOW:.*]] = npu_schedule.elementwise sub
+// CHECK: %[[HIGH:.*]] = npu_schedule.elementwise sub %[[LEFT:.*]], %[[LEFT]] reversed
+// CHECK: npu_schedule.concat %[[LOW]], %[[HIGH]]
+func.func @of_64_bits(%x: tensor<2x5xi8>) -> tensor<2xi64> {
+  %axis = tfl.pseudo_const dense<1> : tensor<1xi32>
+  %y = tfl.arg_max %x, %axis {output_type = "INT64"} : (tensor<2x5xi8>, tensor<1xi32>) -> tensor<2xi64>
+  func.return %y : tensor<2xi64>
+}
+
+// -----
+
 // CHECK: 'tfl.arg_max': ARG_MAX must be of 2 to 32768 values
 func.func @too_many(%x: tensor<1x40000xi8>) -> tensor<1xi32> {
   %axis = tfl.pseudo_const dense<1> : tensor<1xi32>
