@@ -669,6 +669,24 @@ class ElementwiseOp(KernelOp):
         verify_launch(self)
 
 
+FILLED = 8
+"""So many channels fill a micro-block; a pool takes as long for one that is partly empty."""
+
+
+def copying(dims: Dims, bits: int, ifm_format: Format, ofm_format: Format) -> Kernel:
+    """
+    The launch that copies a map of such elements: an average pool of one element, or, of linear maps whose channels do
+    not fill micro-blocks, the maximum of each element and the least of its type, which takes the time of its output
+    alone (by the cost model). 32-bit elements are moved as pairs of 16 bits.
+    """
+    units = max(1, bits // 16)
+    dims, bits = dims._replace(depth=dims.depth * units), min(bits, 16)
+    pool = Kernel("avg_pool", dims, dims, ifm_bits=bits, ofm_bits=bits, ifm_format=ifm_format, ofm_format=ofm_format)
+    if dims.depth % FILLED == 0 or not ifm_format == ofm_format == "nhwc":
+        return pool
+    return pool._replace(kind="elementwise", operation="max", ifm2=Dims(1, 1, 1), ifm2_scalar=True)
+
+
 @irdl_op_definition
 class CopyOp(IRDLOperation):
     """A feature map copied to memory of its own, byte for byte; stands where a view alone would not do."""
@@ -684,26 +702,9 @@ class CopyOp(IRDLOperation):
     def __init__(self, ifm: SSAValue, result_type: Attribute | None = None):
         super().__init__(operands=[ifm], result_types=[result_type or ifm.type])
 
-    @property
-    def as_pool(self) -> tuple[int, int]:
-        """A copy runs as a pool of one element: how many pool elements one element is, and their bits."""
-        bits = element_of(self.ifm).bits
-        return (2, 16) if bits == 32 else (1, bits)
-
     def launch(self) -> Kernel:
-        """The launch that makes the copy: an average pool of one element; 32-bit elements as pairs of 16 bits."""
-        factor, bits = self.as_pool
-        height, width, depth = nhwc(self.ifm)
-        dims = Dims(height, width, depth * factor)
-        return Kernel(
-            kind="avg_pool",
-            ifm=dims,
-            ofm=dims,
-            ifm_bits=bits,
-            ofm_bits=bits,
-            ifm_format=_format(self.ifm),
-            ofm_format=_format(self.result),
-        )
+        """The launch that makes the copy."""
+        return copying(Dims(*nhwc(self.ifm)), element_of(self.ifm).bits, _format(self.ifm), _format(self.result))
 
     def verify_(self) -> None:
         if nhwc(self.ifm) != nhwc(self.result) or element_of(self.ifm) != element_of(self.result):

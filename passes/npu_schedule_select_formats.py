@@ -40,6 +40,7 @@ from npuc.dialects.npu_schedule import (
     TransferOp,
     TransposeOp,
     YieldOp,
+    copying,
     element_of,
     is_brick,
     nhwc,
@@ -49,7 +50,7 @@ from npuc.dialects.npu_schedule import (
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
 from npuc.hardware.memory import MemorySetup
-from npuc.hardware.shram import Format, Kernel
+from npuc.hardware.shram import Dims, Format, Kernel, Kind
 
 TOLERANCE = 1 / 64
 """Differences of the estimate that are not to be believed."""
@@ -154,12 +155,13 @@ def _cuts_allow(op: ConvKernelOp) -> bool:
 
 @dataclass
 class _Launch:
-    """What is asked of an operation again and again; the block is that of the layouts for which it is asked first."""
+    """What is asked of an operation again and again."""
 
     kernel: Kernel
     places: Places
     inputs: tuple[SSAValue, ...]
-    block: Block | None = None
+    blocks: dict[Kind, Block]
+    """Those of the layouts for which it is asked first; a copy may be a launch of another kind in others."""
     costs: dict[Kernel, float] = field(default_factory=dict[Kernel, float])
 
 
@@ -196,20 +198,23 @@ class _Choice:
     def _cost(self, op: KernelOp | CopyOp) -> float:
         """Estimated cycles, and a little for busy ports, with the layouts chosen so far."""
         if op not in self.launches:
-            self.launches[op] = _Launch(
-                self.storage.launch(op), places_of(op), (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
-            )
+            kernel = self.storage.launch(op)
+            inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
+            written: dict[Kind, Block] = {} if op.block is None else {kernel.kind: op.block.data}
+            self.launches[op] = _Launch(kernel, places_of(op), inputs, written)
         launch = self.launches[op]
-        formats = [self._format(value) for value in launch.inputs]
-        kernel = launch.kernel._replace(
-            ifm_format=formats[0], ifm2_format=formats[-1], ofm_format=self._format(op.result)
-        )
+        formats: list[Format] = [self._format(value) for value in launch.inputs]
+        kernel = launch.kernel
+        if isinstance(op, CopyOp):
+            made = copying(Dims(*nhwc(op.ifm)), element_of(op.ifm).bits, formats[0], self._format(op.result))
+            kernel = made._replace(ifm_apart=kernel.ifm_apart, ofm_apart=kernel.ofm_apart)
+        else:
+            kernel = kernel._replace(ifm_format=formats[0], ifm2_format=formats[-1], ofm_format=self._format(op.result))
         if kernel not in launch.costs:
             try:
-                if launch.block is None:
-                    written = op.block.data if op.block is not None else None
-                    launch.block = written or best_block(self.machine, self.setup, kernel, launch.places)
-                cost = kernel_cost(self.machine, self.setup, kernel, launch.block, launch.places)
+                if kernel.kind not in launch.blocks:
+                    launch.blocks[kernel.kind] = best_block(self.machine, self.setup, kernel, launch.places)
+                cost = kernel_cost(self.machine, self.setup, kernel, launch.blocks[kernel.kind], launch.places)
             except ValueError as error:
                 raise OperationError(op, str(error)) from error
             launch.costs[kernel] = cost.cycles + sum(cost.port_cycles) * PORT_WEIGHT

@@ -381,30 +381,42 @@ class RegionLowering:
         self.builder.emit(DmaOp(source, destination, size, offset, destination_offset), op)
 
     def _copy(self, op: CopyOp) -> None:
-        """A copy runs as an average pool of one element; 32-bit elements as pairs of 16."""
-        factor, bits = op.as_pool
-        height = nhwc(op.ifm)[0]
+        """A copy, in the form that its launch has."""
+        kernel = op.launch()
+        height, _, depth = nhwc(op.ifm)
+        factor = kernel.ifm.depth // depth
         views: list[tuple[SSAValue, FeatureMap]] = []
         for value in (op.ifm, op.result):
             buffer, fm = self.maps.view(value, 0, (0, height))
             if factor > 1 and fm.layout != "nhwc":
                 raise VerifyException("32-bit feature maps are copied in linear layout only")
-            element = replace(fm.element, bits=bits)
-            views.append((buffer, replace(fm, depth=fm.depth * factor, element=element)))
+            element = replace(fm.element, bits=kernel.ifm_bits)
+            if factor > 1:
+                fm = replace(fm, depth=fm.depth * factor, stride_c=element.size)
+            views.append((buffer, replace(fm, element=element)))
         (source, ifm_map), (destination, ofm_map) = views
-        kernel = op.launch()
-        launch = npu_cmd.PoolOp.of(
-            {"ifm": [source], "ofm": [destination]},
-            {
+        operands = {"ifm": [source], "ofm": [destination]}
+        low, high = ofm_map.element.range
+        properties: dict[str, Attribute] = {
+            "ifm_map": FeatureMapAttr(ifm_map),
+            "ofm_map": FeatureMapAttr(ofm_map),
+            "activation": ActivationAttr(Activation(low, high)),
+            **self._shram(kernel, self._block(kernel, op.block)),
+        }
+        if kernel.kind == "elementwise":
+            properties |= {
+                "kind": StringAttr(kernel.operation),
+                "scalar": IntsAttr((low, 0)),
+                "scale": ScaleAttr(UNSCALED),
+            }
+            launch = npu_cmd.ElementwiseOp.of(operands, properties)
+        else:
+            properties |= {
                 "kind": StringAttr("average"),
-                "ifm_map": FeatureMapAttr(ifm_map),
-                "ofm_map": FeatureMapAttr(ofm_map),
                 "window": WindowAttr(Window()),
                 "scale": ScaleAttr(average_scale(1)),
-                "activation": ActivationAttr(Activation(*ofm_map.element.range)),
-                **self._shram(kernel, self._block(kernel, op.block)),
-            },
-        )
+            }
+            launch = npu_cmd.PoolOp.of(operands, properties)
         self.builder.emit(launch, op)
 
     # -----------------------------------------------------------------------------------------------------------------

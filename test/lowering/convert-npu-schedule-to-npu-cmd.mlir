@@ -104,3 +104,23 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %y : tensor<1x16x8x16xi8>
   }
 }
+
+// -----
+
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  // A copy whose columns are rows of the result: exchanged strides. A shallow one is a maximum, 32 bits are pairs of 16.
+  // CHECK-LABEL: npu_cmd.program @copies
+  // CHECK: npu_cmd.elementwise max ifm {{.*}} <4x6x1xi8, nhwc> ofm {{.*}} <4x6x1xi8, nhwc, strides 1 4 1> scalar <-128, 0> scale <1, shift 0, natural> activation <-128, 127>
+  // CHECK: npu_cmd.elementwise max ifm {{.*}} <4x6x2xi16, nhwc> ofm {{.*}} <4x6x2xi16, nhwc, offset 92, strides -24 -4 2> scalar <-32768, 0>
+  // CHECK: npu_cmd.pool average ifm {{.*}} <4x6x8xui8, nhwc> ofm {{.*}} <4x6x8xui8, nhwc>
+  func.func @copies(%x: tensor<1x4x6x1xi8>, %y: tensor<1x4x6x1xi32>, %z: tensor<1x4x6x8xui8>)
+      -> (tensor<1x6x4x1xi8>, tensor<1x4x6x1xi32>, tensor<1x4x6x8xui8>) attributes {npu.region} {
+    %a = npu_schedule.copy %x : tensor<1x4x6x1xi8> -> tensor<1x4x6x1xi8>
+    %b = npu_schedule.transpose %a : tensor<1x4x6x1xi8> -> tensor<1x6x4x1xi8>
+    %c = npu_schedule.copy %y : tensor<1x4x6x1xi32> -> tensor<1x4x6x1xi32>
+    %d = npu_schedule.slice %c {offsets = #npu.ints<3, 5, 0>, strides = #npu.ints<-1, -1, 1>}
+         : tensor<1x4x6x1xi32> -> tensor<1x4x6x1xi32>
+    %e = npu_schedule.copy %z : tensor<1x4x6x8xui8> -> tensor<1x4x6x8xui8>
+    func.return %b, %d, %e : tensor<1x6x4x1xi8>, tensor<1x4x6x1xi32>, tensor<1x4x6x8xui8>
+  }
+}

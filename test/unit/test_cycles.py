@@ -1,3 +1,4 @@
+from itertools import product
 from math import ceil
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from property_tests import examples
 
+from npuc.dialects.npu_schedule import copying
 from npuc.hardware.accelerators import ACCELERATORS, Block, accelerator
 from npuc.hardware.cycles import (
     NEARLY,
@@ -310,3 +312,36 @@ def test_ifm_traffic_is_what_the_blocks_need(kernel: Kernel, name: str, data: st
         depth *= -(-kernel.ofm.depth // block.depth)
     cost = kernel_cost(acc, memory_setup(acc), kernel, block)
     assert cost.ifm_read == rows * columns * depth * kernel.ifm_bits // 8
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_no_form_of_a_copy_is_quicker_than_the_one_that_it_has(name: str) -> None:
+    """Average pool or maximum, as bytes or as pairs of bytes, dense or with columns of the result apart."""
+    acc = accelerator(name)
+    setup = memory_setup(acc)
+
+    def cycles(kernel: Kernel) -> int:
+        return kernel_cost(acc, setup, kernel, best_block(acc, setup, kernel)).cycles
+
+    for bits, depth, apart in product((8, 16, 32), (1, 2, 3, 7, 12, 24), (False, True)):
+        dims = Dims(24, 20, depth)
+        chosen = cycles(copying(dims, bits, "nhwc", "nhwc")._replace(ofm_apart=apart))
+        for unit in {8, min(bits, 16)}:
+            part = dims._replace(depth=depth * bits // unit)
+            pool = Kernel("avg_pool", part, part, ifm_bits=unit, ofm_bits=unit, ofm_apart=apart)
+            scalar = pool._replace(kind="elementwise", operation="max", ifm2=Dims(1, 1, 1), ifm2_scalar=True)
+            assert chosen <= 1.02 * min(cycles(pool), cycles(scalar)), (bits, depth, apart, unit)
+
+
+def test_columns_that_lie_apart_are_runs_of_their_own() -> None:
+    """One pixel of 4 bytes at a time is as slow as one of 32, the shortest access, on either side."""
+    acc = accelerator("ethos-u55-128")
+    setup = memory_setup(acc)
+    kernel = Kernel("max_pool", Dims(16, 16, 4), Dims(16, 16, 4))
+    block = best_block(acc, setup, kernel)
+    dense, read, written = (
+        kernel_cost(acc, setup, one, block).port_cycles[0]
+        for one in (kernel, kernel._replace(ifm_apart=True), kernel._replace(ofm_apart=True))
+    )
+    assert dense == 2 * 16 * 16 * 4 // 8
+    assert read == written == (16 * 16 * 4 + 16 * 16 * 32) // 8
