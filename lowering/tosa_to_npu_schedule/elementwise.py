@@ -33,7 +33,6 @@ from npuc.operators.support.kernels import IDENTITY, UNSCALED, Emitter, shape_of
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
 INPUT_SHIFT = {8: 20, 16: 15}
 """Bits by which the NPU's ADD and SUB shift operands of a width to the left before they scale them."""
@@ -333,20 +332,14 @@ def _fuse_table(op: tosa.TableOp, rescale: tosa.RescaleOp, emit: Emitter) -> boo
         return False
     if 128 * (scale.multiplier or 0) != 1 << (scale.shift or 0) or scale.rounding != "natural":
         return False
-    table = interpolating_table(constant(op.table, "a table"))
+    from npuc.operators.support.fixed_point import interpolating_table
+
+    try:
+        table = interpolating_table(constant(op.table, "a table"))
+    except ValueError as error:
+        raise PassFailedException(str(error)) from error
     emit.replace([emit.look_up(emit.feature_map(op.input1), emit.constant(table, i32), IntegerType(16))])
     return True
-
-
-def interpolating_table(nodes: NDArray[Any]) -> NDArray[Any]:
-    """The NPU's 512 words of 16-bit base (low half) and slope (high half) for 513 nodes."""
-    import numpy as np
-
-    base = nodes.astype(np.int64)
-    slope = base[1:] - base[:-1]
-    if (abs(slope) >= 1 << 15).any():
-        raise PassFailedException("a table of 16-bit values rises or falls by less than 32768 from node to node")
-    return (((slope & 0xFFFF) << 16) | (base[:-1] & 0xFFFF)).astype(np.uint32).view(np.int32)
 
 
 # Broadcasting

@@ -157,3 +157,16 @@ def table_of(function: Callable[[Array], Array], type_limits: tuple[int, int], d
     least = int(np.iinfo(dtype).min)
     results = function(np.arange(least, least + 256, dtype=np.int64))
     return np.clip(results, *type_limits).astype(dtype)
+
+
+def interpolating_table(nodes: Array) -> Array:
+    """
+    The NPU's 512 words of 16-bit base (low half) and slope (high half) for 513 nodes.
+
+    Raises ValueError where a slope does not fit.
+    """
+    base = nodes.astype(np.int64)
+    slope = base[1:] - base[:-1]
+    if (abs(slope) >= 1 << 15).any():
+        raise ValueError("a table of 16-bit values rises or falls by less than 32768 from node to node")
+    return (((slope & 0xFFFF) << 16) | (base[:-1] & 0xFFFF)).astype(np.uint32).view(np.int32)

@@ -11,7 +11,7 @@ hyperbolic tangent or the error function.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ GNU C library's manual ("Known Maximum Errors in Math Functions") and the bounds
 _NEAR = 1 / 16
 _OUT_OF_REACH = 2.0**40
 _NODES = 512
+_LEAST, _GREATEST = np.float32(-(1 << 15)), np.float32((1 << 15) - 1)
 
 
 def check_function(op: tfl.UnaryOp, function: Function) -> None:
@@ -126,28 +127,41 @@ def _results(
 
 
 def _nodes(function: Function, source: UniformQuantizedType, target: UniformQuantizedType, library: Library):
+    """The nodes in float32, then what they are computed from."""
+    ends = np.float32(source.scale) * _LEAST, np.float32(source.scale) * _GREATEST
+    made = _interpolation(lambda x: function(x, _limits(target), library), ends, np.float32(target.scale))
+    if (np.abs(np.diff(made[0].astype(np.int64))) >= 1 << 15).any():
+        raise ValueError("tables of 16 bits must rise or fall by less than 32768 from node to node")
+    return made
+
+
+def double_nodes(function: RealFunction, scale: float, zero_point: int, result_scale: float) -> Array:
+    """The nodes of a function of doubles between 16-bit values."""
+    ends = (np.float64(scale) * (end - zero_point) for end in (-(1 << 15), (1 << 15) - 1))
+    return _interpolation(function, tuple(ends), np.float64(result_scale))[0]
+
+
+def _interpolation(function: Callable[[Array], Array], ends: Sequence[np.floating], scale: np.floating):
     """
-    The nodes, then what they are computed from. A node is the function's value less half of what the middle of its
-    segment would be too great by. Source: TFLite's LUTPopulate for 16 bits.
+    The nodes of a function from the first to the last argument, of results of a scale, all in the precision of that. A
+    node is the function's value less half of what the middle of its segment would be too great by. Source: TFLite's
+    LUTPopulate for 16 bits.
     """
-    least, greatest = np.float32(-(1 << 15)), np.float32((1 << 15) - 1)
-    first, last = np.float32(source.scale) * least, np.float32(source.scale) * greatest
-    step = (last - first) / np.float32(_NODES)
-    factor = np.float32(1 << 16) / (np.float32(target.scale) * greatest - np.float32(target.scale) * least)
-    index = np.arange(_NODES).astype(np.float32)
-    x = np.concatenate([first + index * step, first + index * step + step / np.float32(2), [last]])
-    following = first + (index + np.float32(1)) * step
-    values = function(x, _limits(target), library) * factor
-    behind = function(following, _limits(target), library) * factor
+    real = type(scale)
+    first, last = ends
+    step = (last - first) / real(_NODES)
+    factor = real(1 << 16) / (scale * real(_GREATEST) - scale * real(_LEAST))
+    index = np.arange(_NODES).astype(real)
+    x = np.concatenate([first + index * step, first + index * step + step / real(2), [last]])
+    values = function(x) * factor
+    behind = function(first + (index + real(1)) * step) * factor
     if not np.isfinite(values).all() or not np.isfinite(behind).all():
         raise ValueError("functions of 16 bits must be finite throughout")
-    node, middle, end = (_round(part).astype(np.float32) for part in np.split(values, [_NODES, 2 * _NODES]))
-    between = _round((behind + node) / np.float32(2)).astype(np.float32)
-    excess = _round((between - middle) / np.float32(2)).astype(np.float32)
-    nodes = np.clip(np.concatenate([node - excess, end]), least, greatest).astype(np.int16)
-    if (np.abs(np.diff(nodes.astype(np.int64))) >= 1 << 15).any():
-        raise ValueError("tables of 16 bits must rise or fall by less than 32768 from node to node")
-    return nodes, *(np.clip(part, 4 * least, 4 * greatest) for part in (node, middle, between))
+    node, middle, end = (_round(part).astype(real) for part in np.split(values, [_NODES, 2 * _NODES]))
+    between = _round((behind + node) / real(2)).astype(real)
+    excess = _round((between - middle) / real(2)).astype(real)
+    nodes = np.clip(np.concatenate([node - excess, end]), _LEAST, _GREATEST).astype(np.int16)
+    return nodes, *(np.clip(part, 4 * _LEAST, 4 * _GREATEST) for part in (node, middle, between))
 
 
 def _round(values: Floats) -> NDArray[np.float64]:
