@@ -8,7 +8,7 @@ from tiny_writer import Model
 
 
 def draw_neg(draw: Draw, name: str) -> Model:
-    dtype, shape = draw(st.sampled_from(("int8", *TYPES))), draw_shape(draw)
+    dtype, shape = draw(st.sampled_from(("int8", "int16", *TYPES))), draw_shape(draw)
     x = draw_tensor(draw, "x", shape, dtype)
     return model([x], [draw_tensor(draw, "y", shape, dtype, x.scales()[0])], name, [x])
 

@@ -42,6 +42,7 @@ FUNCTIONS: list[tuple[str, str, dict[str, Any], tuple[float, int], tuple[float, 
     ("LOGISTIC", "int8", {}, (0.0521, 2), (1 / 256, -128)),
     ("LOGISTIC", "int16", {}, (0.000231, 0), (1 / 32768, 0)),
     ("NEG", "int8", {}, (0.0521, 2), (0.027, -34)),
+    ("NEG", "int16", {}, (0.0521, 0), (0.027, 0)),
     ("RSQRT", "int8", {}, (0.0321, -128), (0.0221, -128)),
     ("RSQRT", "int16", {}, (0.000183, 0), (0.00231, 0)),
     ("SQRT", "int8", {}, (0.0321, -128), (0.0111, -128)),
@@ -58,7 +59,7 @@ def named(function: Sequence[Any]) -> str:
 TABLES = [
     function[:3]
     for function in FUNCTIONS
-    if function[0] != "HARD_SWISH" and function[:2] not in (("LOGISTIC", "int16"), ("TANH", "int16"))
+    if function[0] != "HARD_SWISH" and function[:2] not in (("LOGISTIC", "int16"), ("NEG", "int16"), ("TANH", "int16"))
 ]
 """Those that become a `tosa.table`."""
 
