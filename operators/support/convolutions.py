@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import IntegerType, TensorType
 from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Activation, Scale, Window
@@ -297,6 +298,8 @@ def transpose_convolve(
         forms.append(lambda: _phases(emit, value, rows, columns, convolution, result))
     if zeros_between(rows, columns) is not None:
         forms.append(lambda: _zeros_between(emit, value, rows, columns, convolution, result))
+    if not forms:
+        raise PassFailedException(f"the NPU has no transposed convolution of {rows.kernel}x{columns.kernel}")
     return quickest(emit, forms)
 
 

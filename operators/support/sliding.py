@@ -17,6 +17,7 @@ from typing import Any
 
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
+from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.npu import Window
 from npuc.operators.support.alternatives import Form, quickest
@@ -55,7 +56,8 @@ def images(
             rows, columns = (Axis(size, size) for size in batch_map(batch))
         height, batch = height * batch, 1
     plane = planes(rows, columns, limits, mixes)
-    assert plane is not None, "legality lets no other window through"
+    if plane is None:
+        raise PassFailedException(f"the NPU has no window of {rows.reach}x{columns.reach} over {height}x{width}")
     parts: list[SSAValue] = []
     for number in range(batch):
         part = emit.slice(
