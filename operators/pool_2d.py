@@ -52,8 +52,8 @@ def check(op: tfl.PoolOp) -> None:
     plane = planes(rows, columns, POOL, mixes=False)
     if plane is None:
         rules.refuse(
-            "the window must be at most 256 high, or all there is of a channel, and 65536 in all, with at most 127 "
-            f"rows or columns of padding, not {height}x{width}",
+            "the window must be at most 256 high or wide, or all there is of a channel, and 65536 in all, with at most "
+            f"127 rows or columns of padding, not {height}x{width}",
             op.input,
         )
     if isinstance(op, AveragePool2DOp) and not plane.averages:

@@ -63,7 +63,7 @@ def check(op: TransposeConvOp) -> None:
     rows, columns = _spread(op, 0), _spread(op, 1)
     rules.require(
         has_phases(rows, columns) or zeros_between(rows, columns) is not None,
-        "the kernel must be at most 64 high, 4096 in all, with 127 rows or columns before the first element it meets",
+        "the kernel must be at most 64 high or wide, 4096 in all, with 127 rows or columns before what it meets first",
         op.filter,
     )
     if tfl.constant_value(op.output_shape) is not None:

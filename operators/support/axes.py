@@ -106,10 +106,14 @@ POINT = Axis(1, 1)
 
 @dataclass(frozen=True)
 class Planes:
-    """Rows and columns of a window, over a view of the feature map with so many of both."""
+    """
+    Rows and columns of a window, over a view of the feature map with so many of both, or (`exchanged`) over the feature
+    map with its rows as columns and its columns as rows.
+    """
 
     rows: Axis
     columns: Axis
+    exchanged: bool = False
 
     @property
     def padded(self) -> bool:
@@ -137,7 +141,7 @@ def planes(rows: Axis, columns: Axis, limits: tuple[int, int], mixes: bool) -> P
 
     Where the columns are done with in one window, the rows can be its columns, which may be longer, and can be folded
     without copies: if there is one column, or if the kernel `mixes` its channels, so that columns can be depth. One
-    window over all elements of each channel can have any number of rows.
+    window over all elements of each channel can have any number of rows. At last rows and columns are exchanged.
     """
     for plane in _forms(Planes(rows.trimmed(), columns.trimmed()), limits[0], mixes):
         if plane.fit(*limits):
@@ -157,6 +161,7 @@ def _forms(plane: Planes, most: int, mixes: bool) -> Iterator[Planes]:
         size = plane.rows.size * plane.columns.size
         height = max(rows for rows in range(1, most + 1) if size % rows == 0)
         yield Planes(Axis(height, 1, height), Axis(size // height, 1, size // height))
+    yield Planes(plane.columns, plane.rows, exchanged=True)
 
 
 # Transposed

@@ -202,7 +202,9 @@ def _folded(
     """What is done to an image of a shape, the window over what comes of it, and the weights for that."""
     steps: list[Step] = []
     weights = convolution.weights
-    if weights.shape[1:3] != (plane.rows.kernel, plane.columns.kernel):
+    if plane.exchanged:
+        weights = weights.transpose(0, 2, 1, 3)
+    elif weights.shape[1:3] != (plane.rows.kernel, plane.columns.kernel):
         # What were the rows are the columns, and what were the columns is depth.
         weights = weights.reshape(weights.shape[0], plane.rows.kernel, plane.columns.kernel, -1)
         to_depth = (False, plane.columns.stride > MAX_STRIDE)

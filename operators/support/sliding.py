@@ -63,6 +63,10 @@ def images(
         part = emit.slice(
             emit.view(value, (1, batch * height, width, depth)), (number * height, 0, 0), (height, width, depth)
         )
+        if plane.exchanged:
+            made = image(*_begun(emit, emit.transpose(part), plane))
+            parts.append(emit.copy(emit.transpose(made)))
+            continue
         sizes = (plane.rows.size, plane.columns.size)
         part = emit.view(part, (1, *sizes, height * width * depth // prod(sizes)))
         made = image(*_begun(emit, part, plane))

@@ -151,8 +151,8 @@ def check_window(op: WindowOp, mixes: bool) -> None:
     rules.require_shape(op.output, (rules.shape(op.input)[0], rows.count, columns.count, channels))
     if planes(rows, columns, CONVOLUTION, mixes) is None:
         rules.refuse(
-            "the dilated kernel must be at most 64 high, or as wide as the input and a column a channel, with at most "
-            f"4096 elements and 127 rows or columns of padding, not {rows.reach}x{columns.reach}",
+            "the dilated kernel must be at most 64 high or wide, with at most 4096 elements and 127 rows or columns of "
+            f"padding, not {rows.reach}x{columns.reach}",
             op.filter,
         )
 

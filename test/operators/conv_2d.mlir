@@ -79,6 +79,20 @@ func.func @tall(%x: tensor<1x90x1x4x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x11
 
 // -----
 
+// Rows and columns can also be exchanged.
+// CHECK-LABEL: func.func @taller
+// CHECK: %[[T:.*]] = npu_schedule.transpose %x : tensor<1x90x3x4xi8> -> tensor<1x3x90x4xi8>
+// CHECK: %[[K:.*]] = npu_schedule.conv2d %[[T]], {{.*}} window <2x80> {{.*}} -> tensor<1x2x11x2xi8>
+// CHECK: npu_schedule.transpose %[[K]] : tensor<1x2x11x2xi8> -> tensor<1x11x2x2xi8>
+func.func @taller(%x: tensor<1x90x3x4x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x11x2x2x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
+  %w = tfl.pseudo_qconst dense<1> : tensor<2x80x2x4xi8> -> tensor<2x80x2x4x!quant.uniform<i8:f32, 0.5>>
+  %b = tfl.pseudo_qconst dense<7> : tensor<2xi32> -> tensor<2x!quant.uniform<i32:f32, 0.25>>
+  %y = tfl.conv_2d %x, %w, %b {padding = "VALID", stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x90x3x4x!quant.uniform<i8:f32, 0.5>>, tensor<2x80x2x4x!quant.uniform<i8:f32, 0.5>>, tensor<2x!quant.uniform<i32:f32, 0.25>>) -> tensor<1x11x2x2x!quant.uniform<i8:f32, 1.0>>
+  func.return %y : tensor<1x11x2x2x!quant.uniform<i8:f32, 1.0>>
+}
+
+// -----
+
 // Weights of 4 bits are widened.
 // CHECK-LABEL: func.func @four_bits
 // CHECK: npu_schedule.constant dense<{{.*}}1, -2]]], {{.*}}1, -2]]]]> : tensor<2x1x1x2xi8>

@@ -34,13 +34,13 @@ func.func @no_stride(%x: tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<
 // -----
 
 // PARTITION-LABEL: func.func @tall
-// PARTITION: tfl.transpose_conv {{.*}}npu.cpu_reason = "the kernel must be at most 64 high, 4096 in all, with 127 rows or columns before the first element it meets: tensor 'w' (2x90x1x8)"
-func.func @tall(%x: tensor<1x99x4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x99x4x2x!quant.uniform<i8:f32, 1.0>> {
-  %w = tfl.pseudo_qconst dense<1> : tensor<2x90x1x8xi8> -> tensor<2x90x1x8x!quant.uniform<i8:f32, 0.5>> loc("w")
+// PARTITION: tfl.transpose_conv {{.*}}npu.cpu_reason = "the kernel must be at most 64 high or wide, 4096 in all, with 127 rows or columns before what it meets first: tensor 'w' (2x90x90x8)"
+func.func @tall(%x: tensor<1x99x99x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x99x99x2x!quant.uniform<i8:f32, 1.0>> {
+  %w = tfl.pseudo_qconst dense<1> : tensor<2x90x90x8xi8> -> tensor<2x90x90x8x!quant.uniform<i8:f32, 0.5>> loc("w")
   %b = tfl.pseudo_qconst dense<7> : tensor<2xi32> -> tensor<2x!quant.uniform<i32:f32, 0.25>>
-  %shape = tfl.pseudo_const dense<[1, 99, 4, 2]> : tensor<4xi32>
-  %y = tfl.transpose_conv %shape, %w, %x, %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<4xi32>, tensor<2x90x1x8x!quant.uniform<i8:f32, 0.5>>, tensor<1x99x4x8x!quant.uniform<i8:f32, 0.5>>, tensor<2x!quant.uniform<i32:f32, 0.25>>) -> tensor<1x99x4x2x!quant.uniform<i8:f32, 1.0>>
-  func.return %y : tensor<1x99x4x2x!quant.uniform<i8:f32, 1.0>>
+  %shape = tfl.pseudo_const dense<[1, 99, 99, 2]> : tensor<4xi32>
+  %y = tfl.transpose_conv %shape, %w, %x, %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<4xi32>, tensor<2x90x90x8x!quant.uniform<i8:f32, 0.5>>, tensor<1x99x99x8x!quant.uniform<i8:f32, 0.5>>, tensor<2x!quant.uniform<i32:f32, 0.25>>) -> tensor<1x99x99x2x!quant.uniform<i8:f32, 1.0>>
+  func.return %y : tensor<1x99x99x2x!quant.uniform<i8:f32, 1.0>>
 }
 func.func @lowered() attributes {npu.region} {
   func.return
