@@ -36,10 +36,6 @@ class MaxPool2DOp(tfl.PoolOp):
     name = "tfl.max_pool_2d"
 
 
-MAX_REGIONS = 64
-"""Most kernels of an average whose windows are clipped at the edges, by other amounts each."""
-
-
 def check(op: tfl.PoolOp) -> None:
     rules.check_activation(op.fused_activation_function, op.output)
     rules.same_quantization(op, [op.input], op.output)
@@ -59,8 +55,8 @@ def check(op: tfl.PoolOp) -> None:
     if isinstance(op, AveragePool2DOp) and not plane.averages:
         parts = len(plane.rows.regions()) * len(plane.columns.regions())
         rules.require(
-            parts <= MAX_REGIONS,
-            f"averages beyond 8x8 may be clipped in at most {MAX_REGIONS} ways, not {parts}",
+            parts <= rules.MAX_LAUNCHES,
+            f"averages beyond 8x8 may be clipped in at most {rules.MAX_LAUNCHES} ways, not {parts}",
             op.input,
         )
 

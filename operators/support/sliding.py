@@ -23,9 +23,7 @@ from npuc.dialects.npu import Window
 from npuc.operators.support.alternatives import Form, quickest
 from npuc.operators.support.axes import MAX_STRIDE, Axis, Planes, planes
 from npuc.operators.support.kernels import Emitter, batch_map, shape_of
-
-MAX_PARTS = 64
-"""Most kernels that one window is split into for the sake of a stride; beyond it more is computed than is read."""
+from npuc.operators.support.rules import MAX_LAUNCHES
 
 Make = Callable[[SSAValue, Window, TensorType[Any]], SSAValue]
 """Writes one kernel of a window: of the IFM, the window and the type of its result."""
@@ -104,7 +102,7 @@ def slide(emit: Emitter, value: SSAValue, plane: Planes, result_type: TensorType
     for skips in product((True, False), repeat=len(wide)):
         skipped = [axis for axis, skip in zip(wide, skips, strict=True) if skip]
         parts = prod(shape[axis] for axis in wide if axis not in skipped)
-        if parts <= MAX_PARTS:
+        if parts <= MAX_LAUNCHES:
             forms.append(lambda skipped=skipped: _skipped(emit, value, window, result_type, make, skipped))
     return quickest(emit, forms)
 
