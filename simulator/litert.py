@@ -375,7 +375,8 @@ class _Pieces:
     def _sums_values_with_signs(self, index: int) -> bool:
         """Whether an operator is a SUM whose values LiteRT's reference kernel takes for bytes without sign."""
         operator = self._model.operators[index]
-        return operator.kind == _SUM and self._model.tensors[operator.inputs[0]].dtype in (np.dtype(np.int8), np.dtype(np.int16))
+        signed = (np.dtype(np.int8), np.dtype(np.int16))
+        return operator.kind == _SUM and self._model.tensors[operator.inputs[0]].dtype in signed
 
     def _misreads_sparse(self, index: int) -> bool:
         """Whether an operator, or one that it runs, reads a sparse tensor by a kernel that takes it for dense."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_DIMENSION = 65535
 MAX_LAUNCHES = 64
-"""Most kernels that one operator is split into: by broadcasting, or as the machine lacks its stride, window or factor."""
+"""Most kernels that an operator is split into: by broadcasting, or where the machine lacks its stride or window."""
 
 
 class Refused(Exception):
