@@ -109,5 +109,6 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=1.0,
     ),
 )

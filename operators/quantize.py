@@ -57,5 +57,6 @@ OPERATORS = (
         wide=("input",),
         rank=6,
         batches=True,
+        host_cycles=4.0,
     ),
 )

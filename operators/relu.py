@@ -91,8 +91,9 @@ OPERATORS = (
         convert=convert,
         rank=6,
         batches=True,
+        host_cycles=4.0,
     ),
-    Operator(op=Relu6Op, kernels="as RELU", check=check_relu6, convert=convert, rank=6, batches=True),
+    Operator(op=Relu6Op, kernels="as RELU", check=check_relu6, convert=convert, rank=6, batches=True, host_cycles=4.0),
     Operator(
         op=Relu0To1Op, kernels="as RELU", check=check_relu_0_to_1, convert=convert, types=BYTES, rank=6, batches=True
     ),

@@ -88,6 +88,7 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=0.25,
     ),
     Operator(
         op=SqueezeOp,
@@ -98,6 +99,7 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=0.25,
     ),
     Operator(
         op=ExpandDimsOp,
@@ -109,5 +111,6 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=0.25,
     ),
 )

@@ -62,5 +62,6 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=1.0,
     ),
 )

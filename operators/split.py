@@ -113,6 +113,7 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=1.0,
     ),
     Operator(
         op=SplitVOp,
@@ -124,5 +125,6 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=1.0,
     ),
 )

@@ -120,5 +120,6 @@ OPERATORS = (
         plain=True,
         rank=moving.RANK,
         batches=True,
+        host_cycles=2.0,
     ),
 )

@@ -3,9 +3,11 @@ Decide what the NPU takes and outline it.
 
 Assumes a `tfl` module as the import leaves it; works on its first function, the main subgraph. Decides operator by
 operator with one predicate (npuc.operators.support.legality); an operator that already carries `npu.cpu_reason` stays
-on the CPU, whoever wrote that, and one that the predicate refuses is given it. All operators that the NPU takes then
-go into as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them allow,
-each called by an `npu.invoke`:
+on the CPU, whoever wrote that, and one that the predicate refuses is given it. A region between operators of the
+CPU that would hold nothing but a few cheap operators is weighed against the round trip that it costs the host
+(`host_cycles` of their records, npuc.hardware.host): where they cost less there they stay on the CPU, unless the
+option `take-all` says otherwise. All operators that the NPU takes then go into as few functions `@npu_0`, `@npu_1` ...
+(`private`, `npu.region`) as the CPU operators between them allow, each called by an `npu.invoke`:
 
     %2 = tfl.conv_2d %0, %1 {...}                          func.func private @npu_0(%0) attributes {npu.region} {
     %3 = tfl.builtin %2 {operator = "GATHER"}       ->       %1 = ..., %2 = tfl.conv_2d %0, %1 ...
@@ -25,6 +27,7 @@ Leaves everything else as it is; the operators within the regions are lowered by
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from math import inf, prod
 
 from xdsl.builder import Builder
 from xdsl.context import Context
@@ -44,11 +47,14 @@ from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 
+from npuc.analysis.float_borders import borders
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
+from npuc.hardware.host import ROUND_TRIP_CYCLES
 from npuc.operators import operator_of
+from npuc.operators.support import rules
 from npuc.operators.support.legality import cpu_reason
 
 
@@ -58,16 +64,25 @@ class TflPartitionPass(ModulePass):
 
     name = "tfl-partition"
 
+    take_all: bool = False
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         functions = [f for f in op.body.block.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
+        at_border = borders(functions[0].body.block) if functions else set[Operation]()
         for number, function in enumerate(functions):
             for operator in list(function.body.block.ops):
                 if tfl.is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
-                    reason = cpu_reason(operator) if number == 0 else "only the main subgraph is taken"
+                    reason = cpu_reason(operator) if number == 0 else _elsewhere(function)
+                    if operator in at_border:
+                        reason = f"floats at the border, which --integer-io drops: {reason}"
                     if reason is not None:
                         operator.attributes[tfl.CPU_REASON] = StringAttr(reason)
         if functions:
-            _outline(op, functions[0])
+            block = functions[0].body.block
+            _drop_dead(block)
+            if not self.take_all:
+                _weigh_round_trips(block)
+            _outline(op, block)
         op.attributes[PARTITIONED_ATTR] = UnitAttr()
 
 
@@ -75,13 +90,55 @@ def _on_npu(op: Operation) -> bool:
     return tfl.is_operator(op) and tfl.CPU_REASON not in op.attributes
 
 
-def _outline(module: ModuleOp, function: FuncOp) -> None:
-    block = function.body.block
+def _elsewhere(function: FuncOp) -> str:
+    return f"only the main subgraph is taken, not what IF, WHILE and the like run: subgraph '{function.sym_name.data}'"
+
+
+def _drop_dead(block: Block) -> None:
+    """Drops what the NPU would take and nothing uses."""
     for op in reversed(list(block.ops)):
         if _on_npu(op) and not any(result.uses for result in op.results):
             op.detach()
             op.erase()
-        elif isinstance(op, tfl.TflOp) and _on_npu(op):
+
+
+def _weigh_round_trips(block: Block) -> None:
+    """Leaves regions to the CPU that cost it less than the round trip to the NPU."""
+    regions: dict[int, list[Operation]] = {}
+    for op, stage in _stages(block).items():
+        if _on_npu(op):
+            regions.setdefault(stage, []).append(op)
+    for ops in regions.values():
+        cycles = sum(map(_host_cycles, ops))
+        if cycles < ROUND_TRIP_CYCLES and _is_between_cpu(ops):
+            for op in ops:
+                rule = f"as a region by itself, a round trip of {ROUND_TRIP_CYCLES} cycles of the CPU"
+                rule += f", it is worth about {cycles:.0f} of them"
+                op.attributes[tfl.CPU_REASON] = StringAttr(rules.refusal(rule, op.results[0]))
+
+
+def _host_cycles(op: Operation) -> float:
+    """About how long the host takes for an operator; without end for one that is always worth a round trip."""
+    record = operator_of(op)
+    if record is None or record.host_cycles is None:
+        return inf
+    return record.host_cycles * max(prod(rules.shape(value)) for value in (*op.operands, *op.results))
+
+
+def _is_between_cpu(ops: list[Operation]) -> bool:
+    """Whether operators read what the CPU makes, and the CPU reads what they make."""
+    makers = (value.owner for op in ops for value in op.operands)
+    readers = (use.operation for op in ops for result in op.results for use in result.uses)
+    return any(map(_on_cpu, makers)) and any(map(_on_cpu, readers))
+
+
+def _on_cpu(op: Operation | Block) -> bool:
+    return isinstance(op, Operation) and tfl.is_operator(op) and not _on_npu(op)
+
+
+def _outline(module: ModuleOp, block: Block) -> None:
+    for op in block.ops:
+        if isinstance(op, tfl.TflOp) and _on_npu(op):
             _make_shapes_constant(op)
     stages = _waiting(block, _stages(block))
     count = max((stage for op, stage in stages.items() if _on_npu(op)), default=-1) + 1

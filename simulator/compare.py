@@ -24,7 +24,7 @@ from npuc.simulator.litert import Reference, operator_names
 from npuc.simulator.memory import Access, Report
 from npuc.simulator.runner import Inputs, RunResult, Session, given_inputs
 from npuc.simulator.stream import Op
-from npuc.simulator.tflite import CompiledModel, FileError
+from npuc.simulator.tflite import CompiledModel, FileError, Tensor
 
 # An OFM is unmistakably a source tensor if over so many elements of so many levels they correlate so well and are
 # nowhere further apart than a part of the levels: less where there are few elements, more where the OFM stands between
@@ -37,6 +37,7 @@ _DISTANCE, _DISTANCE_OF_MANY, _DISTANCE_IN_PLACE = 1 / 32, 1 / 8, 1 / 2
 _RESEMBLES = 0.8
 # So many tensors are named that are not compared.
 _NAMED = 3
+_QUANTIZE, _DEQUANTIZE = "114", "6"
 
 
 @dataclass(frozen=True)
@@ -512,11 +513,52 @@ class Comparer:
         # Reference input position -> compiled input position, reference output position -> compiled tensor.
         self.positions = inputs
         self._outputs = [compiled.outputs[position] for position in outputs]
+        self._quantised = self._quantised_inputs()
+        self._theirs = [self._compared(*pair) for pair in zip(self.original.outputs, self._outputs, strict=True)]
         # What the CPU computes is no operation's OFM.
         self.on_cpu = {
             compiled.tensors[i].name for operator in compiled.operators if not operator.is_npu for i in operator.outputs
         }
         self.notes = self._notes()
+
+    def _quantised_inputs(self) -> dict[int, int]:
+        """For the float inputs, by position, that the compiled file takes as integers: what QUANTIZE makes of them."""
+        made = {op.inputs[0]: op.outputs[0] for op in self.original.operators if op.kind == _QUANTIZE}
+        found: dict[int, int] = {}
+        for position, index in enumerate(self.original.inputs):
+            ours, theirs = self._ours(position), self.original.tensors[index]
+            if ours.dtype != theirs.dtype:
+                if theirs.dtype.kind != "f" or ours.dtype.kind not in "iu" or index not in made:
+                    raise FileError(
+                        f"input {theirs.name!r} is {ours.dtype.name}, but {theirs.dtype.name} in the reference"
+                    )
+                found[position] = made[index]
+        return found
+
+    def _ours(self, position: int) -> Tensor:
+        """The compiled file's tensor for an input of the reference."""
+        compiled = self.session.model
+        return compiled.tensors[compiled.inputs[self.positions[position]]]
+
+    def _compared(self, theirs: int, ours: int) -> int:
+        """The reference's tensor that an output is compared with: what DEQUANTIZE reads, if the output is integers."""
+        wanted = self.session.model.tensors[ours].dtype
+        if self.original.tensors[theirs].dtype.kind == "f" and wanted.kind in "iu":
+            for op in self.original.operators:
+                if op.kind == _DEQUANTIZE and op.outputs == (theirs,):
+                    return op.inputs[0]
+        return theirs
+
+    def _drawn(self, seed: int, invocation: int) -> dict[int, NDArray]:
+        """Inputs by position; floats that the compiled file takes as integers stand for integers of its type."""
+        values = random_inputs(self.original, seed, invocation)
+        if self._quantised:
+            integers = random_inputs(self.session.model, seed, invocation)
+            for position in self._quantised:
+                tensor = self._ours(position)
+                drawn = integers[self.positions[position]].astype(np.float64)
+                values[position] = ((drawn - tensor.zero_point) * tensor.scale).astype(values[position].dtype)
+        return values
 
     @property
     def keeps_state(self) -> bool:
@@ -556,10 +598,11 @@ class Comparer:
         Invocation 0 begins with fresh state, the others go on with that of the run before. With `trace` the comparison
         keeps its steps.
         """
-        values = random_inputs(self.original, seed, invocation) | given_inputs(self.original, inputs or {})
-        feeds = {self.positions[position]: value for position, value in values.items()}
+        values = self._drawn(seed, invocation) | given_inputs(self.original, inputs or {})
         tensors = self.reference.run(values, carry=invocation > 0)
-        source = SourceTensors(self.original, tensors, self.on_cpu, values.values())
+        taken = values | {position: tensors[index] for position, index in self._quantised.items()}
+        feeds = {self.positions[position]: value for position, value in taken.items()}
+        source = SourceTensors(self.original, tensors, self.on_cpu, [*values.values(), *taken.values()])
         steps: list[Step] = []
 
         def collect(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
@@ -573,14 +616,14 @@ class Comparer:
         for position, index in enumerate(self.original.outputs):
             name = self.original.tensors[index].name
             ours = result.by_index.get(self._outputs[position])
-            theirs = self._output(index, values, tensors)
+            theirs = self._output(self._theirs[position], values, tensors)
             if ours is None or theirs is None:
                 continue
             difference = first_difference(name, ours, theirs)
             if difference:
                 differences.append(difference)
             else:
-                exact.add(index)
+                exact |= {index, self._theirs[position]}
 
         known = {index: values[position] for position, index in enumerate(self.original.inputs)} | tensors
 

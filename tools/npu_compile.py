@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import LimitError, setup_of
+from npuc.operators.support.rules import FLOATS
 from npuc.tools import driver
 from npuc.tools.driver import PassFailure, UserError
 from npuc.tools.pipeline import EMIT, Target, pipeline
@@ -86,7 +87,11 @@ class Summary:
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
         folded = f"{self.folded_operators} folded; " if self.folded_operators else ""
         lines.append(f"operators     {self.npu_operators} in NPU regions; {folded}on the CPU: {on_cpu}")
-        lines += [f"  {reason}" for reason in self.cpu_reasons]
+        on_floats = [reason for reason in self.cpu_reasons if FLOATS in reason]
+        lines += [f"  {reason}" for reason in self.cpu_reasons if FLOATS not in reason]
+        if on_floats:
+            others = f" (the first of {len(on_floats)} operators on floats)" if len(on_floats) > 1 else ""
+            lines.append(f"  {on_floats[0]}{others}")
         return "\n".join(lines)
 
 
@@ -104,13 +109,10 @@ class Compiled:
 
 def operator_counts(module: ModuleOp) -> Counter[str]:
     """Operators of the model by name, constants and functions left out."""
-    from npuc.dialects.tfl import BuiltinOp, is_operator
+    from npuc.dialects.tfl import is_operator
+    from npuc.operators.support.rules import operator_name
 
-    return Counter(
-        op.operator_name.data if isinstance(op, BuiltinOp) else op.name.removeprefix("tfl.").upper()
-        for op in module.walk()
-        if is_operator(op)
-    )
+    return Counter(operator_name(op) for op in module.walk() if is_operator(op))
 
 
 def _operators_in_regions(module: ModuleOp) -> int:
@@ -129,7 +131,9 @@ def _reason(op: Operation) -> str | None:
     reason = op.attributes.get("npu.cpu_reason")
     if not isinstance(reason, StringAttr):
         return None
-    return f"{op.name} ({driver.describe_location(op.location)}): {reason.data}"
+    from npuc.operators.support.rules import operator_name
+
+    return f"{operator_name(op)} ({driver.describe_location(op.location)}): {reason.data}"
 
 
 def compile_tflite(
@@ -303,6 +307,12 @@ def parser() -> argparse.ArgumentParser:
         "--external-inputs", action="store_true", help="inputs of the network lie outside of the arena where they can"
     )
     out.add_argument(
+        "--integer-io", action="store_true", help="drop QUANTIZE of float inputs and DEQUANTIZE of float outputs"
+    )
+    out.add_argument(
+        "--take-all", action="store_true", help="all that the NPU can take, even where a round trip to it costs more"
+    )
+    out.add_argument(
         "--optimise", choices=("Performance", "Size"), default="Performance", help="cycles, or memory first"
     )
     out.add_argument("--output-dir", default="output", metavar="DIR")
@@ -333,6 +343,8 @@ def run(arguments: Sequence[str] | None) -> None:
         args.arena_cache_size,
         "size" if args.optimise == "Size" else "performance",
         args.external_inputs,
+        args.integer_io,
+        args.take_all,
     )
     if args.print_pipeline:
         print(pipeline(target) if args.pipeline is None else args.pipeline)

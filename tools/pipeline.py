@@ -70,6 +70,8 @@ class Target:
     limit: int | None = None
     strategy: Literal["performance", "size"] = "performance"
     external_inputs: bool = False
+    integer_io: bool = False
+    take_all: bool = False
 
     @property
     def text(self) -> str:
@@ -92,5 +94,9 @@ class Target:
 def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
     options = {"npu-schedule-limit-sram": f'{{strategy="{target.strategy}"}}'}
-    passes = (one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out)
+    if target.take_all:
+        options["tfl-partition"] = "{take-all=true}"
+    passes = [one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out]
+    if target.integer_io:
+        passes.insert(passes.index("tfl-partition"), "tfl-drop-float-borders")
     return ",".join([target.text, *(one + options.get(one, "") for one in passes)])

@@ -26,6 +26,9 @@ def cpu_reason(op: Operation) -> str | None:
     """Why the NPU cannot take `op`, in one line; None if it can."""
     record = operator_of(op)
     if record is None:
+        floats = next((value for value in (*op.operands, *op.results) if rules.is_float(value)), None)
+        if floats is not None:
+            return rules.refusal(rules.FLOATS, floats)
         return f"operator {operator_name(op)} is not supported"
     assert isinstance(op, tfl.TflOp)
     try:

@@ -64,6 +64,11 @@ class Operator:
     """Whether rank 4 tensors may have a batch above 1."""
     scalars: bool = False
     """Whether operands may be of rank 0."""
+    host_cycles: float | None = None
+    """
+    About how many cycles an element costs that the host reads or makes: what a round trip to the NPU is weighed
+    against. None for an operator that is always worth one.
+    """
 
     @property
     def name(self) -> str:

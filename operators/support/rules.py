@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, IntegerAttr, StringAttr, TensorType
+from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, DenseArrayBase, IntegerAttr, StringAttr, TensorType
 from xdsl.ir import Operation, SSAValue
 
 from npuc.dialects import tfl
@@ -25,6 +25,10 @@ MAX_LAUNCHES = 64
 """Most kernels that an operator is split into: by broadcasting, or where the machine lacks its stride or window."""
 
 
+FLOATS = "the NPU does not compute with floats"
+"""The rule that keeps float and hybrid networks on the CPU."""
+
+
 class Refused(Exception):
     """A rule is broken: the line that says so."""
 
@@ -38,11 +42,16 @@ def operator_name(op: Operation) -> str:
     return op.name.removeprefix("tfl.").upper()
 
 
-def refuse(rule: str, value: SSAValue) -> NoReturn:
-    """Says that `value` breaks a rule."""
+def refusal(rule: str, value: SSAValue) -> str:
+    """The line that says that `value` breaks a rule."""
     sizes = "x".join("?" if size == DYNAMIC_INDEX else str(size) for size in shape(value))
     name = " ".join(tfl.tensor_name(value).split())
-    raise Refused(f"{rule}: tensor '{name}' ({sizes})")
+    return f"{rule}: tensor '{name}' ({sizes})"
+
+
+def refuse(rule: str, value: SSAValue) -> NoReturn:
+    """Says that `value` breaks a rule."""
+    raise Refused(refusal(rule, value))
 
 
 def require(condition: bool, rule: str, value: SSAValue) -> None:
@@ -60,8 +69,14 @@ def element(value: SSAValue) -> UniformQuantizedType:
     """How a tensor is quantised; one that is not is refused."""
     type_ = quantization(value)
     if type_ is None:
+        require(not is_float(value), FLOATS, value)
         refuse("tensors must be quantised to 8 or 16 bit integers", value)
     return type_
+
+
+def is_float(value: SSAValue) -> bool:
+    """Whether a tensor holds floats."""
+    return isinstance(value.type, TensorType) and isinstance(value.type.element_type, AnyFloat)
 
 
 def shape_signature(value: SSAValue) -> Sequence[int]:

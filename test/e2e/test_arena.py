@@ -6,6 +6,7 @@ test_exact.py asks the same of every committed model on every machine.
 from __future__ import annotations
 
 import pytest
+from network import Network
 from tflm_planner import arena_of, check_plan, tensors_of
 
 from npuc.simulator import Session, load
@@ -55,6 +56,23 @@ def test_the_rule_holds_for_files_of_others(shared_models) -> None:
         data = path.read_bytes()
         scratch = next(one for one in tensors_of(data)[0] if one.name.endswith("_scratch"))
         assert arena_of(data) == scratch.bytes
+
+
+def test_regions_that_an_operator_of_the_host_separates_share_the_arena() -> None:
+    """Each has wide maps within it; between them lies a narrow one, and no more than two of those live at one time."""
+
+    def arena(regions: int) -> int:
+        n = Network(51)
+        x = n.input((1, 16, 16, 4))
+        for _ in range(regions):
+            x = n.conv(n.conv(n.conv(x, 32), 32), 4)
+            x = n.add_op("CUSTOM", [x], [n.like(x, "secret", x.shape)], custom="SecretSauce")
+        compiled = compile_tflite(n.model(x).to_bytes(), Target("ethos-u55-128"))
+        assert compiled.summary.cpu_operators == {"SecretSauce": regions}
+        check_plan(compiled.data, compiled.summary.arena, compiled.summary.fast or 0)
+        return compiled.summary.arena
+
+    assert arena(3) == arena(1) >= 16 * 16 * 2 * 32
 
 
 DTCM = """

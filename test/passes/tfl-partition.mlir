@@ -1,4 +1,5 @@
 // RUN: npu-opt %s -p tfl-partition --split-input-file | filecheck %s
+// RUN: npu-opt %s -p 'tfl-partition{take-all=true}' --split-input-file | filecheck %s --check-prefix=ALL
 
 // The NPU takes a chain whole; the constant goes inside, the names of inputs and results stay at the border.
 
@@ -93,7 +94,7 @@ func.func @pinned(%x: !t) -> !t {
 // Every refusal names the rule and the tensor.
 
 // CHECK-LABEL: func.func @refused
-// CHECK:         tfl.relu %{{.*}} {npu.cpu_reason = "tensors must be quantised to 8 or 16 bit integers: tensor 'image' (1x8)"}
+// CHECK:         tfl.relu %{{.*}} {npu.cpu_reason = "the NPU does not compute with floats: tensor 'image' (1x8)"}
 // CHECK:         tfl.max_pool_2d {{.*}}npu.cpu_reason = "all batches together must have at most 65535 rows: tensor 'batched' (2x40000x1x8)"
 // CHECK:         tfl.average_pool_2d {{.*}}npu.cpu_reason = "averages beyond 8x8 may be clipped in at most 64 ways, not 128: tensor 'large' (1x8x16x8)"
 // CHECK:         tfl.concatenation {{.*}}npu.cpu_reason = "CONCATENATION must have operands of its result's quantisation: tensor 'right' (1x8)"
@@ -157,4 +158,54 @@ func.func @weights(%x: !x, %m: !map) -> (!y, !z, !fine, !y) {
   %2 = tfl.conv_2d %m, %k {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (!map, !k) -> !fine loc("fine")
   %3 = tfl.fully_connected %x, %w, %b {quantized_bias_type = "INT32"} : (!x, !w, tensor<1xi32>) -> !y
   return %0, %1, %2, %3 : !y, !z, !fine, !y
+}
+
+// -----
+
+// A cheap operator between two of the CPU is not worth the round trip; a large one is, and so is what runs beside others.
+
+// CHECK-LABEL: func.func @alone
+// CHECK:         operator = "COS"
+// CHECK-NEXT:    tfl.reshape {{.*}}npu.cpu_reason = "as a region by itself, a round trip of 5000 cycles of the CPU, it is worth about 32 of them: tensor 'flat' (1x128)"
+// CHECK-NEXT:    operator = "COS"
+// CHECK-NEXT:    npu.invoke @npu_0
+// ALL-LABEL:   func.func @alone
+// ALL:           operator = "COS"
+// ALL-NEXT:      npu.invoke @npu_0
+// ALL-NEXT:      operator = "COS"
+// ALL-NEXT:      npu.invoke @npu_1
+!t = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>
+!r = tensor<1x128x!quant.uniform<i8:f32, 0.5>>
+func.func @alone(%x: !t) -> !r {
+  %s = tfl.pseudo_const dense<[1, 128]> : tensor<2xi32>
+  %0 = tfl.builtin %x {operator = "COS"} : (!t) -> !t
+  %1 = tfl.reshape %0, %s : (!t, tensor<2xi32>) -> !r loc("flat")
+  %2 = tfl.builtin %1 {operator = "COS"} : (!r) -> !r
+  %3 = tfl.tanh %2 : (!r) -> !r
+  return %3 : !r
+}
+
+// -----
+
+// Floats at the border say what drops them; floats inside are told from other types. What IF runs is not taken.
+
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT:    tfl.quantize {{.*}}npu.cpu_reason = "floats at the border, which --integer-io drops: the NPU does not compute with floats: tensor 'x' (1x8)"
+// CHECK-NEXT:    npu.invoke @npu_0
+// CHECK-NEXT:    operator = "DEQUANTIZE", npu.cpu_reason = "the NPU does not compute with floats: tensor 'inner' (1x8)"
+// CHECK-NEXT:    operator = "COS"
+// CHECK:       func.func private @branch
+// CHECK-NEXT:    tfl.tanh {{.*}}npu.cpu_reason = "only the main subgraph is taken, not what IF, WHILE and the like run: subgraph 'branch'"
+!f = tensor<1x8xf32>
+!q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+func.func @main(%x: !f loc("x")) -> !f {
+  %0 = tfl.quantize %x : (!f) -> !q
+  %1 = tfl.tanh %0 : (!q) -> !q
+  %2 = tfl.builtin %1 {operator = "DEQUANTIZE"} : (!q) -> !f loc("inner")
+  %3 = tfl.builtin %2 {operator = "COS"} : (!f) -> !f
+  return %3 : !f
+}
+func.func private @branch(%x: !q) -> !q {
+  %0 = tfl.tanh %x : (!q) -> !q
+  return %0 : !q
 }

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from npuc.dialects.npu import InvokeOp, is_region
-from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
+from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp, tensor_name
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.operators.support.legality import cpu_reason
 from npuc.passes.tfl_partition import TflPartitionPass
@@ -119,3 +119,29 @@ def test_random_graphs(choices: list[tuple[bool, int, int]]) -> None:
     assert len(regions) == transitions(choices)
     for op in operators(main):
         assert "npu.cpu_reason" in op.attributes
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=25),
+    st.integers(0, 40),
+)
+def test_an_unrelated_operator_of_the_cpu_cuts_nothing(choices: list[tuple[bool, int, int]], read: int) -> None:
+    """However a side branch on the CPU hangs on a network, regions hold what they held without it."""
+
+    def regions(text: str) -> list[set[str]]:
+        module = parse_text(make_context(), text.encode(), "graph.mlir")
+        TflPartitionPass().apply(make_context(), module)
+        return [{tensor_name(op.results[0]) for op in operators(one)} for one in functions(module) if is_region(one)]
+
+    text = graph(choices)
+    value = f"%v{read % len(choices)}"
+    beside = f'  %side = tfl.add {value}, {value} {{npu.cpu_reason = "test"}} : ({TYPE}, {TYPE}) -> {TYPE}\n'
+    last = f"%v{len(choices)}"
+    with_branch = text.replace(f"  return {last} : {TYPE}", f"{beside}  return {last}, %side : {TYPE}, {TYPE}")
+    with_branch = with_branch.replace(f") -> {TYPE} {{", f") -> ({TYPE}, {TYPE}) {{", 1)
+    # The branch may keep operators alive that led to nothing.
+    before, after = regions(text), regions(with_branch)
+    for one in before:
+        assert any(one <= other for other in after)
+    if len(before) == len(after):
+        assert all(one <= other for one, other in zip(before, after, strict=True))
