@@ -1,6 +1,7 @@
 """
-What TFLite operators make of constants: those that move elements, of any type, and those that compute with integers
-that are not quantised, as shapes, sizes and indices are. The same functions say which shape a result has.
+What TFLite operators make of constants: those that move elements, of any type, those that compute with integers that
+are not quantised, as shapes, sizes and indices are, and QUANTIZE of floats, as of a first state. The same functions say
+which shape a result has.
 
 Operators are known by their names and options in the TFLite schema, whether they have a class or not.
 """
@@ -19,7 +20,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from npuc.dialects import tfl
 from npuc.dialects.constants import numpy_dtype
-from npuc.dialects.quant import storage_tensor
+from npuc.dialects.quant import quantization, storage_tensor
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -132,6 +133,8 @@ def _results(call: Call, arrays: Sequence[Array]) -> list[Array]:
         return [_COMPUTING[call.name](call, *arrays)]
     if call.name == "CAST":
         return [_cast(call, arrays[0])]
+    if call.name == "QUANTIZE":
+        return [_quantize(call, arrays[0])]
     raise Unknown
 
 
@@ -156,6 +159,21 @@ def _cast(call: Call, x: Array) -> Array:
     if not isinstance(element, IntegerType) or x.dtype.kind == "f":
         raise Unknown
     return x.astype(np.bool_ if element.bitwidth == 1 else numpy_dtype(element))
+
+
+def _quantize(call: Call, x: Array) -> Array:
+    """Of floats, as TFLite's kernel computes it: a division in float32, and ties away from zero."""
+    type_ = quantization(call.op.results[0])
+    if type_ is None or type_.is_per_axis or x.dtype != np.float32:
+        raise Unknown
+    scaled = x / np.float32(type_.scale)
+    whole = np.floor(np.abs(scaled))
+    whole += np.abs(scaled) - whole >= 0.5
+    if not (whole < 1 << 30).all():
+        raise Unknown
+    least, greatest = type_.storage_limits
+    values = np.clip((np.sign(scaled) * whole).astype(np.int64) + type_.zero_point, least, greatest)
+    return values.astype(numpy_dtype(call.element()))
 
 
 def _indices(array: Array) -> list[int]:
@@ -351,7 +369,7 @@ _COMPUTING: dict[str, Callable[..., Array]] = {
 }
 """Operators that compute with integers."""
 
-EVALUATED = frozenset((*_MOVING, *_COMPUTING, "CAST"))
+EVALUATED = frozenset((*_MOVING, *_COMPUTING, "CAST", "QUANTIZE"))
 """The operators that `evaluate` may know the results of."""
 
 

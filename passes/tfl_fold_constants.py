@@ -4,7 +4,7 @@
 Assumes a `tfl` module as the import leaves it. In the main subgraph an input whose first dimension alone is open keeps
 the batch that the file gives it, as a runtime allocates it; what follows from that for the shapes of all tensors is
 written into their types, and their `shape_signature` goes. So SHAPE, and STRIDED_SLICE, PACK, PROD and the like behind
-it, become constants, as does every operator that moves or computes integers from constants alone:
+it, become constants, as does every operator that moves, quantises or computes integers from constants alone:
 
     %1 = tfl.builtin %x {operator = "SHAPE"}
     %2 = tfl.strided_slice %1, ...

@@ -21,6 +21,12 @@ from npuc.operators.support import rules
 from npuc.operators.support.record import Operator
 from npuc.operators.support.rules import operator_name
 
+_LEFT_TO_CPU = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM keeps its state in variable tensors, which the NPU does not write",
+    "SVDF": "SVDF keeps its state in a variable tensor, which the NPU does not write",
+}
+"""Operators that have no record for a reason that is worth telling; docs/rationale.md has the figures."""
+
 
 def cpu_reason(op: Operation) -> str | None:
     """Why the NPU cannot take `op`, in one line; None if it can."""
@@ -29,6 +35,8 @@ def cpu_reason(op: Operation) -> str | None:
         floats = next((value for value in (*op.operands, *op.results) if rules.is_float(value)), None)
         if floats is not None:
             return rules.refusal(rules.FLOATS, floats)
+        if operator_name(op) in _LEFT_TO_CPU:
+            return rules.refusal(_LEFT_TO_CPU[operator_name(op)], op.results[0])
         return f"operator {operator_name(op)} is not supported"
     assert isinstance(op, tfl.TflOp)
     try:

@@ -65,6 +65,56 @@ def test_shapes_are_those_that_a_runtime_allocates(batch_in_shape: bool) -> None
         assert np.array_equal(one, other)
 
 
+def keras_layers() -> Model:
+    """What Keras layers make of an open batch: a Dense of rank 4, a Conv2DTranspose, a resize to another map's size."""
+    n = Network(33)
+    x = n.input((1, 4, 6, 4))
+    x.signature = [-1, 4, 6, 4]
+    whole = n.add_op("SHAPE", [x], [Tensor("whole", (4,), "int32")], out_type=2)
+
+    def picked(name: str, axes: list[int]) -> Tensor:
+        return n.add_op("GATHER", [whole, n.ints("axes", axes)], [Tensor(name, (len(axes),), "int32")])
+
+    def product(name: str, of: Tensor) -> Tensor:
+        return n.add_op("REDUCE_PROD", [of, n.ints("axes", [0])], [Tensor(name, (), "int32")])
+
+    free, summed = picked("free", [0, 1, 2]), picked("summed", [3])
+    parts = [product("rows", free), product("columns", summed)]
+    flat_shape = n.add_op("PACK", parts, [Tensor("flat_shape", (2,), "int32")], values_count=2)
+    flat = n.add_op("RESHAPE", [x, flat_shape], [n.like(x, "flat", (1, 4))])
+    flat.signature = [-1, 4]
+    dense = n.fully_connected(flat, 8)
+    dense.signature = [-1, 8]
+    new_shape = n.add_op("CONCATENATION", [free, n.ints("units", [8])], [Tensor("new_shape", (4,), "int32")])
+    y = n.add_op("RESHAPE", [dense, new_shape], [n.like(dense, "dense", (1, 4, 6, 8))])
+    y.signature = [-1, 4, 6, 8]
+    up = n.transpose_conv(y, 4)
+    upsampling = n.ops.pop()
+    up.signature = [-1, *up.shape[1:]]
+    bounds = [n.ints("bound", value) for value in ([0], [1], [1])]
+    batch = n.add_op("STRIDED_SLICE", [whole, *bounds], [Tensor("batch", (), "int32")], shrink_axis_mask=1)
+    sizes = [batch, *(n.ints("size", size) for size in up.shape[1:])]
+    upsampling.inputs[0] = n.add_op("PACK", sizes, [Tensor("up_shape", (4,), "int32")], values_count=4)
+    n.ops.append(upsampling)
+    of_up = n.add_op("SHAPE", [up], [Tensor("of_up", (4,), "int32")], out_type=2)
+    ends = [n.ints("bound", value) for value in ([1], [3], [1])]
+    size = n.add_op("STRIDED_SLICE", [of_up, *ends], [Tensor("size", (2,), "int32")])
+    resized = n.add_op("RESIZE_NEAREST_NEIGHBOR", [y, size], [n.like(y, "resized", (1, *up.shape[1:3], 8))])
+    resized.signature = [-1, 1, 1, 8]
+    return n.model(up, n.conv(resized, 4))
+
+
+def test_shapes_that_layers_compute() -> None:
+    data = keras_layers().to_bytes()
+    compiled = compile_tflite(data, Target("ethos-u55-128"))
+    assert not compiled.summary.cpu_operators, compiled.summary.cpu_reasons
+    values = np.random.default_rng(0).integers(-128, 128, (1, 4, 6, 4), np.int8)
+    result = Session(load(compiled.data)).run({0: values})
+    assert result.reports == []
+    for one, other in zip(result.outputs.values(), golden.run(data, [values]), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_an_open_height_stays_open() -> None:
     n = Network(32)
     x = n.input((1, 1, 6, 8))

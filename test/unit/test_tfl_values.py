@@ -107,6 +107,24 @@ def test_constants(case: tuple[str, list[np.ndarray], dict[str, Any], str]) -> N
         assert result_shapes(Call(op, name), [one.shape for one in operands]) == [one.shape for one in expected]
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_quantize(dtype: str) -> None:
+    scale, zero = 0.3, {"int8": -5, "uint8": 131, "int16": 0}[dtype]
+    ties = (np.arange(-40, 40) + 0.5) * np.float32(scale)
+    values = np.concatenate([ties, np.nextafter(ties, 0), np.nextafter(ties, 1e9), [0.0, -0.0, 1e6, -1e6]])
+    x = values.astype(np.float32)
+
+    def model(given: bool) -> bytes:
+        a = Tensor("x", x.shape, "float32", data=None if given else x)
+        y = Tensor("y", x.shape, dtype, scale, zero)
+        return Model(Subgraph([a] if given else [], [y], [Op("QUANTIZE", [a], [y])])).to_bytes()
+
+    (op,) = [o for o in import_tflite(model(False)).walk() if isinstance(o, TflOp) and not isinstance(o, ConstantOp)]
+    found = evaluate(Call(op, "QUANTIZE"))
+    assert found is not None
+    assert np.array_equal(found[0], golden.run(model(True), [x])[0])
+
+
 def _all_fed(name: str) -> bool:
     """Whether all operands are values, none says how they are moved."""
     return name in (
