@@ -15,7 +15,8 @@ A tensor whose shape depends on what is open elsewhere, or on data, is left open
 not take it. Results of the network are still made by their operators. A constant that would be much larger than those
 that it is made of is left to the host.
 
-Decides nothing else, and leaves arithmetic on quantised constants and on floats alone.
+Arithmetic on quantised constants is done by the tosa that the operator would become on the NPU, which is exact. What
+becomes kernels without tosa, and arithmetic on floats, is left alone. Decides nothing else.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, DictionaryAttr, ModuleOp, TensorType, i32
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, DictionaryAttr, ModuleOp, TensorType, UnitAttr, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.dialects import tfl
-from npuc.dialects.npu import is_region
+from npuc.dialects.npu import REGION_ATTR, is_region
 from npuc.dialects.quant import quantization, storage_tensor
+from npuc.operators import operator_of
 from npuc.operators.support.rules import operator_name, shape_signature
 
 if TYPE_CHECKING:
@@ -142,6 +144,8 @@ def _fold(op: tfl.TflOp) -> None:
         from npuc.analysis.tfl_values import EVALUATED, Call, evaluate
 
         made = evaluate(Call(op, name)) if name in EVALUATED else None
+        if made is None:
+            made = _computed(op)
     if made is None:
         return
     for result, values in zip(op.results, made, strict=True):
@@ -171,6 +175,37 @@ def _described(op: tfl.TflOp, name: str) -> list[NDArray[Any]] | None:
     type_ = op.results[0].type
     assert isinstance(type_, TensorType)
     return [np.array(shape if name == "SHAPE" else len(shape), numpy_dtype(type_.element_type))]
+
+
+def _computed(op: tfl.TflOp) -> list[NDArray[Any]] | None:
+    """What an operator makes of quantised constants, by the tosa that it would become; None if it would become none."""
+    record = operator_of(op)
+    if record is None or record.goes_directly(op):
+        return None
+    from npuc.interpreters.tosa import run
+    from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass
+    from npuc.operators.support.legality import cpu_reason
+
+    data = [value for value in dict.fromkeys(op.operands) if record.is_data(op, value)]
+    arrays = [array for value in data if (array := tfl.constant_array(value)) is not None]
+    block = Block(arg_types=[value.type for value in data])
+    copies: dict[SSAValue, SSAValue] = dict(zip(data, block.args, strict=True))
+    for value in dict.fromkeys(op.operands):
+        if value not in copies and isinstance(value.owner, tfl.ConstantOp):
+            block.add_op(constant := value.owner.clone())
+            copies[value] = constant.output
+    copy = op.clone(copies)
+    block.add_ops((copy, ReturnOp(*copy.results)))
+    function = FuncOp("main", (block.arg_types, copy.result_types), Region(block))
+    if cpu_reason(copy) is not None:
+        return None
+    function.attributes[REGION_ATTR] = UnitAttr()
+    module = ModuleOp([function])
+    ConvertTflToTosaPass().apply(Context(), module)
+    try:
+        return run(module, arrays)
+    except ArithmeticError:  # TOSA leaves the result open
+        return None
 
 
 def _constant(result: SSAValue, values: NDArray[Any]) -> tfl.ConstantOp:

@@ -32,25 +32,23 @@ def unrolled_lstm(dtype: str) -> Model:
     zero = Tensor("zero", (), "float32", data=np.zeros((), np.float32))
     zeros = n.add_op("FILL", [size, zero], [Tensor("zeros", (1, UNITS), "float32")])
     cell_scale = 3.0 / (1 << (15 if dtype == "int16" else 7))
+    span = 1 / (1 << (15 if dtype == "int16" else 7))
     cell = n.add_op("QUANTIZE", [zeros], [n.tensor("cell", (1, UNITS), cell_scale, 0)])
-    hidden = None
+    hidden = n.add_op("QUANTIZE", [zeros], [n.tensor("hidden", (1, UNITS), span, 0)])
     for step in range(STEPS):
         part = n.like(x, "part", (1, FEATURES))
         ends = [n.ints("end", value) for value in ((0, step, 0), (0, step + 1, 0), (1, 1, 1))]
         n.add_op("STRIDED_SLICE", [x, *ends], [part], begin_mask=5, end_mask=5, shrink_axis_mask=2)
         part.signature = [-1, FEATURES]
         gates = n.fully_connected(part, 4 * UNITS)
-        if hidden is not None:
-            gates = n.binary("ADD", gates, n.fully_connected(hidden, 4 * UNITS))
+        gates = n.binary("ADD", gates, n.fully_connected(hidden, 4 * UNITS))
         i, f, g, o = n.split(gates, 4, 1)
         low = 0 if dtype == "int16" else -128
         one = 1 / (1 << (15 if dtype == "int16" else 8))
         i, f, o = (n.unary("LOGISTIC", gate, one, low) for gate in (i, f, o))
-        span = 1 / (1 << (15 if dtype == "int16" else 7))
         g = n.unary("TANH", g, span, 0)
         cell = n.binary("ADD", n.binary("MUL", f, cell, cell_scale, 0), n.binary("MUL", i, g, span, 0), cell_scale, 0)
         hidden = n.binary("MUL", o, n.unary("TANH", cell, span, 0), span, 0)
-    assert hidden is not None
     return n.model(n.fully_connected(hidden, 4))
 
 

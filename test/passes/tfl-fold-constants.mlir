@@ -54,7 +54,7 @@ func.func @open_height(%x: !t {tfl.tensor = {shape_signature = array<i32: 1, -1,
 
 // -----
 
-// Weights that are moved are constants; those that are computed are left alone, and so is a result of the network.
+// Weights that are moved, or computed, are constants; a result of the network is made by its operator.
 
 // CHECK-LABEL: func.func @weights
 // CHECK-NEXT:    %[[W:.*]] = tfl.pseudo_qconst dense<{{\[\[}}1, 3], [2, 4]]>
@@ -69,4 +69,19 @@ func.func @weights(%x: !t) -> (!t, tensor<2xi32>) {
   %1 = tfl.fully_connected %x, %0 : (!t, !w) -> !t
   %2 = tfl.builtin %x {operator = "SHAPE", options = {out_type = "INT32"}} : (!t) -> tensor<2xi32>
   return %1, %2 : !t, tensor<2xi32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @computed
+// CHECK-NEXT:    %[[C:.*]] = tfl.pseudo_qconst dense<[4, 6]> : tensor<2xi8>
+// CHECK-NEXT:    tfl.add %{{.*}}, %[[C]]
+!t = tensor<1x2x!quant.uniform<i8:f32, 0.5>>
+!c = tensor<2x!quant.uniform<i8:f32, 0.5>>
+func.func @computed(%x: !t) -> !t {
+  %a = tfl.pseudo_qconst dense<[1, 2]> : tensor<2xi8> -> !c
+  %b = tfl.pseudo_qconst dense<[3, 4]> : tensor<2xi8> -> !c
+  %0 = tfl.add %a, %b : (!c, !c) -> !c
+  %1 = tfl.add %x, %0 : (!t, !c) -> !t
+  return %1 : !t
 }
