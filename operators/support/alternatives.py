@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.machine import machine_of, places_of, setup_of
+from npuc.analysis.storage import Storage
 from npuc.dialects.npu import find_target
-from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp
-from npuc.hardware.cycles import best_block, kernel_cost, launch_cycles
+from npuc.dialects.npu_schedule import ConcatOp, ConvKernelOp, CopyOp, KernelOp, ReshapeOp, SliceOp, TransposeOp
+from npuc.hardware.clock import Clock
+from npuc.hardware.cycles import best_block, kernel_cost
 from npuc.operators.support.kernels import Emitter
 
 Form = Callable[[], SSAValue]
@@ -53,15 +56,38 @@ def _behind(before: Operation | None, anchor: Operation) -> list[Operation]:
 
 
 def _cycles(ops: Sequence[KernelOp | CopyOp]) -> int:
-    """What kernels take one behind the other; weights that an earlier one has are brought from the arena."""
-    total = 0
+    """
+    What kernels take in their order. One that does not read what the one before has made overlaps it, and weights that
+    an earlier one has are brought from the arena.
+    """
+    if not ops:
+        return 0
+    machine, setup, region = machine_of(ops[0]), setup_of(ops[0]), ops[0].parent_op()
+    assert isinstance(region, FuncOp)
+    storage, clock = Storage(region), Clock(machine, setup)
     brought: set[SSAValue] = set()
+    last: SSAValue | None = None
     for op in ops:
-        machine, setup, places, launch = machine_of(op), setup_of(op), places_of(op), op.launch()
+        places, launch = places_of(op), storage.launch(op)
         if isinstance(op, ConvKernelOp):
             if op.weights in brought:
                 places = places._replace(weights="arena")
             brought.add(op.weights)
         cost = kernel_cost(machine, setup, launch, best_block(machine, setup, launch, places), places)
-        total += launch_cycles(setup, cost.cycles, cost.fill_cycles)
-    return total
+        read = op.feature_maps if isinstance(op, KernelOp) else (op.ifm,)
+        clock.launch(cost, overlaps=last is not None and all(last not in _seen(value) for value in read))
+        last = op.result
+    clock.finish()
+    return clock.cycles
+
+
+def _seen(value: SSAValue) -> set[SSAValue]:
+    """The values that `value` is a view of, itself included."""
+    seen = {value}
+    waiting = [value]
+    while waiting:
+        owner = waiting.pop().owner
+        if isinstance(owner, ReshapeOp | SliceOp | TransposeOp | ConcatOp):
+            waiting += owner.operands
+            seen |= set(owner.operands)
+    return seen
