@@ -39,7 +39,7 @@ def draw_weights(draw: Any, shape: tuple[int, ...], axis: int, dtype: str) -> Te
         zero = draw(zero_points("uint8"))
         data = np.clip(draw(arrays(shape, low, high, "int64")) + zero, 0, 255).astype(np.uint8)
         return Tensor("w", shape, "uint8", scale=scale, zero=zero, data=data)
-    packed = draw(st.integers(0, 5)) == 0
+    packed = draw(st.integers(0, 5 if dtype == "int8" else 15)) == 0
     if packed:
         low, high = (max(-8, min(7, bound)) for bound in (low, high))
     data, kept = draw(arrays(shape, low, high, "int8")), "int4" if packed else "int8"
@@ -56,7 +56,8 @@ def draw_bias(draw: Any, channels: int, x: Tensor, w: Tensor, options: dict[str,
         return None
     dtype = "int32"
     if x.dtype == "int16":
-        dtype = draw(st.sampled_from(("int64", "int64", "int64", "int32")))
+        # DEPTHWISE_CONV_2D has no option for the other one.
+        dtype = draw(st.sampled_from(("int64",) * (7 if operator == "DEPTHWISE_CONV_2D" else 3) + ("int32",)))
         if operator != "DEPTHWISE_CONV_2D" and draw(st.integers(0, 3)):
             options["quantized_bias_type"] = draw(st.sampled_from((dtype, dtype, dtype, "int32", "int64")))
     bits = 31 if dtype == "int32" else draw(st.sampled_from((39, 39, 40)))
