@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-MAX_STRIDE = 3
-"""Largest stride of a window."""
+MAX_STRIDE, MAX_DILATION = 3, 2
+"""Largest stride and dilation of a window."""
 MAX_BEFORE, MAX_AFTER = 127, 128
 """Rows of padding above, or columns to the left; rows below, or columns to the right."""
 CONVOLUTION, POOL = (64, 64 * 64), (256, 256 * 256)
@@ -51,6 +51,10 @@ class Axis:
     def tiles(self) -> bool:
         """Whether each window has elements of its own, none of them padding, and none are left over at the end."""
         return self.before == 0 and self.reach <= self.stride and self.size == self.count * self.stride
+
+    def divides(self, step: int) -> bool:
+        """Whether windows of stride 1 that are `step` apart are all there is between multiples of `step`."""
+        return self.stride == 1 and not (self.size % step or self.count % step or self.before % step)
 
     def taps(self) -> range:
         """The taps from the first to the last that meet an element in some window; all if none does."""
@@ -139,9 +143,11 @@ def planes(rows: Axis, columns: Axis, limits: tuple[int, int], mixes: bool) -> P
     """
     How the machine slides a window within `limits` (height, elements); None if it cannot.
 
-    Where the columns are done with in one window, the rows can be its columns, which may be longer, and can be folded
-    without copies: if there is one column, or if the kernel `mixes` its channels, so that columns can be depth. One
-    window over all elements of each channel can have any number of rows. At last rows and columns are exchanged.
+    Taps along a line that are `dilation` apart are neighbours in one column of as many, so that nothing is multiplied
+    by the zeros in between. Where the columns are done with in one window, the rows can be its columns, which may be
+    longer, and can be folded without copies: if there is one column, or if the kernel `mixes` its channels, so that
+    columns can be depth. One window over all elements of each channel can have any number of rows. At last rows and
+    columns are exchanged.
     """
     for plane in _forms(Planes(rows.trimmed(), columns.trimmed()), limits[0], mixes):
         if plane.fit(*limits):
@@ -150,6 +156,12 @@ def planes(rows: Axis, columns: Axis, limits: tuple[int, int], mixes: bool) -> P
 
 
 def _forms(plane: Planes, most: int, mixes: bool) -> Iterator[Planes]:
+    line = plane.rows if plane.columns == POINT else plane.columns
+    if POINT in (plane.rows, plane.columns) and line.dilation > MAX_DILATION and line.divides(line.dilation):
+        step = line.dilation
+        yield Planes(
+            Axis(line.size // step, line.count // step, line.kernel, before=line.before // step), Axis(step, step)
+        )
     can_turn = plane.columns.is_whole and (mixes or plane.columns.size == 1)
     turned = Planes(POINT, plane.rows)
     if can_turn and plane.rows.stride > MAX_STRIDE:

@@ -29,6 +29,7 @@ from npuc.dialects.npu import Activation, Scale, Window
 from npuc.operators.support.alternatives import quickest
 from npuc.operators.support.axes import (
     CONVOLUTION,
+    MAX_DILATION,
     MAX_STRIDE,
     Axis,
     Phase,
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 else:
     np, npu_schedule = deferred("numpy", "npuc.dialects.npu_schedule")
 
-MAX_DILATION = 2
-"""Largest dilation of a window."""
 GROUP_DEPTHS = (8, 16, 32)
 """Depths that groups are put together to: the machine reads channels by 8, bricks have 16, blocks of weights 32."""
 MAX_SPREAD_WEIGHTS = 1 << 18
@@ -205,7 +204,7 @@ def _folded(
     if plane.exchanged:
         weights = weights.transpose(0, 2, 1, 3)
     elif weights.shape[1:3] != (plane.rows.kernel, plane.columns.kernel):
-        # What were the rows are the columns, and what were the columns is depth.
+        # What were the rows are the columns, and what were the columns is depth; or columns are rows of a line in rows.
         weights = weights.reshape(weights.shape[0], plane.rows.kernel, plane.columns.kernel, -1)
         to_depth = (False, plane.columns.stride > MAX_STRIDE)
     axes = [plane.rows, plane.columns]

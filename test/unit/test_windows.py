@@ -122,6 +122,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "a tall kernel of a batch with padding": (CONV, (2, 90, 3, 4), (80, 1), (1, 1), "SAME", 2),
     "a tall kernel with a stride, exchanged": (CONV, (1, 90, 3, 4), (80, 2), (5, 1), "VALID", 2),
     "columns as depth, rows folded": (CONV, (2, 90, 5, 4), (80, 5), (4, 1), "VALID", 8),
+    "a dilated line": (CONV, (2, 1, 24, 4), (1, 3), (1, 1), "SAME", 4, (1, 6)),
+    "a dilated column, depthwise": (DEPTHWISE, (1, 24, 1, 4), (3, 1), (1, 1), "SAME", 4, (8, 1)),
     "strides and long dilations": (CONV, (1, 20, 20, 2), (3, 3), (4, 5), "SAME", 3, (9, 7)),
     "rows that do not divide": (CONV, (2, 17, 18, 3), (5, 6), (5, 5), "SAME", 3),
     "a depthwise tall kernel": (DEPTHWISE, (2, 90, 3, 4), (80, 2), (4, 1), "VALID", 8),
