@@ -94,6 +94,13 @@ def from_numpy(array: "NDArray", element_type: Attribute | None = None) -> Dense
     return from_bytes(TensorType(wanted, array.shape), array.astype(dtype, copy=False).tobytes())
 
 
+def machine_constant(value: DenseIntOrFPElementsAttr) -> DenseIntOrFPElementsAttr:
+    """A constant as the NPU holds it: truth values as bytes of 0 and 1, others as they are."""
+    if value.type.element_type != IntegerType(1):
+        return value
+    return from_numpy((as_numpy(value) != 0).astype("i1"), IntegerType(8))
+
+
 def from_bytes(type_: TensorType, data: bytes) -> DenseIntOrFPElementsAttr:
     """The constant of `type_` whose stored elements are `data`, little-endian, row by row."""
     return DenseIntOrFPElementsAttr.new((type_, BytesAttr(data)))

@@ -22,6 +22,8 @@ from xdsl.dialects.builtin import (
     Signedness,
     TensorType,
     f32,
+    i1,
+    i8,
 )
 from xdsl.ir import Attribute, Data, Dialect, SSAValue, TypeAttribute
 from xdsl.irdl import IRDLOperation, irdl_attr_definition, irdl_op_definition, operand_def, result_def, traits_def
@@ -241,10 +243,18 @@ def storage_tensor(type_: Attribute) -> Attribute:
     return TensorType(element.storage_type, type_.shape, type_.encoding)
 
 
+def machine_tensor(type_: Attribute) -> Attribute:
+    """What the NPU holds of a tensor: stored integers; truth values (`i1`) as bytes of 0 or 1; others as they are."""
+    if isinstance(type_, TensorType) and type_.element_type == i1:
+        return TensorType(i8, type_.shape, type_.encoding)
+    return storage_tensor(type_)
+
+
 @irdl_op_definition
 class StorageCastOp(IRDLOperation):
     """
-    `quant.scast %x : tensor<4x!quant.uniform<i8:f32, 0.5>> to tensor<4xi8>`, in either direction.
+    `quant.scast %x : tensor<4x!quant.uniform<i8:f32, 0.5>> to tensor<4xi8>`, in either direction; also of truth values,
+    `tensor<4xi1>`, which are bytes of 0 or 1.
 
     The integers stay as they are; only what the type says about them changes.
     """
@@ -261,9 +271,9 @@ class StorageCastOp(IRDLOperation):
 
     def verify_(self) -> None:
         source, target = self.input.type, self.result.type
-        if (quantization(source) is None) == (quantization(target) is None):
+        if (source == machine_tensor(source)) == (target == machine_tensor(target)):
             raise VerifyException("quant.scast is between one quantised and one plain tensor")
-        if storage_tensor(source) != storage_tensor(target):
+        if machine_tensor(source) != machine_tensor(target):
             raise VerifyException("quant.scast keeps shape and storage type")
 
 

@@ -21,7 +21,7 @@ from xdsl.rewriter import Rewriter
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
-from npuc.dialects.quant import StorageCastOp, storage_tensor
+from npuc.dialects.quant import StorageCastOp, machine_tensor
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.operators import operator_of
 from npuc.operators.support.legality import cpu_reason
@@ -65,7 +65,7 @@ def drop_quantisation(function: FuncOp) -> None:
             op.result.replace_all_uses_with(_stored(op.input, op))
             Rewriter.erase_op(op)
     for argument in block.args:
-        Rewriter.replace_value_with_new_type(argument, storage_tensor(argument.type))
+        Rewriter.replace_value_with_new_type(argument, machine_tensor(argument.type))
     end = block.last_op
     assert isinstance(end, ReturnOp)
     for index, value in enumerate(end.operands):

@@ -24,7 +24,7 @@ from xdsl.rewriter import Rewriter
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
-from npuc.dialects.quant import StorageCastOp, storage_tensor
+from npuc.dialects.quant import StorageCastOp, machine_tensor
 from npuc.operators import operator_of
 from npuc.operators.support.builder import Builder, CannotConvert
 
@@ -74,7 +74,7 @@ def _convert(block: Block, in_region: bool) -> None:
 
 def _check_types(op: Operation, results: list[SSAValue]) -> None:
     for result, plain in zip(op.results, results, strict=True):
-        if plain.type != storage_tensor(result.type):
+        if plain.type != machine_tensor(result.type):
             raise CannotConvert(f"its operands make {plain.type} of what it says is {result.type}")
 
 

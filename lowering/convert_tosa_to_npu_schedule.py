@@ -21,7 +21,7 @@ from xdsl.passes import ModulePass
 from npuc.dialects import tosa
 from npuc.dialects.locations import OperationError, concerning
 from npuc.dialects.npu import regions_of
-from npuc.dialects.quant import quantization
+from npuc.dialects.quant import machine_tensor
 from npuc.lowering.npu_regions import erase_unused, own_results
 from npuc.lowering.tosa_to_npu_schedule.convolution import lower_convolution
 from npuc.lowering.tosa_to_npu_schedule.data import (
@@ -76,7 +76,7 @@ def convert(function: FuncOp) -> None:
             emit = Emitter(op)
             emit.replace([emit.dense(op.values)])
     values = [*function.args, *function.body.block.last_op.operands] if function.body.block.last_op else []
-    if not any(quantization(value) for value in values):
+    if all(machine_tensor(value.type) == value.type for value in values):
         own_results(function)
 
 

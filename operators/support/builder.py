@@ -16,8 +16,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.dialects import tfl
-from npuc.dialects.constants import from_bytes, from_numpy, numpy_dtype
-from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, quantization, storage_tensor
+from npuc.dialects.constants import from_bytes, from_numpy, machine_constant, numpy_dtype
+from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, machine_tensor, quantization
 from npuc.operators.support.deferred import deferred
 
 if TYPE_CHECKING:
@@ -93,12 +93,11 @@ class Builder:
     def _make_storage(self, value: SSAValue) -> SSAValue:
         constant = tfl.constant_value(value)
         if constant is not None:
-            return self.constant(constant)
+            return self.constant(machine_constant(constant))
         if isinstance(value.owner, StorageCastOp):
             return value.owner.input
-        if quantization(value) is None:
-            return value
-        return self.insert(StorageCastOp(value, storage_tensor(value.type)))
+        plain = machine_tensor(value.type)
+        return value if plain == value.type else self.insert(StorageCastOp(value, plain))
 
     def constant(self, value: DenseIntOrFPElementsAttr) -> SSAValue:
         """The constant tensor `value`."""
@@ -235,7 +234,7 @@ def shape_of(value: SSAValue) -> tuple[int, ...]:
 
 def storage_type(value: SSAValue) -> TensorType[Any]:
     """The type of a tensor's integers."""
-    plain = storage_tensor(tensor_type(value))
+    plain = machine_tensor(tensor_type(value))
     assert isinstance(plain, TensorType)
     return plain
 

@@ -332,10 +332,12 @@ class Emitter:
         ).result
 
     def look_up(self, ifm: SSAValue, table: SSAValue, element_type: Attribute) -> SSAValue:
-        """A copy of a feature map through a table, whose entries are of `element_type`."""
-        clamp = replace(full_range(ifm), function="table")
+        """A copy of a feature map through a table of entries of `element_type`, that of the least value first."""
         result_type = TensorType(element_type, list(shape_of(ifm)))
-        return self.pool("average", ifm, result_type, scale=IDENTITY, activation=clamp, table=table)
+        clamp = replace(full_range(result_type), function="table")
+        # The index is of the result's type.
+        points = (0, clamp.low - full_range(ifm).low)
+        return self.pool("average", ifm, result_type, zero_points=points, scale=IDENTITY, activation=clamp, table=table)
 
     def replace(self, results: Sequence[SSAValue]) -> None:
         """The anchor's results become `results`, each seen in the shape it had; the anchor goes."""

@@ -83,7 +83,7 @@ def _check_element(record: Operator, op: tfl.TflOp, value: SSAValue) -> None:
 
 
 def _require_type(record: Operator, op: tfl.TflOp, value: SSAValue, width: int, signed: bool) -> None:
-    name = f"{'int' if signed else 'uint'}{width}"
+    name = "bool" if width == 1 else f"{'int' if signed else 'uint'}{width}"
     others = {"int32": record.wide, "int64": record.words}.get(name, ())
     wide = any(value is getattr(op, which) for which in others)
     rules.require(name in record.types or wide, f"{record.name} must be of {' or '.join(record.types)}", value)

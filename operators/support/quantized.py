@@ -8,7 +8,8 @@ from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
 from npuc.dialects import tfl
-from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, quantization, storage_tensor
+from npuc.dialects.constants import machine_constant
+from npuc.dialects.quant import StorageCastOp, UniformQuantizedType, machine_tensor, quantization
 from npuc.operators.support.kernels import Emitter, shape_of
 
 
@@ -33,10 +34,11 @@ class QuantizedEmitter(Emitter):
         """The integers of a quantised value."""
         constant = tfl.constant_value(value)
         if constant is not None:
-            return self.dense(constant)
+            return self.dense(machine_constant(constant))
         if isinstance(value.owner, StorageCastOp):
             return value.owner.input
-        return self.insert(StorageCastOp(value, storage_tensor(value.type))).result
+        plain = machine_tensor(value.type)
+        return value if plain == value.type else self.insert(StorageCastOp(value, plain)).result
 
     def replace_by_words(self, value: SSAValue) -> None:
         """
@@ -52,7 +54,9 @@ class QuantizedEmitter(Emitter):
     def replace(self, results: Sequence[SSAValue]) -> None:
         """The anchor's results become `results`, in the shape and quantisation that they had."""
         for old, new in zip(self.anchor.results, results, strict=True):
-            cast = self.insert(StorageCastOp(self.view(new, shape_of(old)), old.type)).result
+            cast = self.view(new, shape_of(old))
+            if cast.type != old.type:
+                cast = self.insert(StorageCastOp(cast, old.type)).result
             cast.name_hint = old.name_hint
             old.replace_all_uses_with(cast)
         Rewriter.erase_op(self.anchor)

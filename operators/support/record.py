@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from npuc.operators.support.builder import Builder
     from npuc.operators.support.quantized import QuantizedEmitter
 
-ElementName = Literal["int8", "uint8", "int16", "int32"]
+ElementName = Literal["int8", "uint8", "int16", "int32", "bool"]
 BYTES: tuple[ElementName, ...] = ("int8", "uint8")
 INTEGERS: tuple[ElementName, ...] = ("int8", "uint8", "int16")
 """The types of most operators."""
@@ -55,7 +55,7 @@ class Operator:
     words: tuple[str, ...] = ()
     """Results that may also be of int64, which the lowering makes as pairs of 32 bits (`replace_by_words`)."""
     plain: bool = False
-    """Whether feature maps may be integers that are not quantised, as for operators that only move values."""
+    """Whether feature maps may be integers or truth values, which are not quantised."""
     rank: int = 4
     """Most dimensions of a feature map."""
     from_result: tuple[str, ...] = ()

@@ -181,15 +181,19 @@ def strides(op: Strided) -> tuple[int, int]:
 def check_binary(op: tfl.BinaryOp) -> None:
     check_activation(getattr(op, "fused_activation_function", tfl.NO_ACTIVATION), op.output)
     same_storage(op, [op.lhs, op.rhs], op.output)
-    shapes = [shape(op.lhs), shape(op.rhs)]
-    rank = max(map(len, shapes))
-    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
-    for one, other in zip(*padded, strict=True):
-        require(one == other or 1 in (one, other), "operands must be equal in size, or 1, along each axis", op.rhs)
-    expected = tuple(max(sizes) for sizes in zip(*padded, strict=True))
-    require_shape(op.output, expected)
-    kernels = broadcast_of(padded[0], padded[1], expected).kernels
-    require(kernels <= MAX_LAUNCHES, f"broadcasting must take at most {MAX_LAUNCHES} kernels, not {kernels}", op.output)
+    require_shape(op.output, broadcast_shape(shape(op.lhs), shape(op.rhs), op.output))
+
+
+def broadcast_shape(one: Sequence[int], other: Sequence[int], result: SSAValue) -> tuple[int, ...]:
+    """The shape of what two operands of an element-wise operator make, which must not take too many kernels."""
+    rank = max(len(one), len(other))
+    a, b = ((1,) * (rank - len(shape)) + tuple(shape) for shape in (one, other))
+    for sizes in zip(a, b, strict=True):
+        require(len({*sizes, 1}) <= 2, "operands must be equal in size, or 1, along each axis", result)
+    made = tuple(map(max, a, b))
+    kernels = broadcast_of(a, b, made).kernels
+    require(kernels <= MAX_LAUNCHES, f"broadcasting must take at most {MAX_LAUNCHES} kernels, not {kernels}", result)
+    return made
 
 
 def powers_of_two(scales: Sequence[float]) -> list[int]:

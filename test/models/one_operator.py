@@ -37,6 +37,7 @@ from npuc.tools.pipeline import Target
 
 HAS_LITERT = importlib.util.find_spec("ai_edge_litert") is not None
 RANGES = {
+    "bool": (0, 1),
     "int8": (-128, 127),
     "uint8": (0, 255),
     "int16": (-(1 << 15), (1 << 15) - 1),
