@@ -9,7 +9,7 @@ Of up to 128 values the greatest key is looked for, which is 128 times the value
 
 Of more the greatest value is found first, and every other one made so small that its place does not matter:
 
-    %m = pool max %x
+    %m = pool max %x                    MIN of halves for ARG_MIN, and `sub %m, %x`
     %d = sub %x, %m                     0, or -32768
     %k = add %d, count - 1 - place      negative, unless it is one of the greatest
     %g = pool max %k
@@ -19,7 +19,7 @@ Of more the greatest value is found first, and every other one made so small tha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import StringAttr, TensorType, i16, i32
 from xdsl.ir import SSAValue
@@ -31,7 +31,7 @@ from npuc.dialects.npu import Activation, Element, OperandScales, Scale, Window
 from npuc.operators.support import reductions, rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.kernels import IDENTITY, UNSCALED, feature_map_shape, folded, full_range, tensor
+from npuc.operators.support.kernels import IDENTITY, UNSCALED, folded, tensor
 from npuc.operators.support.quantized import QuantizedEmitter, numbers
 from npuc.operators.support.record import BYTES, Operator
 from npuc.operators.support.reductions import Reduction
@@ -78,7 +78,7 @@ def check(op: ArgMaxOp | ArgMinOp) -> None:
     axis = rules.axis_of(axes[0], len(shape), op.input)
     rules.require_shape(op.output, rules.without(shape, axis))
     rules.require(1 < shape[axis] <= MAX_PLACES, f"{name} must be of 2 to {MAX_PLACES} values", op.input)
-    possible = reductions.one_pool(shape, [axis], sums_depth=False) is not None
+    possible = reductions.one_pool(shape, [axis]) is not None
     rules.require(possible, f"no side of the axis may have more than {reductions.MAX_EXTENT} elements", op.input)
 
 
@@ -86,16 +86,12 @@ def lower(op: ArgMaxOp | ArgMinOp, emit: QuantizedEmitter) -> None:
     """Replace an index by its kernels."""
     shape = shape_of(op.input)
     axis = numbers(op.axis)[0] % len(shape)
-    pool = reductions.one_pool(shape, [axis], sums_depth=False)
-    assert pool is not None
+    reduction = reductions.one_pool(shape, [axis])
+    assert reduction is not None
     value, least = emit.storage(op.input), isinstance(op, ArgMinOp)
-    # A map along which the axis lies by itself: the depth stays the depth, though a pool sees it as columns.
-    if axis == len(shape) - 1:
-        map_, along = feature_map_shape(shape), 3
-    else:
-        map_, along = pool.ifm, 1 if pool.window == (shape[axis], 1) else 2
+    along = 3 if reduction.window is None else 1 if reduction.window == (shape[axis], 1) else 2
     key = _few if shape[axis] <= KEY_PLACES else _many
-    left = key(emit, emit.view(value, map_), along, pool, least)
+    left = key(emit, emit.view(value, reduction.ifm), along, reduction, least)
     count = emit.constant(np.full((1, 1, 1, 1), shape[axis] - 1, np.int16))
     if tensor(op.output).element_type == i32:
         emit.replace([_less(emit, left, count)])
@@ -111,7 +107,7 @@ def _less(emit: QuantizedEmitter, value: SSAValue, other: SSAValue) -> SSAValue:
     return emit.elementwise("sub", value, other, wide, scale=IDENTITY, operand_scales=UNSCALED, is_reversed=True)
 
 
-def _few(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, least: bool) -> SSAValue:
+def _few(emit: QuantizedEmitter, value: SSAValue, along: int, reduction: Reduction, least: bool) -> SSAValue:
     """How many values stand behind the first of the greatest (or least), of up to 128."""
     shape = shape_of(value)
     depth, wide = shape[3], TensorType(i16, list(shape))
@@ -132,28 +128,26 @@ def _few(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, l
     if along != 3:
         keys = _plus(emit, keys, behind, along)
     lowest_bits = emit.constant(np.full(512, KEY_PLACES << 16, np.int32))
-    return _greatest(emit, keys, pool, Activation(-(1 << 15), (1 << 15) - 1, "table"), lowest_bits)
+    return emit.look_up(reductions.emit_extreme(emit, "max", reduction, keys), lowest_bits, i16)
 
 
-def _many(emit: QuantizedEmitter, value: SSAValue, along: int, pool: Reduction, least: bool) -> SSAValue:
+def _many(emit: QuantizedEmitter, value: SSAValue, along: int, reduction: Reduction, least: bool) -> SSAValue:
     """The same of any number of values."""
-    if least:
-        table = reductions.turned_round(emit, Element.of(tensor(value).element_type))
-        value = emit.look_up(value, table, tensor(value).element_type)
-    greatest = _greatest(emit, value, pool, full_range(value))
+    extreme = reductions.emit_extreme(emit, "min" if least else "max", reduction, value)
     shape = list(shape_of(value))
     column = [1 if axis == along else size for axis, size in enumerate(shape)]
     smaller = emit.elementwise(
         "sub",
         value,
-        emit.view(greatest, column),
+        emit.view(extreme, column),
         TensorType(i16, shape),
         scale=IDENTITY,
         operand_scales=OperandScales("both", MAX_PLACES, MAX_PLACES),
         activation=Activation(-MAX_PLACES, 0),
+        is_reversed=least,
     )
     keys = _plus(emit, smaller, np.arange(shape[along])[::-1], along)
-    return _greatest(emit, keys, pool, full_range(keys))
+    return reductions.emit_extreme(emit, "max", reduction, keys)
 
 
 def _plus(emit: QuantizedEmitter, value: SSAValue, numbers: NDArray[np.int64], along: int) -> SSAValue:
@@ -163,19 +157,10 @@ def _plus(emit: QuantizedEmitter, value: SSAValue, numbers: NDArray[np.int64], a
     return emit.elementwise("add", value, constant, tensor(value), scale=IDENTITY, operand_scales=UNSCALED)
 
 
-def _greatest(
-    emit: QuantizedEmitter, value: SSAValue, pool: Reduction, activation: Activation, table: SSAValue | None = None
-) -> SSAValue:
-    assert pool.window is not None
-    ofm: TensorType[Any] = TensorType(tensor(value).element_type, list(pool.ofm))
-    window, ifm = Window(*pool.window), emit.view(value, pool.ifm)
-    return emit.pool("max", ifm, ofm, window=window, activation=activation, table=table)
-
-
 def _record(op: type[_ArgOp]) -> Operator:
     return Operator(
         op=op,
-        kernels="a DEPTHWISE kernel, a MAX pool and SUB; up to six kernels for more than 128 values",
+        kernels="a DEPTHWISE kernel, as REDUCE_MAX, and SUB; two more, and REDUCE_MAX twice, for more than 128 values",
         check=check,
         lower=lower,
         arguments=("axis",),

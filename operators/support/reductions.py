@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xdsl.dialects.builtin import TensorType, i8, i16, i32
 from xdsl.ir import Attribute, SSAValue
 
 from npuc.dialects import tfl
-from npuc.dialects.npu import Element, Scale, Window
+from npuc.dialects.npu import Scale, Window
 from npuc.operators.support import rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.kernels import IDENTITY, Emitter, feature_map_shape, folded
+from npuc.operators.support.kernels import IDENTITY, Emitter, feature_map_shape, folded, tensor
 from npuc.operators.support.quantized import QuantizedEmitter, numbers, quantized
 
 if TYPE_CHECKING:
@@ -81,11 +81,10 @@ def neighbours(shape: Sequence[int], axes: Collection[int]) -> list[list[int]]:
     return groups
 
 
-def one_pool(shape: Sequence[int], axes: Collection[int], *, sums_depth: bool) -> Reduction | None:
+def one_pool(shape: Sequence[int], axes: Collection[int]) -> Reduction | None:
     """
-    The pool over `axes`, which are neighbours or all that there is of a map's rows and columns; None if no pool does.
-
-    `sums_depth`: whether the reduction is a sum, which alone goes over the depth. Others see the depth as a width.
+    The reduction over `axes`, which are neighbours or all that there is of a map's rows and columns; None if no pool
+    does that.
     """
     wide = {axis for axis in axes if shape[axis] > 1}
     map_ = feature_map_shape(shape)
@@ -96,14 +95,14 @@ def one_pool(shape: Sequence[int], axes: Collection[int], *, sums_depth: bool) -
         window = (map_[1] if rows & wide else 1, map_[2] if columns else 1)
         if window[0] <= MAX_ROWS and prod(window) <= MAX_ELEMENTS:
             return _possible(Reduction(map_, window))
-    if sums_depth and wide == {last}:
+    if wide == {last}:
         return _possible(Reduction(map_, None))
     groups = neighbours(shape, axes)
     if len(groups) != 1:
         return None
     outer, count = prod(shape[: groups[0][0]]), prod(shape[axis] for axis in groups[0])
     inner = prod(shape) // (outer * count)
-    if sums_depth and inner == 1:
+    if inner == 1:
         return _possible(Reduction((1, *folded(outer), count), None))
     return _possible(Reduction((1, outer, count, inner), (1, count))) if count <= MAX_ELEMENTS else None
 
@@ -124,7 +123,7 @@ def sums(shape: Sequence[int], axes: Collection[int], fitting: int) -> tuple[Red
     The sum of up to `fitting` elements fits 16 bits, which is as wide as a pool over a window makes it. Of more a
     convolution must make it, in 32 bits, which only a sum over the depth reads.
     """
-    whole = one_pool(shape, axes, sums_depth=True)
+    whole = one_pool(shape, axes)
     if whole is not None:
         return (whole,)
     groups = neighbours(shape, axes)
@@ -132,8 +131,8 @@ def sums(shape: Sequence[int], axes: Collection[int], fitting: int) -> tuple[Red
         return None
     possible: list[tuple[Reduction, Reduction]] = []
     for first, second in (groups, groups[::-1]):
-        before = one_pool(shape, first, sums_depth=True)
-        after = one_pool(reduced(shape, first), second, sums_depth=True)
+        before = one_pool(shape, first)
+        after = one_pool(reduced(shape, first), second)
         if before is not None and after is not None:
             possible.append((before, after))
     for before, after in possible:
@@ -147,21 +146,21 @@ def sums(shape: Sequence[int], axes: Collection[int], fitting: int) -> tuple[Red
 
 
 def extremes(shape: Sequence[int], axes: Collection[int]) -> tuple[Reduction, ...] | None:
-    """The pools that take the greatest over `axes`; None where that is not possible. The depth has one of its own."""
+    """The reductions to the greatest (or least) over `axes`; None where that is not possible. The depth is the last."""
     last = len(shape) - 1
-    pools: list[Reduction] = []
+    reductions: list[Reduction] = []
     left = tuple(shape)
-    whole = one_pool(shape, set(axes) - {last}, sums_depth=False)
-    groups = neighbours(shape, set(axes) - {last}) if whole is None else [list(set(axes) - {last})]
+    before = set(axes) - {last}
+    groups = neighbours(shape, before) if one_pool(shape, before) is None else [list(before)]
     for group in (*groups, [last] if last in axes else []):
         if all(left[axis] == 1 for axis in group):
             continue
-        pool = one_pool(left, group, sums_depth=False)
-        if pool is None:
+        reduction = one_pool(left, group)
+        if reduction is None:
             return None
-        pools.append(pool)
+        reductions.append(reduction)
         left = reduced(left, group)
-    return tuple(pools)
+    return tuple(reductions)
 
 
 # Operators
@@ -240,11 +239,38 @@ def _fitting(value: SSAValue) -> int:
     return ((1 << 15) - 1) // max(-least, greatest)
 
 
-def turned_round(emit: Emitter, element: Element) -> SSAValue:
-    """The table from each value to that as far from the other end of the type."""
-    low, high = element.range
-    if element.bits == 8:
-        return emit.constant(np.arange(high, low - 1, -1).astype(np.int8 if element.signed else np.uint8), element.type)
-    # A segment of 128 values has a base, of which each value takes off how far it is into the segment.
-    base = np.arange(high, low, -128)
-    return emit.constant((np.int64(-128) << 16 | base & 0xFFFF).astype(np.int32))
+def emit_extreme(emit: Emitter, kind: Literal["max", "min"], reduction: Reduction, value: SSAValue) -> SSAValue:
+    """
+    The greatest (or least) values. There is a pool for the greatest, which takes a depth for columns, one channel deep.
+    The least is found by halves of a map, two at a time.
+    """
+    value = emit.view(value, reduction.ifm)
+    if kind == "max":
+        if reduction.window is not None:
+            return _emit_max(emit, value, reduction.window)
+        _, height, width, depth = reduction.ifm
+        rows = MAX_EXTENT // width
+        parts: list[SSAValue] = []
+        for first in range(0, height, rows):
+            count = min(rows, height - first)
+            some = emit.slice(value, (first, 0, 0), (count, width, depth))
+            most = _emit_max(emit, emit.view(some, (1, count * width, depth, 1)), (1, depth))
+            parts.append(emit.view(most, (1, count, width, 1)))
+        return emit.concat(parts, 1)
+    for axis in range(1, 4):
+        while (size := shape_of(value)[axis]) > reduction.ofm[axis]:
+            shape, offsets = list(shape_of(value)[1:]), [0, 0, 0]
+            shape[axis - 1] = -(-size // 2)
+            # The middle of an odd number is in both halves, which changes nothing.
+            first = emit.slice(value, offsets, shape)
+            offsets[axis - 1] = size - shape[axis - 1]
+            second = emit.slice(value, offsets, shape)
+            value = emit.elementwise(kind, first, second, TensorType(tensor(value).element_type, [1, *shape]))
+    return value
+
+
+def _emit_max(emit: Emitter, ifm: SSAValue, window: tuple[int, int]) -> SSAValue:
+    """A MAX pool whose windows lie side by side, or are the whole extent."""
+    _, height, width, depth = shape_of(ifm)
+    ofm: TensorType[Any] = TensorType(tensor(ifm).element_type, [1, height // window[0], width // window[1], depth])
+    return emit.pool("max", ifm, ofm, window=Window(*window))

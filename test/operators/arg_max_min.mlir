@@ -6,9 +6,10 @@
 // CHECK: npu_schedule.scales {bias = dense<[20, 19, 18,
 // CHECK: %[[KEY:.*]] = npu_schedule.depthwise_conv2d %x, {{.*}} zero_points <0, 0> {{.*}} -> tensor<1x4x5x21xi16>
 // CHECK: %[[V:.*]] = npu_schedule.reshape %[[KEY]] : tensor<1x4x5x21xi16> -> tensor<1x20x21x1xi16>
-// CHECK: %[[LEFT:.*]] = npu_schedule.pool max %[[V]] window <1x21> {{.*}} activation <table, -32768, 32767>
+// CHECK: %[[MAX:.*]] = npu_schedule.pool max %[[V]] window <1x21>
+// CHECK: %[[LEFT:.*]] = npu_schedule.pool average {{.*}} activation <table, -32768, 32767>
 // CHECK: %[[N:.*]] = npu_schedule.constant dense<20> : tensor<1x1x1x1xi16>
-// CHECK: npu_schedule.elementwise sub %[[LEFT]], %[[N]] reversed {{.*}} -> tensor<1x20x1x1xi32>
+// CHECK: npu_schedule.elementwise sub %[[LEFT]], %[[N]] reversed {{.*}} -> tensor<1x4x5x1xi32>
 func.func @few(%x: tensor<1x4x5x21x!quant.uniform<i8:f32, 0.5:-3>>) -> tensor<1x4x5xi32> {
   %axis = tfl.pseudo_const dense<3> : tensor<1xi32>
   %y = tfl.arg_max %x, %axis {output_type = "INT32"} : (tensor<1x4x5x21x!quant.uniform<i8:f32, 0.5:-3>>, tensor<1xi32>) -> tensor<1x4x5xi32>

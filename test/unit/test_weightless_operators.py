@@ -383,3 +383,8 @@ def test_a_mean_of_as_many_elements_as_there_may_be(dtype: str) -> None:
         Tensor("y", (1, 1), dtype, 0.5),
     )
     check(model([x], [y], "MEAN", [x, ints("axes", [1, 2])]))
+
+
+def test_a_maximum_over_the_depth_of_more_pixels_than_a_map_has_rows() -> None:
+    x, y = Tensor("x", (1, 300, 300, 3), "int8", 0.5), Tensor("y", (1, 300, 300), "int8", 0.5)
+    check(model([x], [y], "REDUCE_MAX", [x, ints("axes", [3])]))
