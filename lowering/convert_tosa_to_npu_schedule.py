@@ -119,6 +119,8 @@ def _lower(op: Operation) -> None:
             lower_pad(op, emit)
         case tosa.TileOp():
             lower_tile(op, emit)
+        case tosa.GatherOp():
+            lower_gather(op, emit)
         case tosa.TransposeOp():
             lower_transpose(op, emit)
         case tosa.ReverseOp():

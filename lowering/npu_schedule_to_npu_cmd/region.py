@@ -395,6 +395,10 @@ class RegionLowering:
                 fm = replace(fm, depth=fm.depth * factor, stride_c=element.size)
             views.append((buffer, replace(fm, element=element)))
         (source, ifm_map), (destination, ofm_map) = views
+        # It may go through rows and columns in either order: what it reads goes forwards.
+        for axis, stride in (("y", ifm_map.stride_y), ("x", ifm_map.stride_x)):
+            if stride < 0:
+                ifm_map, ofm_map = turned(ifm_map, axis), turned(ofm_map, axis)
         operands = {"ifm": [source], "ofm": [destination]}
         low, high = ofm_map.element.range
         properties: dict[str, Attribute] = {
@@ -458,6 +462,13 @@ def clamp_to_registers(activation: Activation, ofm_bits: int) -> Activation:
     if ofm_bits == 32 and activation.function == "none":
         return replace(activation, low=-(1 << 15), high=(1 << 15) - 1)
     return activation
+
+
+def turned(fm: FeatureMap, axis: str) -> FeatureMap:
+    """A feature map without tiles from the last to the first row ("y") or column ("x")."""
+    if axis == "y":
+        return replace(fm, offset=fm.offset + (fm.height - 1) * fm.stride_y, stride_y=-fm.stride_y)
+    return replace(fm, offset=fm.offset + (fm.width - 1) * fm.stride_x, stride_x=-fm.stride_x)
 
 
 def ifm_rows(op: KernelOp, start: int, stop: int) -> tuple[int, int, int, int]:

@@ -58,7 +58,7 @@ def lower_pad(op: tosa.PadOp, emit: Emitter) -> None:
 
 
 def lower_tile(op: tosa.TileOp, emit: Emitter) -> None:
-    """Replace a tile by concats of the value with itself, innermost axis first."""
+    """Replace a tile by copies side by side, along the innermost axis first, where there is least to copy."""
     counts = shape_numbers(op.multiples, "the multiples of a tile")
     value: SSAValue = op.input1
     for axis in reversed(range(len(counts))):
@@ -91,13 +91,21 @@ def lower_reverse(op: tosa.ReverseOp, emit: Emitter) -> None:
 
 
 def lower_gather(op: tosa.GatherOp, emit: Emitter) -> None:
-    """Replace a gather by constant indices, the same for each batch, by copies of the runs in them."""
+    """Replace a gather by constant indices, which may differ by batch, by a copy for each even run of them."""
     indices = constant(op.indices, "the indices of a gather")
-    if (indices != indices[:1]).any():
-        raise PassFailedException("the NPU needs the indices of a gather to be the same for each batch")
+    batch, count, channels = shape_of(op.values)
+    if ((indices < 0) | (indices >= count)).any():
+        raise PassFailedException(f"a gather of {count} elements reads beyond them")
     # The channels of what has been reshaped to three dimensions stay channels.
     depth = (shape_of(base_of(op.values)) or (1,))[-1]
-    emit.replace([gather(emit, op.values, 1, plan(indices[0].tolist()), depth)])
+    if (indices == indices[0]).all():
+        emit.replace([gather(emit, op.values, 1, plan(indices[0].tolist()), depth)])
+        return
+    parts: list[SSAValue] = []
+    for number in range(batch):
+        part = cut(emit, op.values, (number, 0, 0), (1, count, channels))
+        parts.append(gather(emit, part, 1, plan(indices[number].tolist()), depth))
+    emit.replace([join(emit, parts, 0)])
 
 
 def axis_shape(shape: Sequence[int], axis: int) -> tuple[tuple[int, ...], int]:

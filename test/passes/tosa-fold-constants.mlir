@@ -23,6 +23,19 @@ func.func @transposed() -> tensor<3x2xui8> {
   func.return %t : tensor<3x2xui8>
 }
 
+// CHECK-LABEL: func.func @moved
+// CHECK-NEXT:    "tosa.const"() <{values = dense<{{\[\[}}3, 2, 1, 3], [6, 5, 4, 6]]> : tensor<2x4xi8>}>
+// CHECK-NEXT:    func.return
+func.func @moved() -> tensor<2x4xi8> {
+  %w = "tosa.const"() <{values = dense<[[1, 2, 3], [4, 5, 6]]> : tensor<2x3xi8>}> : () -> tensor<2x3xi8>
+  %r = tosa.reverse %w {axis = 1 : i32} : (tensor<2x3xi8>) -> tensor<2x3xi8>
+  %start = tosa.const_shape {values = dense<[0, 2]> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %size = tosa.const_shape {values = dense<[2, 1]> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %s = tosa.slice %w, %start, %size : (tensor<2x3xi8>, !tosa.shape<2>, !tosa.shape<2>) -> tensor<2x1xi8>
+  %y = tosa.concat %r, %s {axis = 1 : i32} : (tensor<2x3xi8>, tensor<2x1xi8>) -> tensor<2x4xi8>
+  func.return %y : tensor<2x4xi8>
+}
+
 // What is not constant stays.
 // CHECK-LABEL: func.func @variable
 // CHECK:         tosa.transpose

@@ -1,4 +1,4 @@
-"""Permutations and reversals of axes: the plans, and what the simulator makes of the kernels, against NumPy."""
+"""Permutations and reversals of axes, tiles and gathers: the plans, and what the simulator makes of the kernels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from execute_region import LOWERING, Execution, context, execute
+from execute_region import LOWERING, Execution, context, execute, parse
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
@@ -142,3 +142,60 @@ def test_two_reversals_are_one_copy() -> None:
     found = execute(module, [argument], (*FOLDED, *LOWERING))
     check(found, np.flip(argument, (1, 2)))
     assert sum(isinstance(op, LaunchOp) for op in found.module.walk()) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_tiled_is_what_numpy_makes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rank = int(rng.integers(1, 6))
+    shape = tuple(int(n) for n in rng.integers(1, 6, rank))
+    counts = tuple(int(n) for n in rng.choice([1, 1, 2, 3, 5], rank))
+    element, machine = str(rng.choice(list(DTYPES))), str(rng.choice(MACHINES))
+    argument = values(rng, shape, element)
+    wanted = np.tile(argument, counts)
+    lines = [
+        f"%n = tosa.const_shape {{values = dense<{list(counts)}> : tensor<{rank}xindex>}} : () -> !tosa.shape<{rank}>",
+        f"%v = tosa.tile %x, %n : ({typed(shape, element)}, !tosa.shape<{rank}>) -> {typed(wanted.shape, element)}",
+    ]
+    for passes in (TO_KERNELS, FOLDED):
+        module = region(machine, lines, shape, wanted.shape, element)
+        check(execute(module, [argument], (*passes, *LOWERING)), wanted)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_gathered_is_what_numpy_makes(seed: int) -> None:
+    """Indices in runs, backwards too, and at random; the same in each batch, or others."""
+    rng = np.random.default_rng(seed)
+    batch, count, depth, length = (int(rng.integers(1, most)) for most in (4, 12, 9, 14))
+    element, machine = str(rng.choice(list(DTYPES))), str(rng.choice(MACHINES))
+    argument = values(rng, (batch, count, depth), element)
+    start, step = int(rng.integers(count)), int(rng.choice([-2, -1, 1, 2]))
+    runs = [(start + step * number) % count for number in range(length)]
+    indices = np.array([runs] * batch) if rng.random() < 0.6 else rng.integers(0, count, (batch, length))
+    wanted = np.take_along_axis(argument, indices[:, :, None], 1)
+    lines = [
+        f'%n = "tosa.const"() <{{values = dense<{indices.tolist()}> : tensor<{batch}x{length}xi32>}}> : '
+        f"() -> tensor<{batch}x{length}xi32>",
+        f"%v = tosa.gather %x, %n : ({typed(argument.shape, element)}, tensor<{batch}x{length}xi32>) -> "
+        f"{typed(wanted.shape, element)}",
+    ]
+    for passes in (TO_KERNELS, FOLDED):
+        module = region(machine, lines, argument.shape, wanted.shape, element)
+        check(execute(module, [argument], (*passes, *LOWERING)), wanted)
+
+
+def test_what_a_copy_reads_goes_forwards() -> None:
+    """It may go through rows and columns in either order, and is written backwards where vela's streams are, too."""
+    text = """builtin.module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+      func.func @npu_0(%x: tensor<1x4x6x3xi8>) -> tensor<1x4x3x3xi8> attributes {npu.region} {
+        %s = npu_schedule.slice %x {offsets = #npu.ints<3, 5, 0>, strides = #npu.ints<-1, -2, 1>}
+             : tensor<1x4x6x3xi8> -> tensor<1x4x3x3xi8>
+        %y = npu_schedule.copy %s : tensor<1x4x3x3xi8> -> tensor<1x4x3x3xi8>
+        func.return %y : tensor<1x4x3x3xi8>
+      } }"""
+    argument = values(np.random.default_rng(1), (1, 4, 6, 3), "i8")
+    found = execute(parse(text), [argument], LOWERING)
+    check(found, argument[:, ::-1, ::-2])
+    (launch,) = (op for op in found.module.walk() if isinstance(op, LaunchOp))
+    assert launch.ifm_map.data.strides[:2] == (18, 6)
+    assert launch.ofm_map.data.strides[:2] == (-9, -3)
