@@ -26,6 +26,7 @@ from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import is_region, regions_of
 from npuc.dialects.quant import StorageCastOp, machine_tensor
 from npuc.operators import operator_of
+from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, CannotConvert
 
 
@@ -55,7 +56,7 @@ def _convert(block: Block, in_region: bool) -> None:
         try:
             results = record.convert(build, op)
             _check_types(op, results)
-        except CannotConvert as error:
+        except (CannotConvert, rules.Refused) as error:
             if in_region:
                 raise OperationError(op, f"it is in an NPU region, but cannot be converted: {error}") from error
             op.operands = [build.quantized(operand) for operand in op.operands]

@@ -113,7 +113,14 @@ def _runs(indices: tuple[int, ...]) -> list[Piece]:
         step = indices[stop] - indices[at] if stop < len(indices) else 0
         while step and stop < len(indices) and indices[stop] - indices[stop - 1] == step:
             stop += 1
-        runs.append(Run(indices[at], stop - at, step or 1))
+        run = Run(indices[at], stop - at, step or 1)
+        before = runs[-1] if runs else None
+        # What may belong to either of two is of the longer one: where that is all there is, it need not be moved.
+        if isinstance(before, Run) and 2 <= before.count <= run.count and run.count > 1:
+            if before.first + (before.count - 1) * before.step == run.first - run.step:
+                runs[-1] = Run(before.first, before.count - 1, before.step if before.count > 2 else 1)
+                run = Run(run.first - run.step, run.count + 1, run.step)
+        runs.append(run)
         at = stop
     return runs
 
