@@ -12,6 +12,7 @@ from typing import Literal
 LOWERING = (
     "tfl-fold-constants",
     "tfl-remove-identities",
+    "tfl-fold-dilation",
     "tfl-partition",
     "convert-tfl-to-tosa",
     "tosa-fold-pad",
@@ -49,6 +50,7 @@ EMIT = "convert-npu-cmd-to-tfl"
 OPTIONAL = frozenset(
     {
         "tfl-fold-constants",
+        "tfl-fold-dilation",
         "tfl-remove-identities",
         "tosa-fold-pad",
         *SCHEDULE,
