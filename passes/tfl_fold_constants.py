@@ -8,7 +8,7 @@ it, become constants, as does every operator that moves, quantises or computes i
 
     %1 = tfl.builtin %x {operator = "SHAPE"}
     %2 = tfl.strided_slice %1, ...
-    %3 = tfl.builtin %2, %n {operator = "PACK"}           ->   %3 = tfl.pseudo_const dense<[1, 288]>
+    %3 = tfl.pack %2, %n {values_count = 2 : i32}         ->   %3 = tfl.pseudo_const dense<[1, 288]>
     %4 = tfl.reshape %x, %3                                    %4 = tfl.reshape %x, %3
 
 A tensor whose shape depends on what is open elsewhere, or on data, is left open in all dimensions, so that the NPU does
