@@ -8,6 +8,7 @@ it to its last reader, and is one item in every program.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
@@ -17,7 +18,7 @@ from npuc.analysis.allocation import LiveRange, usage
 from npuc.analysis.host import Span, host_times
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp, Space
-from npuc.dialects.npu_cmd import BufferOp, FreeOp, InputOp, MemoryOp, OutputOp, ProgramOp
+from npuc.dialects.npu_cmd import BufferOp, DmaOp, FreeOp, InputOp, LaunchOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.tfl import arena_offset, tensor_name
 
 
@@ -65,6 +66,46 @@ class LiveRanges:
         for time, after in [*usage(ranges), (1 + max(self.times.values(), default=0), 0)]:
             found += [total] * (time - len(found))
             total = after
+        return found
+
+    def apart(self, items: Sequence[Item], most: int, transfers: bool) -> list[LiveRange]:
+        """
+        The live ranges of some items of one memory, each begun by launches that are issued before it, as far as what is
+        alive at one time stays within `most` bytes: those that transfers write alone (`transfers`), or all.
+
+        Where something lies that a launch is the last to read, what comes behind it would have to wait for that launch,
+        though there is memory for both. Two launches can be under way when a transfer could begin.
+        """
+        ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+        used: list[int] = []
+        total = 0
+        for time, after in [*usage(ranges), (1 + max((one.end for one in ranges), default=0), 0)]:
+            used += [total] * (time - len(used))
+            total = after
+        for number, item in enumerate(items):
+            for start in self._launches_before(item, transfers):
+                one = ranges[number]
+                if max(used[start : one.start], default=0) + one.rounded > most:
+                    break
+                for time in range(start, one.start):
+                    used[time] += one.rounded
+                ranges[number] = LiveRange(start, one.end, one.size)
+        return ranges
+
+    def _launches_before(self, item: Item, transfers: bool) -> list[int]:
+        """When the launches before a buffer of a program are issued, the last first; none for what is not asked for."""
+        if item.value is not None or len(item.ops) != 1:
+            return []
+        (buffer,) = item.ops
+        brought = any(isinstance(use.operation, DmaOp) for use in buffer.result.uses)
+        if self.times.get(buffer) != item.start or (transfers and not brought):
+            return []
+        found: list[int] = []
+        op = buffer.prev_op
+        while op is not None and len(found) < 1 + brought:
+            if isinstance(op, LaunchOp):
+                found.append(self.times[op])
+            op = op.prev_op
         return found
 
 

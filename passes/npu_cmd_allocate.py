@@ -28,9 +28,9 @@ from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate
+from npuc.analysis.allocation import ALIGNMENT, QUESTION_TRIES, LiveRange, allocate
 from npuc.analysis.host import host_functions
-from npuc.analysis.live_ranges import Item, live_ranges
+from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
@@ -48,13 +48,13 @@ class NpuCmdAllocatePass(ModulePass):
         self._place_constants(op, programs)
         for function in host_functions(op):
             _forget_offsets(function)
-        items = live_ranges(op).items
+        found = live_ranges(op)
         has_target = TARGET_ATTR in op.attributes
         spaces: tuple[Space, ...] = ("arena", "fast")
         for space in spaces:
-            here = [item for item in items if item.space == space]
+            here = [item for item in found.items if item.space == space]
             if here or space == "arena" or (has_target and setup_of(op).spilling):
-                self._place(op, here, space)
+                self._place(op, found, here, space)
         if not has_target:
             return
         setup, limit, written = setup_of(op), target_of(op).sram_limit, [written_limit(p) for p in programs]
@@ -86,16 +86,21 @@ class NpuCmdAllocatePass(ModulePass):
                 op.address = IntsAttr((places[key],))
         module.attributes["npu.read_only_size"] = IntegerAttr(end, i64)
 
-    def _place(self, module: ModuleOp, items: list[Item], space: Space) -> None:
-        ranges = [LiveRange(item.start, item.end, item.size) for item in items]
-        found = allocate(ranges)
+    def _place(self, module: ModuleOp, lives: LiveRanges, items: list[Item], space: Space) -> None:
+        found = allocate([LiveRange(item.start, item.end, item.size) for item in items])
+        bound = found.bound
+        for transfers in (False, True):
+            apart = allocate(lives.apart(items, found.height, transfers), QUESTION_TRIES, found.height)
+            if apart.height <= found.height:
+                found = apart
+                break
         for item, address in zip(items, found.addresses, strict=True):
             for op in item.ops:
                 op.address = IntsAttr((address,))
         hosted = zip(items, found.addresses, strict=True)
         set_arena_offsets({item.value: address for item, address in hosted if item.value is not None})
         module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
-        module.attributes[f"npu.{space}_bound"] = IntegerAttr(found.bound, i64)
+        module.attributes[f"npu.{space}_bound"] = IntegerAttr(bound, i64)
 
 
 def _forget_offsets(function: FuncOp) -> None:
