@@ -16,6 +16,8 @@ fast memory beside a slow arena, used or not. Where that, or else the arena, is 
 is an error that names the size that this schedule needs. Where it is larger than `npu.sram_limit`, which a pass or a
 hand wrote on the programs for their schedule to keep to, all is right: `npu.sram_limit_missed` on the module says by
 how many bytes. The whole pipeline does not come to that; one with passes left out may.
+Within the size that is found, what transfers and kernels write lies apart from what the launches before them read last,
+as far as there is memory for both, so that it need not wait for them.
 Leaves table slots in SHRAM to `npu-cmd-assign-lut-slots`.
 """
 

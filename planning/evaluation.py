@@ -8,15 +8,15 @@ any IR is made of either, by the figure that `npu-profile` gives for the command
 
 Not known before memory is allocated are addresses. Waits, and which launch may overlap the one before (BLOCKDEP), are
 taken from the values that launches and transfers touch. Memory that has been given up is taken to be used again by the
-next value or buffer, so that these wait for the launch that used it last.
+next value or buffer, so that these wait for the launch that used it last, unless there is memory for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import accumulate, count, pairwise
 from typing import NamedTuple, Protocol
 
 from xdsl.ir import SSAValue
@@ -41,8 +41,6 @@ from npuc.planning.tasks import Piece, Run, Task, Work
 
 TABLES = "shram"
 TABLE_SLOT = 256
-LARGE = 256
-"""Bytes from which a buffer is taken to lie where another value was; a smaller one finds a gap."""
 
 
 class _Launch(NamedTuple):
@@ -105,6 +103,8 @@ class Issues(NamedTuple):
     """Behind each launch, transfers that would stand later, and how many bytes of them."""
     held: set[int]
     """Launches behind which transfers wait for the launch before."""
+    late: set[int]
+    """Of these the ones to buffers that do not fit beside what the launch before needs, so that they wait for it."""
 
 
 class RegionMemory(Protocol):
@@ -160,7 +160,7 @@ class Program:
     @cached_property
     def overlaps(self) -> list[bool]:
         """Of each launch whether it may overlap the one before it."""
-        overlaps = _Overlaps(self.machine, self.launches)
+        overlaps = _Overlaps(self)
         return [overlaps.next(launch) for launch in self.launches]
 
     def cycles_under(self, setup: MemorySetup, issues: Issues) -> int:
@@ -218,7 +218,7 @@ class Program:
 
     def issued(self, plan: Plan) -> Issues:
         """When its transfers are issued by a plan for all of them."""
-        issues = Issues({}, {}, {}, plan.held)
+        issues = Issues({}, {}, {}, plan.held, set())
         for number in self._ordered():
             for launch, size in plan.pieces[number].items():
                 issues.moved.setdefault(launch, []).append((number, size))
@@ -226,7 +226,29 @@ class Program:
             if not plan.pieces[number]:
                 place = issues.behind if self.fills[number].behind else issues.before
                 place.setdefault(one.after, []).append(number)
+        issues.late.update(self._late(plan))
         return issues
+
+    def _late(self, plan: Plan) -> Iterator[int]:
+        """
+        Transfers that are moved, to buffers that do not fit beside what the launch before the one behind which they are
+        issued needs. Addresses are found for the least memory in all; within that, for buffers apart from what launches
+        before them read last.
+        """
+        moved = [(number, min(parts)) for number, parts in enumerate(plan.pieces) if parts]
+        area = str(self.area)
+        steps = [0] * (len(self.used) + 1)
+        for number, launch in moved:
+            one = self.transfers[number]
+            if one.memory == area:
+                steps[launch] += one.buffer
+                steps[one.after] -= one.buffer
+        used = [size + more for size, more in zip(self.used, accumulate(steps), strict=False)]
+        most = max(used, default=0)
+        for number, launch in moved:
+            one = self.transfers[number]
+            if launch and one.memory == area and used[launch - 1] + one.buffer > most:
+                yield number
 
     def cycles(self, issues: Issues) -> int:
         """How long it takes with its transfers issued so."""
@@ -248,7 +270,7 @@ class _Run:
 
     def run(self) -> int:
         """The cycles."""
-        program, (before, behind, moved, held) = self.program, self.issues
+        program, (before, behind, moved, held, late) = self.program, self.issues
         clock = Clock(program.machine, program.setup)
         for number, (launch, overlaps) in enumerate(zip(program.launches, program.overlaps, strict=True)):
             for one in before.get(number, ()):
@@ -261,9 +283,7 @@ class _Run:
             for one in behind.get(number + 1, ()):
                 self._bring(clock, one, program.transfers[one].size, number + 1)
             parts = moved.get(number, ())
-            new = [program.transfers[one].buffer for one, _ in parts if one not in self.last]
-            if number in held or max(new, default=0) >= LARGE:
-                # A new buffer most likely lies where something was that the launch before reads last.
+            if number in held or any(one in late and one not in self.last for one, _ in parts):
                 clock.wait_kernels(1)
             for one, size in parts:
                 self._bring(clock, one, size, number + 1)
@@ -511,9 +531,19 @@ class _Builder:
 class _Overlaps:
     """Which launch may begin while the last blocks of the one before are still being made, as BLOCKDEP has it."""
 
-    def __init__(self, machine: Accelerator, launches: Sequence[_Launch]):
-        self.machine = machine
-        self.last = {place: number for number, one in enumerate(launches) for _, place in one.run.work.reads}
+    def __init__(self, program: Program):
+        self.machine, self.used, self.area = program.machine, program.used, program.area
+        self.peak = program.peak
+        self.last = {place: number for number, one in enumerate(program.launches) for _, place in one.run.work.reads}
+        self.made: dict[SSAValue, int] = {}
+        """Before which launch there is a place for what is written."""
+        starts = iter((*program.starts, len(program.launches)))
+        begin, stop = 0, next(starts)
+        for number, one in enumerate(program.launches):
+            while number >= stop:
+                begin, stop = stop, next(starts)
+            # A cascade makes all its buffers before its first launch.
+            self.made.setdefault(one.run.work.writes, begin if one.run.work.rolling else number)
         self.number = -1
         self.earlier: list[_Launch] = []
         """The last launches, as many as can be unfinished."""
@@ -530,10 +560,10 @@ class _Overlaps:
         if not self.machine.reserved_end_banks and previous.run.work.table is not None and work.table is None:
             return False
         blocks = previous.cost.blocks
-        for before in reversed(self.earlier[:-1]):
+        for number, before in zip(count(self.number - 2, -1), reversed(self.earlier[:-1]), strict=False):
             if blocks >= MOST:
                 break
-            if _touches(launch, before) or self._gone(before):
+            if _touches(launch, before) or self._written_over(launch, before, number):
                 return False
             blocks += before.cost.blocks
         root = previous.run.work.writes
@@ -546,10 +576,20 @@ class _Overlaps:
                 return False
         return not any(_first_reads_last(launch, number, previous) for number in inputs)
 
-    def _gone(self, before: _Launch) -> bool:
-        """Whether nothing reads what a launch writes any more, so that its memory is likely to be written over."""
-        place = before.run.work.writes
-        return place in self.last and self.last[place] < self.number
+    def _written_over(self, launch: _Launch, before: _Launch, number: int) -> bool:
+        """
+        Whether a launch is likely to write over the memory of what an earlier one of this number writes: nothing reads
+        that any more, or did so last in the launch before this one and what this one writes would not fit beside.
+        """
+        root = launch.run.work.writes
+        last = self.last.get(before.run.work.writes, self.number)
+        if last >= self.number or self.made[root] <= number:
+            return False  # There is a place for both.
+        if last < self.number - 1:
+            return True
+        if AREAS[space_of(root)] != self.area:
+            return False  # Where memory is not scarce.
+        return self.used[self.number - 1] + rounded(storage_bytes(tensor_type(root))) > self.peak
 
 
 def _rows_read(launch: _Launch, number: int, stop: int) -> tuple[int, int]:
