@@ -1,10 +1,11 @@
 """
 `convert-tosa-to-npu-schedule`: NPU kernels for what is left in TOSA.
 
-Assumes: static shapes, batch 1 where there is a window, constant weights, zero points and scales.
+Assumes: static shapes, constant weights, zero points and scales.
 Decides: which `tosa.rescale` becomes part of the kernel before it (each that follows a convolution, and those that
-make ADD, SUB, MUL and ABS of 8 or 16 bits), how tensors of any rank are seen as height x width x depth, and how
-strides and dilations beyond the NPU's are expressed. Every other operation becomes a kernel of its own.
+make ADD, SUB, MUL and ABS of 8 or 16 bits), how tensors of any rank and batch are seen as height x width x depth, and
+how strides, dilations and windows beyond the NPU's are expressed: of several forms the one that the cost model calls
+quickest. Every other operation becomes a kernel of its own.
 Leaves: `tfl` and `quant` operations to `convert-tfl-to-npu-schedule`; clamps and tables as kernels to
 `npu-schedule-fuse-activations`; slices and concats with a copy each to `npu-schedule-fold-views`. A TOSA operation
 that has no kernel is an error.
