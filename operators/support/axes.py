@@ -52,6 +52,27 @@ class Axis:
         """Whether each window has elements of its own, none of them padding, and none are left over at the end."""
         return self.before == 0 and self.reach <= self.stride and self.size == self.count * self.stride
 
+    @property
+    def apart(self) -> int:
+        """
+        How many kernels for results of one rest of number / apart bring taps as near as the machine has them; 1 where
+        they are, where windows move on, or where some rest of the elements would be padding for some window.
+        """
+        if self.dilation <= MAX_DILATION or self.stride != 1 or self.size < self.reach:
+            return 1
+        return self.dilation if self.dilation % MAX_DILATION else self.dilation // MAX_DILATION
+
+    def rests(self) -> list[tuple[int, Axis]]:
+        """The elements of each rest and the windows over them, each with the number of its first element."""
+        step = self.apart
+        count = -(-self.count // step)
+        found: list[tuple[int, Axis]] = []
+        for rest in range(step):
+            groups, offset = divmod(rest - self.before, step)
+            size = -(-(self.size - offset) // step)
+            found.append((offset, Axis(size, count, self.kernel, dilation=self.dilation // step, before=-groups)))
+        return found
+
     def divides(self, step: int) -> bool:
         """Whether windows of stride 1 that are `step` apart are all there is between multiples of `step`."""
         return self.stride == 1 and not (self.size % step or self.count % step or self.before % step)

@@ -7,6 +7,7 @@ weights of nothing (equal to their zero point) and views:
 * Groups of one channel with one result each are a depthwise kernel. Other groups are put side by side, a few to a
   kernel, each blind to the channels of the others.
 * Dilations beyond 2: the machine's 2 where it divides, the rest as weights of nothing between the others.
+  Or a kernel for each rest of row or column, whose taps are neighbours; views interleave their results.
 * Strides beyond 3: `stride` columns side by side are one column of `stride` times the depth, which is a view; of rows
   it takes a copy for each row of a group (`_rows_to_depth`). The taps are filled up to whole groups.
 * Transposed: zeros between the elements, which the machine adds for stride 2; or a kernel for each row of a group of
@@ -18,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import IntegerType, TensorType
@@ -41,7 +44,8 @@ from npuc.operators.support.axes import (
 )
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import Emitter, shape_of, tensor
-from npuc.operators.support.sliding import images, slide
+from npuc.operators.support.rules import MAX_LAUNCHES
+from npuc.operators.support.sliding import Image, begun, images, slide
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,15 +99,20 @@ def convolve(
     weights = convolution.weights[:, down.start : down.stop, across.start : across.stop]
     rows, columns, convolution = rows.trimmed(), columns.trimmed(), replace(convolution, weights=weights)
 
-    def form(part: Convolution, seen: SSAValue = value, to_depth: tuple[bool, bool] = (False, False)) -> SSAValue:
-        return _one_by_one(emit, seen, rows, columns, part, result, to_depth, convolution.groups == 1)
+    def form(part: Convolution, seen: SSAValue = value, apart: tuple[bool, bool] = (False, False)) -> SSAValue:
+        return _one_by_one(emit, seen, rows, columns, part, result, apart, convolution.groups == 1)
 
-    if convolution.groups == 1:
-        wide = [axis.stride > MAX_STRIDE and axis.kernel > 1 for axis in (rows, columns)]
-        choices = [(y, x) for y in (True, False)[not wide[0] :] for x in (True, False)[not wide[1] :]]
-        return quickest(emit, [lambda choice=choice: form(convolution, to_depth=choice) for choice in choices])
-    if convolution.depthwise:
-        return form(convolution)
+    if convolution.groups == 1 or convolution.depthwise:
+        ways = [
+            (True, False) if axis.apart > 1 or (_is_wide(axis) and not convolution.depthwise) else (False,)
+            for axis in (rows, columns)
+        ]
+        choices = [
+            choice
+            for choice in product(*ways)
+            if prod(axis.apart for axis, chosen in zip((rows, columns), choice, strict=True) if chosen) <= MAX_LAUNCHES
+        ]
+        return quickest(emit, [lambda choice=choice: form(convolution, apart=choice) for choice in choices])
 
     def together(count: int) -> SSAValue:
         parts: list[SSAValue] = []
@@ -113,6 +122,11 @@ def convolve(
         return emit.concat(parts, 3)
 
     return quickest(emit, [lambda count=count: together(count) for count in _group_counts(convolution)])
+
+
+def _is_wide(axis: Axis) -> bool:
+    """Whether an axis has a stride beyond the machine's, and taps that can be depth."""
+    return axis.stride > MAX_STRIDE and axis.kernel > 1
 
 
 def _channels(emit: Emitter, value: SSAValue, first: int, convolution: Convolution) -> SSAValue:
@@ -156,21 +170,29 @@ def _one_by_one(
     columns: Axis,
     convolution: Convolution,
     result: IntegerType,
-    to_depth: tuple[bool, bool],
+    apart: tuple[bool, bool],
     mixes: bool,
 ) -> SSAValue:
     """
-    A convolution of one group, or a depthwise one, image by image; `to_depth` says whether strides of rows and of
-    columns become depth, `mixes` whether columns may: not those of a part of the channels.
+    A convolution of one group, or a depthwise one, image by image. `apart` says of rows and of columns whether strides
+    become depth and taps that are far apart kernels of their own; `mixes` whether columns may become depth at all: not
+    those of a part of the channels.
     """
     kind = npu_schedule.DepthwiseConv2DOp if convolution.depthwise else npu_schedule.Conv2DOp
     scales = emit.scales(*convolution.scales)
     known: dict[Planes, tuple[list[Step], Planes, SSAValue]] = {}
+    constants: dict[bytes, SSAValue] = {}
 
     def image(part: SSAValue, plane: Planes) -> SSAValue:
+        for number, axis in enumerate((plane.rows, plane.columns)):
+            if apart[number] and axis.apart > 1:
+                return _rests(emit, part, plane, number, image)
         if plane not in known:
-            steps, folded, weights = _folded(emit, shape_of(part), plane, convolution, to_depth)
-            known[plane] = steps, folded, emit.constant(np.ascontiguousarray(weights), convolution.element_type)
+            steps, folded, weights = _folded(emit, shape_of(part), plane, convolution, apart)
+            content = weights.tobytes()
+            if content not in constants:
+                constants[content] = emit.constant(np.ascontiguousarray(weights), convolution.element_type)
+            known[plane] = steps, folded, constants[content]
         steps, folded, weights = known[plane]
         for step in steps:
             part = step(part)
@@ -195,8 +217,35 @@ def _one_by_one(
     return images(emit, value, rows, columns, image, limits=CONVOLUTION, mixes=mixes)
 
 
+def _rests(emit: Emitter, value: SSAValue, plane: Planes, number: int, image: Image) -> SSAValue:
+    """
+    Results of a dilated window with one rest of row / apart (number 0), or of column / apart (1), read elements of one
+    rest alone: for each rest a window whose taps are so much nearer, over every n-th row or column. Views interleave
+    their results.
+    """
+    axes = [plane.rows, plane.columns]
+    axis, parts = axes[number], []
+    for offset, part in axis.rests():
+        axes[number] = part
+        sizes, offsets, steps = list(shape_of(value)[1:]), [0, 0, 0], [1, 1, 1]
+        sizes[number], offsets[number], steps[number] = part.size, offset, axis.apart
+        made = image(
+            *begun(emit, emit.slice(value, offsets, sizes, steps), replace(plane, rows=axes[0], columns=axes[1]))
+        )
+        _, height, width, depth = shape_of(made)
+        parts.append(emit.view(made, (1, height, 1, width * depth) if number == 0 else (1, height, width, depth)))
+    _, height, width, depth = shape_of(made)
+    whole = [1, height, width, depth]
+    whole[1 + number] *= axis.apart
+    joined = emit.view(emit.concat(parts, 2 + number), whole)
+    if whole[1 + number] == axis.count:
+        return joined
+    whole[1 + number] = axis.count
+    return emit.copy(emit.slice(joined, (0, 0, 0), whole[1:]))
+
+
 def _folded(
-    emit: Emitter, shape: Sequence[int], plane: Planes, convolution: Convolution, to_depth: tuple[bool, bool]
+    emit: Emitter, shape: Sequence[int], plane: Planes, convolution: Convolution, apart: tuple[bool, bool]
 ) -> tuple[list[Step], Planes, Integers]:
     """What is done to an image of a shape, the window over what comes of it, and the weights for that."""
     steps: list[Step] = []
@@ -206,11 +255,11 @@ def _folded(
     elif weights.shape[1:3] != (plane.rows.kernel, plane.columns.kernel):
         # What were the rows are the columns, and what were the columns is depth; or columns are rows of a line in rows.
         weights = weights.reshape(weights.shape[0], plane.rows.kernel, plane.columns.kernel, -1)
-        to_depth = (False, plane.columns.stride > MAX_STRIDE)
+        apart = (False, plane.columns.stride > MAX_STRIDE)
     axes = [plane.rows, plane.columns]
     for number in (1, 0):
         axis = axes[number]
-        folds = to_depth[number] and axis.stride > MAX_STRIDE
+        folds = apart[number] and _is_wide(axis)
         if not folds and axis.dilation <= MAX_DILATION:
             continue
         # What remains of the dilation is a divisor of it, the rest is weights of nothing.

@@ -62,17 +62,17 @@ def images(
             emit.view(value, (1, batch * height, width, depth)), (number * height, 0, 0), (height, width, depth)
         )
         if plane.exchanged:
-            made = image(*_begun(emit, emit.transpose(part), plane))
+            made = image(*begun(emit, emit.transpose(part), plane))
             parts.append(emit.copy(emit.transpose(made)))
             continue
         sizes = (plane.rows.size, plane.columns.size)
         part = emit.view(part, (1, *sizes, height * width * depth // prod(sizes)))
-        made = image(*_begun(emit, part, plane))
+        made = image(*begun(emit, part, plane))
         parts.append(emit.view(made, (1, rows.count, columns.count, shape_of(made)[3])))
     return emit.concat(parts, 1)
 
 
-def _begun(emit: Emitter, value: SSAValue, plane: Planes) -> tuple[SSAValue, Planes]:
+def begun(emit: Emitter, value: SSAValue, plane: Planes) -> tuple[SSAValue, Planes]:
     """What windows read: not the first rows and columns if they skip these, each n-th if a window is one element."""
     axes, offsets, strides = [plane.rows, plane.columns], [0, 0, 0], [1, 1, 1]
     for at, axis in enumerate(axes):

@@ -5,6 +5,7 @@ Windows that the machine lacks: long, wide or clipped ones and long strides equa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ AXES = st.builds(
     st.integers(1, 5),
     st.integers(1, 6),
     st.integers(1, 6),
-    st.integers(1, 3),
+    st.integers(1, 5),
     st.integers(0, 5),
 )
 
@@ -80,6 +81,18 @@ def test_phases_are_all_products(size: int, kernel: int, stride: int, crop: int,
     assert found == wanted
 
 
+@given(AXES.map(lambda axis: replace(axis, stride=1)))
+def test_rests_are_all_windows(axis: Axis) -> None:
+    if axis.apart == 1:
+        return
+    windows: list[list[int]] = [[] for _ in range(axis.count)]
+    for rest, (offset, part) in enumerate(axis.rests()):
+        for window, elements in enumerate(met(part)):
+            if window * axis.apart + rest < axis.count:
+                windows[window * axis.apart + rest] = [offset + element * axis.apart for element in elements]
+    assert windows == met(axis)
+
+
 # Against LiteRT
 
 
@@ -124,6 +137,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "columns as depth, rows folded": (CONV, (2, 90, 5, 4), (80, 5), (4, 1), "VALID", 8),
     "a dilated line": (CONV, (2, 1, 24, 4), (1, 3), (1, 1), "SAME", 4, (1, 6)),
     "a dilated column, depthwise": (DEPTHWISE, (1, 24, 1, 4), (3, 1), (1, 1), "SAME", 4, (8, 1)),
+    "taps far apart": (CONV, (2, 32, 30, 16), (3, 3), (1, 1), "SAME", 16, (6, 8)),
+    "depthwise taps far apart": (DEPTHWISE, (1, 33, 33, 8), (3, 3), (1, 1), "VALID", 8, (4, 5)),
     "strides and long dilations": (CONV, (1, 20, 20, 2), (3, 3), (4, 5), "SAME", 3, (9, 7)),
     "rows that do not divide": (CONV, (2, 17, 18, 3), (5, 6), (5, 5), "SAME", 3),
     "a depthwise tall kernel": (DEPTHWISE, (2, 90, 3, 4), (80, 2), (4, 1), "VALID", 8),
