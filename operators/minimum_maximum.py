@@ -13,7 +13,7 @@ from npuc.dialects import tfl
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, broadcast, shape_of, storage_type
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import INTEGERS, Operator
 
 if TYPE_CHECKING:
     from npuc.dialects import tosa
@@ -32,7 +32,9 @@ class MaximumOp(tfl.BinaryOp):
 
 
 def check(op: tfl.BinaryOp) -> None:
-    rules.check_binary(op)
+    types = {storage_type(value).element_type for value in (op.lhs, op.rhs, op.output)}
+    rules.require(len(types) == 1, "operands must have the result's type", op.output)
+    rules.require_shape(op.output, rules.broadcast_shape(rules.shape(op.lhs), rules.shape(op.rhs), op.output))
 
 
 def convert(build: Builder, op: MinimumOp | MaximumOp) -> list[SSAValue]:
@@ -43,7 +45,17 @@ def convert(build: Builder, op: MinimumOp | MaximumOp) -> list[SSAValue]:
     return [build.insert(kind(lhs, rhs, storage_type(op.output)))]
 
 
-OPERATORS = (
-    Operator(op=MinimumOp, kernels="one MIN", check=check, convert=convert, scalars=True, rank=6, batches=True),
-    Operator(op=MaximumOp, kernels="one MAX", check=check, convert=convert, scalars=True, rank=6, batches=True),
+OPERATORS = tuple(
+    Operator(
+        op=op,
+        kernels=kernels,
+        check=check,
+        convert=convert,
+        types=(*INTEGERS, "int32"),
+        plain=True,
+        rank=6,
+        batches=True,
+        scalars=True,
+    )
+    for op, kernels in ((MinimumOp, "one MIN"), (MaximumOp, "one MAX"))
 )

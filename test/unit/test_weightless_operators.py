@@ -45,7 +45,8 @@ from npuc.operators.support.legality import supported_operators
 
 def binary(draw: Draw, name: str) -> Model:
     """Two operands that broadcast, one of which may be constant, or the other itself."""
-    dtype, shape = draw(st.sampled_from(TYPES)), draw_shape(draw, (*NO_SCALARS, 5, 6))
+    types = (*TYPES, "int32") if name in ("MINIMUM", "MAXIMUM") else TYPES
+    dtype, shape = draw(st.sampled_from(types)), draw_shape(draw, (*NO_SCALARS, 5, 6))
     a = draw_tensor(draw, "a", _broadcast(draw, shape), dtype)
     b = draw_tensor(draw, "b", _broadcast(draw, shape), dtype, a.scales()[0])
     result = np.broadcast_shapes(tuple(a.shape), tuple(b.shape))
