@@ -1,5 +1,5 @@
 """
-BATCH_MATMUL of 8 bits, by the kernels of `support/matrix_products.py`.
+BATCH_MATMUL of 8 bits, by the kernels of `support/matrix_products.py`; with one constant matrix Y a convolution.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from xdsl.irdl import irdl_op_definition, operand_def, prop_def, result_def, tra
 from xdsl.traits import Pure
 
 from npuc.dialects import tfl
-from npuc.dialects.npu import Activation, Scale
+from npuc.dialects.npu import Activation, Scale, Window
 from npuc.dialects.quant import to_float32
-from npuc.operators.support import matrix_products, rules
+from npuc.operators.support import matrix_products, rules, weighted
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
+from npuc.operators.support.kernels import batch_map
 from npuc.operators.support.quantized import QuantizedEmitter, quantized
 from npuc.operators.support.record import Operator
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from npuc.dialects import npu_schedule
     from npuc.lowering.tosa_to_npu_schedule import permutation
     from npuc.operators.support import fixed_point
 else:
-    permutation, fixed_point = deferred(
-        "npuc.lowering.tosa_to_npu_schedule.permutation", "npuc.operators.support.fixed_point"
+    np, npu_schedule, permutation, fixed_point = deferred(
+        "numpy",
+        "npuc.dialects.npu_schedule",
+        "npuc.lowering.tosa_to_npu_schedule.permutation",
+        "npuc.operators.support.fixed_point",
     )
 
 
@@ -69,9 +76,19 @@ def check(op: BatchMatmulOp) -> None:
     rules.require(depth == other_depth, f"the matrices must have the same depth, {depth}", op.y)
     before = [max(sizes) for sizes in zip(before_x, before_y, strict=True)]
     rules.require_shape(op.output, (*before, max(batches, others) * rows // prod(before), columns))
-    matrix_products.check((op.x, op.y), ((batches, rows), (others, columns)), depth, op.output)
+    if _is_convolution(op):
+        largest = max(map(abs, rules.values(op.y)))
+        limit = weighted.MAX_WEIGHT_SUM
+        rules.require(depth * largest <= limit, f"the absolute weights of a channel must sum to at most {limit}", op.y)
+    else:
+        matrix_products.check((op.x, op.y), ((batches, rows), (others, columns)), depth, op.output)
     least, greatest = matrix_products.bounds((op.x, op.y), depth)
     rules.require_scalable((least, greatest), _factor(op), op.output)
+
+
+def _is_convolution(op: BatchMatmulOp) -> bool:
+    """Whether one matrix, which is constant, is all that Y has."""
+    return tfl.constant_value(op.y) is not None and prod(shape_of(op.y)[:-2]) == 1
 
 
 def _factor(op: BatchMatmulOp) -> float:
@@ -84,13 +101,29 @@ def lower(op: BatchMatmulOp, emit: QuantizedEmitter) -> None:
     """Replace a product by its kernels."""
     first, second = _extents(op)
     x, y, output = (quantized(value) for value in (op.x, op.y, op.output))
-    result = matrix_products.Result(
-        output.storage_type,
-        output.zero_point,
-        Scale("double_round", *fixed_point.quantize_multiplier(_factor(op))),
-        Activation(*output.storage_limits),
-    )
+    multiplier, shift = fixed_point.quantize_multiplier(_factor(op))
     a = _rows(emit, op.x, bool(op.adj_x))
+    if _is_convolution(op):
+        _, rows, depth = first
+        weights, channels = tfl.constant_array(op.y), second[1]
+        assert weights is not None
+        stored = weights.reshape(weights.shape[-2:])
+        each = np.ones(channels, np.int64)
+        total = emit.convolution(
+            npu_schedule.Conv2DOp,
+            emit.view(a, (1, *batch_map(rows), depth)),
+            emit.constant((stored if op.adj_y else stored.T).reshape(channels, 1, 1, depth)),
+            emit.scales(0 * each, multiplier * each, shift * each),
+            TensorType(output.storage_type, [1, *batch_map(rows), channels]),
+            window=Window(),
+            zero_points=(x.zero_point, output.zero_point),
+            rounding=Scale("double_round"),
+            weight_zero_point=y.zero_point,
+        )
+        emit.replace([total])
+        return
+    scale, activation = Scale("double_round", multiplier, shift), Activation(*output.storage_limits)
+    result = matrix_products.Result(output.storage_type, output.zero_point, scale, activation)
     b = _rows(emit, op.y, not op.adj_y)
     points = (x.zero_point, y.zero_point)
     emit.replace([matrix_products.product(emit, emit.view(a, (1, *first)), emit.view(b, (1, *second)), points, result)])
@@ -106,7 +139,7 @@ def _rows(emit: QuantizedEmitter, value: SSAValue, transposed: bool) -> SSAValue
 OPERATORS = (
     Operator(
         op=BatchMatmulOp,
-        kernels="a MUL for each row of the matrix with fewer, and sums over the depth; a transposition if need be",
+        kernels="a MUL for each row of the matrix with fewer, and sums over the depth; one CONV for a constant Y",
         check=check,
         lower=lower,
         types=("int8",),

@@ -3,8 +3,8 @@ Products of matrices that are both computed at run time: a MUL for each row of o
 
 A convolution reads its weights as a stream that the compiler has made. What is not known by then is multiplied element
 by element: a row, which all rows of the other matrix see (broadcast along height and width), with all of these, into 32
-bits; a pool sums each product up and scales it. The kernels are as many as the matrix with fewer rows has rows, so long
-as several of them fit into `SCRATCH` for one pool.
+bits; a pool sums each product up and scales it, or several of them if they fit into `SCRATCH`. So the kernels are as
+many as one of the matrices has rows.
 
 All batches are done at once: they are the rows of a map, whose columns are the rows of a matrix.
 """
@@ -34,6 +34,8 @@ SCRATCH = 1 << 15
 """Bytes of products that one pool sums up, unless those of one row are more."""
 MAX_ROWS = 512
 """Most rows of the matrix with fewer: so many kernels one operator may become."""
+_APART = 8
+"""So many rows of A take about as long as one of B, where results lie apart."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,20 @@ def check(
     least, greatest = bounds(operands, depth)
     rules.require(max(-least, greatest) < 1 << 31, "sums of products must fit 32 bits", result)
     batches, rows = zip(*extents, strict=True)
-    count = rows[row_by_row(batches, rows)]
+    count = rows[row_by_row(batches, rows, depth)]
     rules.require(count <= MAX_ROWS, f"one of the matrices must have at most {MAX_ROWS} rows, not {count}", result)
     limit = rules.MAX_DIMENSION
-    rules.require(
-        max(*rows, *batches, math.prod(rows)) <= limit, f"there must be at most {limit} results in a batch", result
-    )
+    most = max(math.prod(rows), max(batches) * max(rows))
+    rules.require(most <= limit, f"a matrix of the result, or all rows of an operand, must be at most {limit}", result)
 
 
-def row_by_row(batches: tuple[int, int], rows: tuple[int, int]) -> int:
+def row_by_row(batches: tuple[int, int], rows: tuple[int, int], depth: int) -> int:
     """Which matrix is taken row by row, 0 or 1; the other one must not have the one batch for all batches."""
     if batches[0] != batches[1]:
         return int(batches[1] < batches[0])
-    return int(rows[1] < rows[0])
+    # Rows of B are columns of the result, whose elements lie apart: many short writes, unless all are made at once.
+    at_once = 4 * batches[0] * math.prod(rows) * depth <= SCRATCH
+    return int(rows[1] < rows[0] and (at_once or _APART * rows[1] <= rows[0] or rows[0] > MAX_ROWS))
 
 
 def product(
@@ -89,7 +92,7 @@ def product(
     """
     batches = (shape_of(a)[1], shape_of(b)[1])
     rows = (shape_of(a)[2], shape_of(b)[2])
-    taken = row_by_row(batches, rows)
+    taken = row_by_row(batches, rows, shape_of(a)[3])
     single, other = (a, b) if taken == 0 else (b, a)
     _, batch, length, depth = shape_of(other)
     # One batch may stand in any rectangle, of which the machine fills blocks and the planner cuts rows.

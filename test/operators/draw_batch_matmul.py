@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drawing import Draw, draw_tensor, model, one_in
 from hypothesis import strategies as st
-from one_operator import near, zero_points
+from one_operator import RANGES, arrays, near, zero_points
 from tiny_writer import Model, Tensor
 
 SIZES = st.sampled_from((1, 1, 2, 3, 4, 5, 8, 9, 16, 17, 33))
@@ -27,7 +27,11 @@ def draw_batch_matmul(draw: Draw, name: str) -> Model:
     if kind == 3 and len(batches_y) and draw(st.booleans()):
         x, y = Tensor("x", [*batches_y, *x.shape[-2:]], dtype, x.scale, x.zero), y
         output.shape = [*batches_y, rows, columns]
-    return model([x, y], [output], name, [x, y], adj_x=adj_x, adj_y=adj_y)
+    inputs = [x, y]
+    if draw(one_in(3)):
+        held = inputs.pop(draw(st.integers(0, 1)))
+        held.data = draw(arrays(tuple(held.shape), *RANGES[dtype], dtype))
+    return model(inputs, [output], name, [x, y], adj_x=adj_x, adj_y=adj_y)
 
 
 DRAWERS = {"BATCH_MATMUL": draw_batch_matmul}

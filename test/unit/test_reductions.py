@@ -24,7 +24,7 @@ def test_every_sum_is_scaled_as_in_float32(width: int, zero: int) -> None:
     rng = np.random.default_rng(zero & 0xFF)
     least, greatest = -(1 << width - 1), (1 << width - 1) - 1
     taken = 0
-    for powers in (False, True) * 20:
+    for powers in (False, True) * 10:
         count = int(rng.choice([1, 2, 49, 100, 3000]))
         source, target = (float(np.float32(2.0 ** rng.uniform(-8, -4))) for _ in range(2))
         target = source * 2.0 ** rng.integers(-2, 6) if powers else target * math.sqrt(count)
@@ -32,7 +32,7 @@ def test_every_sum_is_scaled_as_in_float32(width: int, zero: int) -> None:
         if scale is None:
             continue
         taken += 1
-        total = np.arange(max(count * least, -(1 << 20)), min(count * greatest, 1 << 20) + 1)
+        total = np.arange(max(count * least, -(1 << 18)), min(count * greatest, 1 << 18) + 1)
         factor = np.float32(source) / np.float32(target)
         real = total.astype(np.float32) * factor + np.float32(-zero) * factor * np.float32(count)
         expected = np.trunc(real + np.copysign(np.float32(0.5), real).astype(np.float64))
@@ -41,7 +41,7 @@ def test_every_sum_is_scaled_as_in_float32(width: int, zero: int) -> None:
         computed = ((total - count * zero) * scale.multiplier + (1 << scale.shift >> 1)) >> scale.shift
         limits = (least - 5, greatest - 5) if width == 8 else (least, greatest)
         np.testing.assert_array_equal(computed.clip(*limits), expected.clip(*limits))
-    assert taken >= 10
+    assert taken >= 5
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 5), (1, 4, 5), (2, 3, 4, 5), (2, 1, 3, 4, 2), (300, 2, 3)])
