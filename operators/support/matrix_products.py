@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:
     (np,) = deferred("numpy")
 
-SCRATCH = 1 << 15
+SCRATCH = 1 << 14
 """Bytes of products that one pool sums up, unless those of one row are more."""
 MAX_ROWS = 512
 """Most rows of the matrix with fewer: so many kernels one operator may become."""
