@@ -59,7 +59,7 @@ def convert(build: Builder, op: CastOp) -> list[SSAValue]:
     value = build.storage(op.input)
     if target.bitwidth > source.bitwidth:
         return [build.rescale(value, target, fixed_point.UNIT)]
-    to_truth = isinstance(op.output.type, TensorType) and op.output.type.element_type == i1
+    to_truth = op.output.type.element_type == i1
     if source == target and not to_truth:
         return [value]
     least, greatest = tosa.value_range(source)

@@ -57,8 +57,8 @@ def check(op: AnySelectOp) -> None:
     shapes = [rules.shape(value) for value in (op.condition, op.lhs, op.rhs)]
     if isinstance(op, SelectOp):
         rules.require(len(set(shapes)) == 1, "operands of SELECT must have one shape", op.condition)
-    parts = [rules.broadcast_shape(shapes[0], shape, op.output) for shape in shapes[1:]]
-    rules.require_shape(op.output, rules.broadcast_shape(*parts, op.output))
+    first, second = (rules.broadcast_shape(shapes[0], shape, op.output) for shape in shapes[1:])
+    rules.require_shape(op.output, rules.broadcast_shape(first, second, op.output))
 
 
 def convert(build: Builder, op: AnySelectOp) -> list[SSAValue]:
