@@ -55,22 +55,24 @@ class Axis:
     @property
     def apart(self) -> int:
         """
-        How many kernels for results of one rest of number / apart bring taps as near as the machine has them; 1 where
-        they are, where windows move on, or where some rest of the elements would be padding for some window.
+        How many kernels, each for the windows with one rest of number / apart, make neighbours of taps; 1 where they
+        are neighbours, where windows move on, or where they are longer than all elements.
         """
-        if self.dilation <= MAX_DILATION or self.stride != 1 or self.size < self.reach:
-            return 1
-        return self.dilation if self.dilation % MAX_DILATION else self.dilation // MAX_DILATION
+        return self.dilation if self.stride == 1 and self.size >= self.reach > 1 else 1
 
-    def rests(self) -> list[tuple[int, Axis]]:
-        """The elements of each rest and the windows over them, each with the number of its first element."""
-        step = self.apart
+    def rests(self, step: int) -> list[tuple[int, Axis]]:
+        """
+        The windows with each rest of number / step, over the elements with one rest, whose first is given: all there
+        are if `step` is 1, without dilation if it is `apart`. Where the count does not divide, some have one too many.
+        """
+        if step == 1:
+            return [(0, self)]
         count = -(-self.count // step)
         found: list[tuple[int, Axis]] = []
         for rest in range(step):
             groups, offset = divmod(rest - self.before, step)
             size = -(-(self.size - offset) // step)
-            found.append((offset, Axis(size, count, self.kernel, dilation=self.dilation // step, before=-groups)))
+            found.append((offset, Axis(size, count, self.kernel, before=-groups)))
         return found
 
     def divides(self, step: int) -> bool:

@@ -108,9 +108,9 @@ def convolve(
             for axis in (rows, columns)
         ]
         choices = [
-            choice
-            for choice in product(*ways)
-            if prod(axis.apart for axis, chosen in zip((rows, columns), choice, strict=True) if chosen) <= MAX_LAUNCHES
+            (down, across)
+            for down, across in product(*ways)
+            if (rows.apart if down else 1) * (columns.apart if across else 1) <= MAX_LAUNCHES
         ]
         return quickest(emit, [lambda choice=choice: form(convolution, apart=choice) for choice in choices])
 
@@ -184,9 +184,11 @@ def _one_by_one(
     constants: dict[bytes, SSAValue] = {}
 
     def image(part: SSAValue, plane: Planes) -> SSAValue:
-        for number, axis in enumerate((plane.rows, plane.columns)):
-            if apart[number] and axis.apart > 1:
-                return _rests(emit, part, plane, number, image)
+        steps_apart = [
+            axis.apart if chosen else 1 for axis, chosen in zip((plane.rows, plane.columns), apart, strict=True)
+        ]
+        if prod(steps_apart) > 1:
+            return _rests(emit, part, plane, steps_apart, image)
         if plane not in known:
             steps, folded, weights = _folded(emit, shape_of(part), plane, convolution, apart)
             content = weights.tobytes()
@@ -217,31 +219,26 @@ def _one_by_one(
     return images(emit, value, rows, columns, image, limits=CONVOLUTION, mixes=mixes)
 
 
-def _rests(emit: Emitter, value: SSAValue, plane: Planes, number: int, image: Image) -> SSAValue:
+def _rests(emit: Emitter, value: SSAValue, plane: Planes, steps: Sequence[int], image: Image) -> SSAValue:
     """
-    Results of a dilated window with one rest of row / apart (number 0), or of column / apart (1), read elements of one
-    rest alone: for each rest a window whose taps are so much nearer, over every n-th row or column. Views interleave
-    their results.
+    Results of a dilated window with one rest of row / step, and of column / step, read elements of one rest alone: for
+    each rest a window whose taps are neighbours, over every n-th row and column. Views interleave their results, of
+    which there may be a few too many.
     """
-    axes = [plane.rows, plane.columns]
-    axis, parts = axes[number], []
-    for offset, part in axis.rests():
-        axes[number] = part
-        sizes, offsets, steps = list(shape_of(value)[1:]), [0, 0, 0], [1, 1, 1]
-        sizes[number], offsets[number], steps[number] = part.size, offset, axis.apart
-        made = image(
-            *begun(emit, emit.slice(value, offsets, sizes, steps), replace(plane, rows=axes[0], columns=axes[1]))
-        )
-        _, height, width, depth = shape_of(made)
-        parts.append(emit.view(made, (1, height, 1, width * depth) if number == 0 else (1, height, width, depth)))
-    _, height, width, depth = shape_of(made)
-    whole = [1, height, width, depth]
-    whole[1 + number] *= axis.apart
-    joined = emit.view(emit.concat(parts, 2 + number), whole)
-    if whole[1 + number] == axis.count:
-        return joined
-    whole[1 + number] = axis.count
-    return emit.copy(emit.slice(joined, (0, 0, 0), whole[1:]))
+    depth = shape_of(value)[3]
+    bands: list[SSAValue] = []
+    for top, rows in plane.rows.rests(steps[0]):
+        parts: list[SSAValue] = []
+        for left, columns in plane.columns.rests(steps[1]):
+            part = emit.slice(value, (top, left, 0), (rows.size, columns.size, depth), (*steps, 1))
+            parts.append(image(*begun(emit, part, Planes(rows, columns))))
+        bands.append(emit.concat(parts, 3))
+    _, height, width, results = shape_of(bands[0])
+    lines = [emit.view(band, (1, height, 1, width * results)) for band in bands]
+    height, width, results = height * steps[0], width * steps[1], results // steps[1]
+    whole = emit.view(emit.concat(lines, 2), (1, height, width, results))
+    size = (plane.rows.count, plane.columns.count, results)
+    return whole if size == (height, width, results) else emit.copy(emit.slice(whole, (0, 0, 0), size))
 
 
 def _folded(

@@ -86,7 +86,7 @@ def test_rests_are_all_windows(axis: Axis) -> None:
     if axis.apart == 1:
         return
     windows: list[list[int]] = [[] for _ in range(axis.count)]
-    for rest, (offset, part) in enumerate(axis.rests()):
+    for rest, (offset, part) in enumerate(axis.rests(axis.apart)):
         for window, elements in enumerate(met(part)):
             if window * axis.apart + rest < axis.count:
                 windows[window * axis.apart + rest] = [offset + element * axis.apart for element in elements]
