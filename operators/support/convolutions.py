@@ -59,6 +59,8 @@ else:
 
 GROUP_DEPTHS = (8, 16, 32)
 """Depths that groups are put together to: the machine reads channels by 8, bricks have 16, blocks of weights 32."""
+SHALLOW = 8
+"""Channels below which the machine multiplies by nothing, since it reads so many: columns as depth fill them up."""
 MAX_SPREAD_WEIGHTS = 1 << 18
 """Most weights of a kernel that all groups are put together to."""
 
@@ -103,10 +105,13 @@ def convolve(
         return _one_by_one(emit, seen, rows, columns, part, result, apart, convolution.groups == 1)
 
     if convolution.groups == 1 or convolution.depthwise:
-        ways = [
-            (True, False) if axis.apart > 1 or (_is_wide(axis) and not convolution.depthwise) else (False,)
-            for axis in (rows, columns)
-        ]
+        dense = not convolution.depthwise
+        ways: list[tuple[bool, ...]] = []
+        for axis, is_view in ((rows, False), (columns, weights.shape[3] < SHALLOW and _is_view(columns))):
+            if dense and _is_wide(axis):
+                ways.append((True, False))
+            else:
+                ways.append((False, True) if axis.apart > 1 or (dense and is_view) else (False,))
         choices = [
             (down, across)
             for down, across in product(*ways)
@@ -127,6 +132,12 @@ def convolve(
 def _is_wide(axis: Axis) -> bool:
     """Whether an axis has a stride beyond the machine's, and taps that can be depth."""
     return axis.stride > MAX_STRIDE and axis.kernel > 1
+
+
+def _is_view(axis: Axis) -> bool:
+    """Whether columns that the machine could step over can be depth as they lie."""
+    whole = axis.folded().size * axis.stride
+    return axis.stride > 1 and axis.kernel > 1 and axis.dilation == 1 and whole <= axis.size
 
 
 def _channels(emit: Emitter, value: SSAValue, first: int, convolution: Convolution) -> SSAValue:
@@ -256,7 +267,7 @@ def _folded(
     axes = [plane.rows, plane.columns]
     for number in (1, 0):
         axis = axes[number]
-        folds = apart[number] and _is_wide(axis)
+        folds = apart[number] and (_is_wide(axis) or (number == 1 and _is_view(axis)))
         if not folds and axis.dilation <= MAX_DILATION:
             continue
         # What remains of the dilation is a divisor of it, the rest is weights of nothing.

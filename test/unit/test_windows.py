@@ -139,6 +139,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "a dilated column, depthwise": (DEPTHWISE, (1, 24, 1, 4), (3, 1), (1, 1), "SAME", 4, (8, 1)),
     "taps far apart": (CONV, (2, 32, 30, 16), (3, 3), (1, 1), "SAME", 16, (6, 8)),
     "depthwise taps far apart": (DEPTHWISE, (1, 33, 33, 8), (3, 3), (1, 1), "VALID", 8, (4, 5)),
+    "columns of few channels as depth": (CONV, (2, 12, 40, 1), (3, 5), (2, 2), "SAME", 8),
     "strides and long dilations": (CONV, (1, 20, 20, 2), (3, 3), (4, 5), "SAME", 3, (9, 7)),
     "rows that do not divide": (CONV, (2, 17, 18, 3), (5, 6), (5, 5), "SAME", 3),
     "a depthwise tall kernel": (DEPTHWISE, (2, 90, 3, 4), (80, 2), (4, 1), "VALID", 8),
