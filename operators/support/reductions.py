@@ -1,6 +1,6 @@
 """
-Which pools reduce a tensor over some of its axes: plain data, of which both the rules and the lowerings are made; and
-the kernels of sums.
+Which pools reduce a tensor over some of its axes: plain data, of which both the rules and the lowerings are made;
+and the kernels of sums and extremes.
 
 A pool goes over the rows and columns of a map, with a window of its whole height, width or both, or over its depth.
 Neighbouring axes are one axis of a view, so that one pool does for them; axes apart need one pool each.
@@ -163,7 +163,7 @@ def extremes(shape: Sequence[int], axes: Collection[int]) -> tuple[Reduction, ..
     return tuple(reductions)
 
 
-# Operators
+# Rules and kernels
 
 
 def check(op: tfl.ReducerOp) -> set[int]:
@@ -199,15 +199,15 @@ def emit_sums(emit: QuantizedEmitter, op: tfl.ReducerOp, axes: Collection[int], 
     for pool in pools[:-1]:
         ifm = emit.view(value, pool.ifm)
         if pool.count <= fitting:
-            value = emit_sum(emit, pool, ifm, i16, (zero_point, 0), IDENTITY)
+            value = _emit_sum(emit, pool, ifm, i16, (zero_point, 0), IDENTITY)
         else:
             value = _emit_ones(emit, pool, ifm, zero_point)
         zero_point = 0
     ifm = emit.view(value, pools[-1].ifm)
-    return emit_sum(emit, pools[-1], ifm, target.storage_type, (zero_point, target.zero_point), scale)
+    return _emit_sum(emit, pools[-1], ifm, target.storage_type, (zero_point, target.zero_point), scale)
 
 
-def emit_sum(
+def _emit_sum(
     emit: Emitter, pool: Reduction, ifm: SSAValue, element_type: Attribute, zero_points: tuple[int, int], scale: Scale
 ) -> SSAValue:
     """The pool that sums: over the depth, or by an average without padding, whose scale is all that divides it."""
