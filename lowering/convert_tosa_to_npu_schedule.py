@@ -77,7 +77,9 @@ def convert(function: FuncOp) -> None:
             emit = Emitter(op)
             emit.replace([emit.dense(op.values)])
     values = [*function.args, *function.body.block.last_op.operands] if function.body.block.last_op else []
-    if all(machine_tensor(value.type) == value.type for value in values):
+    # Else the conversion of what is left does that.
+    whole = not any(op.dialect_name() == "tfl" for op in function.body.block.ops)
+    if whole and all(machine_tensor(value.type) == value.type for value in values):
         own_results(function)
 
 

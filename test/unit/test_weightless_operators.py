@@ -389,3 +389,9 @@ def test_a_mean_of_as_many_elements_as_there_may_be(dtype: str) -> None:
 def test_a_maximum_over_the_depth_of_more_pixels_than_a_map_has_rows() -> None:
     x, y = Tensor("x", (1, 300, 300, 3), "int8", 0.5), Tensor("y", (1, 300, 300), "int8", 0.5)
     check(model([x], [y], "REDUCE_MAX", [x, ints("axes", [3])]))
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_places_in_64_bits_leave_a_region_as_they_are(scale: float | None) -> None:
+    x, y = Tensor("x", (1, 4, 9, 8), "uint8", scale), Tensor("y", (1, 4, 8), "int64")
+    assert check(model([x], [y], "ARG_MAX", [x, ints("axis", 2)], output_type="int64")).reason is None
