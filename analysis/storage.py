@@ -196,6 +196,13 @@ class Storage:
         strides = zip(sizes, self.place(value).strides[-3:], natural_strides(tensor_type(value))[-3:], strict=True)
         return all(size == 1 or own == dense for size, own, dense in strides)
 
+    def dense_source(self, value: SSAValue) -> SSAValue | None:
+        """The feature map without gaps of which one is a whole view, or that it is itself; None if there is none."""
+        at: SSAValue | None = value
+        while at is not None and not (len(tensor_type(at).get_shape()) == 4 and self.is_dense(at)):
+            at = source_of_whole(at)
+        return at
+
     def is_linear(self, value: SSAValue) -> bool:
         """Whether a tensor of any rank lies in its root as it would in memory of its own, from the first byte on."""
         type_, place = tensor_type(value), self.place(value)
@@ -369,8 +376,8 @@ class Storage:
         that read it, if strides can follow from there.
         """
         chain = seen_by_all(base)
-        if reshaped_from(chain[-1]) is base:
-            # Both are the same bytes in the same order.
+        if reshaped_from(chain[-1]) is base or isinstance(base.owner, TransferOp):
+            # Both are the same bytes in the same order; or DMA, which keeps the order, brings it.
             return base
         for value in reversed(chain):
             try:

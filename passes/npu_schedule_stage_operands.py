@@ -5,9 +5,10 @@ Assumes a target on the module, feature maps placed and cascades formed, and on 
 memory is limited. Operands that lie in a slower memory than the one that schedules are planned for are constants,
 operands of the region and spilled values. For kernels and cascades that read one it is timed where it is, brought whole
 right before the first of them, as far as the kernels before do not hide that, and brought row by row beside them
-(`npuc.planning.staging`). In the end the whole schedule is timed with all transfers, with those of larger operands
-alone, and without any. A transfer row by row is a stage of the cascade that reads it; a kernel that is in none
-becomes one with it. Transfers take memory that the schedule leaves of the limit; so at its peak there are none.
+(`npuc.planning.staging`). What is read through a transpose is brought as it lies, and seen so again. In the end the
+whole schedule is timed with all transfers, with those of larger operands alone, and without any. A transfer row by row
+is a stage of the cascade that reads it; a kernel that is in none becomes one with it. Transfers take memory that the
+schedule leaves of the limit; so at its peak there are none.
 `npu-cmd-hoist-dma` issues transfers early. Without this pass operands are read where they are: slower, and just as
 right.
 """
@@ -15,11 +16,12 @@ right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -84,24 +86,41 @@ def _stage(function: FuncOp, held: Held, least: int) -> FuncOp:
 def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:
     """Let items read a copy in the scarce memory. `cascades` are those that kernels have become."""
     items, value, rolling, stripe = staged
-    if isinstance(value.owner, Operation) and value.owner in cascades:
-        (value,) = cascades[value.owner].outputs
+    source = network.storage.dense_source(value)
+    assert source is not None, "the planner asks for it"
+    views: list[Operation] = []
+    at = value
+    while at is not source:
+        assert isinstance(at.owner, Operation)
+        views.insert(0, at.owner)
+        (at,) = at.owner.operands
+    if isinstance(source.owner, Operation) and source.owner in cascades:
+        (source,) = cascades[source.owner].outputs
+    value = views[-1].results[0] if views else source
     first = items[0]
     if stripe and first not in cascades:
         assert isinstance(first, KernelOp)
         first.stripe = IntsAttr((stripe,))
         cascades[first] = form(0, [first])
     outer = [cascades.get(item, item) for item in items]
-    layout = "nhcwb16" if is_brick(value) else "nhwc"
-    transfer = TransferOp(value, stored(tensor_type(value), layout, network.space), rolling or None)
+
+    def near_type(value: SSAValue) -> TensorType[Any]:
+        return stored(tensor_type(value), "nhcwb16" if is_brick(value) else "nhwc", network.space)
+
+    transfer = TransferOp(source, near_type(source), rolling or None)
     transfer.location = first.location
-    transfer.result.name_hint = value.name_hint
+    transfer.result.name_hint = source.name_hint
+    near: SSAValue = transfer.result
     if rolling:
         assert isinstance(outer[0], CascadeOp)
         Rewriter.insert_op(transfer, InsertPoint.at_start(outer[0].body.block))
     else:
         Rewriter.insert_op(transfer, InsertPoint.before(outer[0]))
+        for view in views:
+            again = view.clone({view.operands[0]: near})
+            near = Rewriter.replace_value_with_new_type(again.results[0], near_type(again.results[0]))
+            Rewriter.insert_op(again, InsertPoint.before(outer[0]))
     for kernel in (k for item in outer for k in (item.kernels if isinstance(item, CascadeOp) else (item,))):
         for index, operand in enumerate(kernel.operands):
             if operand is value:
-                kernel.operands[index] = transfer.result
+                kernel.operands[index] = near

@@ -127,8 +127,8 @@ class Staging:
 
     def _candidates(self, item: Item) -> Iterator[SSAValue]:
         """
-        What an item reads from memory slower than the scarce one: not made by itself, dense, not just a number in a
-        register, and not what it is told to write over.
+        What an item reads from memory slower than the scarce one: not made by itself, dense or a view of all of what
+        is, not just a number in a register, and not what it is told to write over.
         """
         seen: set[SSAValue] = {kernel.result for kernel in _kernels(item)}
         near = self.setup.memory(self.area).bytes_per_cycle
@@ -141,7 +141,8 @@ class Staging:
                 overwritten = isinstance(op, ElementwiseOp) and value is op.overwritten
                 if scalar or overwritten or storage_bytes(tensor_type(value)) < self.least:
                     continue
-                if self.network.storage.is_dense(value) and self._aligned(value):
+                source = self.network.storage.dense_source(value)
+                if source is not None and self._aligned(source):
                     yield value
 
     def _aligned(self, value: SSAValue) -> bool:
@@ -205,7 +206,7 @@ class Staging:
         height = nhwc(value)[0]
         row = storage_bytes(tensor_type(value)) // height
         readers = [op for op in _kernels(item) if value in inputs_of(op)]
-        if height == 1 or row % self.machine.external_dma_alignment:
+        if height == 1 or row % self.machine.external_dma_alignment or not self.network.storage.is_dense(value):
             return
         stripes = [now.stripe]
         more = 0

@@ -1,7 +1,7 @@
 """
 Permutations of axes as copies: which copies, and their views.
 
-The NPU has no transposition, but a copy writes rows and columns at any distance in memory, only channels lie side by
+The NPU has no transposition, but a copy reads rows and columns at any distance in memory, only channels lie side by
 side. So one kernel exchanges two axes that are seen as rows and columns, in front of any depth that stays
 where it is, and one kernel moves single elements (a depth of 1) where the last axis moves as well:
 
@@ -155,8 +155,9 @@ def _carry_out(emit: Emitter, value: SSAValue, step: Step) -> SSAValue:
     places = [step.order.index(axis) for axis in step.kept]
     parts: Parts = {}
     for indices in product(*(range(step.shape[axis]) for axis in loops)):
-        part = emit.copy(_part(emit, value, step, dict(zip(loops, indices, strict=True))))
-        parts[indices] = emit.transpose(part) if places[0] > places[1] else part
+        part = _part(emit, value, step, dict(zip(loops, indices, strict=True)))
+        # What is read in short runs may be brought to faster memory before; what is written so may not.
+        parts[indices] = emit.copy(emit.transpose(part) if places[0] > places[1] else part)
     # What stands side by side is joined first: loops behind rows and columns, between them, and in front of both.
     rows, columns = sorted(places)
     between = sum(rows < step.order.index(axis) < columns for axis in loops)

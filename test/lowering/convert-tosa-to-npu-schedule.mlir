@@ -133,8 +133,8 @@ func.func @shifted_sum(%a: tensor<1x2x2x4xi16>, %b: tensor<1x2x2x4xi16>) -> tens
 // Two groups of axes change places: one copy, of elements that lie apart.
 // CHECK-LABEL: func.func @to_channels_first
 // CHECK-NEXT: npu_schedule.reshape %x : tensor<1x4x6x3xi8> -> tensor<1x24x3x1xi8>
-// CHECK-NEXT: npu_schedule.copy
 // CHECK-NEXT: npu_schedule.transpose {{.*}} -> tensor<1x3x24x1xi8>
+// CHECK-NEXT: npu_schedule.copy
 // CHECK-NEXT: npu_schedule.reshape {{.*}} -> tensor<1x3x4x6xi8>
 // CHECK-NEXT: func.return
 func.func @to_channels_first(%x: tensor<1x4x6x3xi8>) -> tensor<1x3x4x6xi8> {

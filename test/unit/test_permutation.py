@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
-from npuc.dialects.npu_cmd import LaunchOp
+from npuc.dialects.npu_cmd import DmaOp, LaunchOp
 from npuc.dialects.tosa import TOSA
 from npuc.lowering.tosa_to_npu_schedule.permutation import plan
 
@@ -19,6 +19,7 @@ DTYPES = {"i8": np.int8, "ui8": np.uint8, "i16": np.int16, "i32": np.int32}
 MACHINES = ("ethos-u55-32", "ethos-u55-128", "ethos-u65-256", "ethos-u65-512")
 TO_KERNELS = ("tosa-fold-constants", "convert-tosa-to-npu-schedule")
 FOLDED = (*TO_KERNELS, "npu-schedule-fold-views", "npu-schedule-select-formats")
+STAGED = (*FOLDED, "npu-schedule-place-feature-maps", "npu-schedule-limit-sram", "npu-schedule-stage-operands")
 
 
 def region(machine: str, lines: list[str], shape: tuple[int, ...], result: tuple[int, ...], element: str) -> ModuleOp:
@@ -88,7 +89,7 @@ def test_what_is_permuted_and_reversed_is_what_numpy_makes(seed: int) -> None:
             lines.append(backwards(source, name, wanted.shape, axis, element))
             wanted = np.flip(wanted, axis)
         source = name
-    for passes in (TO_KERNELS, FOLDED):
+    for passes in (TO_KERNELS, FOLDED, STAGED):
         module = region(machine, lines, shape, wanted.shape, element)
         check(execute(module, [argument], (*passes, *LOWERING)), wanted)
 
@@ -199,3 +200,12 @@ def test_what_a_copy_reads_goes_forwards() -> None:
     (launch,) = (op for op in found.module.walk() if isinstance(op, LaunchOp))
     assert launch.ifm_map.data.strides[:2] == (18, 6)
     assert launch.ofm_map.data.strides[:2] == (-9, -3)
+
+
+def test_what_is_read_apart_in_slow_memory_is_brought_to_the_cache_first() -> None:
+    shape, order = (32, 24, 3), (2, 0, 1)
+    argument = values(np.random.default_rng(1), shape, "i8")
+    module = region("ethos-u65-512", [transposed("%x", "%v", shape, order, "i8")], shape, (3, 32, 24), "i8")
+    found = execute(module, [argument], (*STAGED, *LOWERING))
+    check(found, argument.transpose(order))
+    assert sum(isinstance(op, DmaOp) for op in found.module.walk()) == 1
