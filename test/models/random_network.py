@@ -9,7 +9,7 @@ that are powers of two apart, parts of a map joined again, weights used twice, o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -385,17 +385,39 @@ def _on_the_host(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
 
 
 def _move(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
-    """GATHER, REVERSE_V2 or TRANSPOSE."""
-    kind, axis = int(n.rng.integers(3)), int(n.rng.integers(len(x.shape)))
+    """An operator that moves values."""
+
+    def moved(op: str, shape: Sequence[int], *operands: Tensor, **options: int) -> list[Tensor]:
+        return [n.add_op(op, [x, *operands], [n.like(x, op.lower(), shape)], **options)]
+
+    kind, axis = int(n.rng.integers(7)), int(n.rng.integers(len(x.shape)))
+    size = x.shape[axis]
+    before, behind = tuple(x.shape[:axis]), tuple(x.shape[axis + 1 :])
     if kind == 0:
-        picked = n.rng.integers(0, x.shape[axis], int(n.rng.integers(1, x.shape[axis] + 1))).tolist()
-        shape = [len(picked) if i == axis else s for i, s in enumerate(x.shape)]
-        return [n.add_op("GATHER", [x, n.ints("picked", picked)], [n.like(x, "gather", shape)], axis=axis)]
+        picked = n.rng.integers(0, size, int(n.rng.integers(1, size + 1))).tolist()
+        return moved("GATHER", (*before, len(picked), *behind), n.ints("picked", picked), axis=axis)
     if kind == 1:
-        return [n.add_op("REVERSE_V2", [x, n.ints("axis", [axis])], [n.like(x, "reverse", x.shape)])]
-    order = n.rng.permutation(len(x.shape)).tolist()
-    shape = [x.shape[i] for i in order]
-    return [n.add_op("TRANSPOSE", [x, n.ints("order", order)], [n.like(x, "transpose", shape)])]
+        return moved("REVERSE_V2", x.shape, n.ints("axis", [axis]))
+    if kind == 2:
+        order = n.rng.permutation(len(x.shape)).tolist()
+        return moved("TRANSPOSE", [x.shape[i] for i in order], n.ints("order", order))
+    if kind == 3:
+        mode = int(n.rng.integers(2))
+        around = [[0, 0] for _ in x.shape]
+        around[axis] = [int(amount) for amount in n.rng.integers(0, min(size - 1 + mode, 3) + 1, 2)]
+        return moved("MIRROR_PAD", (*before, size + sum(around[axis]), *behind), n.ints("paddings", around), mode=mode)
+    if kind == 4:
+        count = _pick(n, 2, 3)
+        multiples = [count if at == axis else 1 for at in range(len(x.shape))]
+        return moved("TILE", (*before, size * count, *behind), n.ints("multiples", multiples))
+    if kind == 5 and len(x.shape) == 4 and x.shape[1] % 2 == x.shape[2] % 2 == 0 and x.dtype != "int16":
+        return moved("SPACE_TO_DEPTH", (x.shape[0], x.shape[1] // 2, x.shape[2] // 2, 4 * x.shape[3]), block_size=2)
+    parts = [n.like(x, "part", (*before, *behind)) for _ in range(size)]
+    if size > 4 or len(x.shape) == 1:
+        return moved("REVERSE_V2", x.shape, n.ints("axis", [axis]))
+    n.add_op("UNPACK", [x], parts, num=size, axis=axis)
+    packed = n.like(x, "packed", (*before, *behind, size))
+    return [n.add_op("PACK", parts, [packed], values_count=size, axis=len(x.shape) - 1)]
 
 
 def _retype(n: Network, x: Tensor, _: list[Tensor]) -> list[Tensor]:
