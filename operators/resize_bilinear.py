@@ -2,7 +2,7 @@
 RESIZE_BILINEAR, in whichever of three forms is exact and has the fewest kernels.
 
 LiteRT interpolates the stored integers between four neighbours and rounds once, ties away from zero: of signed types in
-integers with positions in 1/1024, of uint8 in float32. Positions in sixteenths, as factors of 2, 4 and 8 give with
+integers with positions in 1/1024, of uint8 in float32. Positions in 1/32, as factors of 2, 4, 8 and 16 give with
 centres anywhere, are *exact* in both.
 
 - Growing by 2 or 4 along both axes from the corner: elements repeated by pools, then an average of factor x factor.
@@ -41,8 +41,11 @@ else:
 
 UNIT = 1024
 """Parts of the distance between neighbours that positions are counted in."""
-FINEST = 16
-"""Positions in this part of the distance, or coarser, are exact in 16 bits and in float32."""
+FINEST = {8: 32, 16: 16}
+"""
+By the bits of an element: positions in this part of the distance, or coarser, are exact in float32, in a sum of 16 bits
+along one axis, and in weights of 8 bits.
+"""
 LARGEST_FACTOR = 4
 """Beyond it a kernel for each phase costs less than an average over so many elements."""
 MAX_STRIDE = 3
@@ -135,10 +138,11 @@ def check(op: ResizeBilinearOp) -> None:
     resizing.check(op)
     axes = _axes(op)
     element = rules.element(op.input).data
-    exact = axes is not None and all(axis.indices is not None or axis.parts <= FINEST for axis in axes)
+    exact = axes is not None and _is_exact(axes, element.storage_width)
     if not exact and (element.storage_width == 16 or not element.signed):
         name = rules.operator_name(op)
-        rules.refuse(f"{name} of uint8 and int16 must have positions in sixteenths (factors of 2, 4 or 8)", op.output)
+        finest = FINEST[element.storage_width]
+        rules.refuse(f"{name} of uint8 and int16 must have positions in 1/{finest} (powers of two)", op.output)
     assert axes is not None
     inside = all(pair[0] < axis.before for axis in axes for pair in axis.pairs)
     rules.require(inside, "no position may be beyond the last element", op.output)
@@ -149,10 +153,17 @@ def check(op: ResizeBilinearOp) -> None:
         _check_products(op, axes)
 
 
+def _is_exact(axes: Sequence[Axis], bits: int) -> bool:
+    return all(axis.indices is not None or axis.parts <= FINEST[bits] for axis in axes)
+
+
 def _check_exact(op: ResizeBilinearOp, axes: Sequence[Axis]) -> None:
     resizing.check_pieces(op, _moved(axes))
     phases = [_phases(axis) if axis.indices is None else None for axis in axes]
     down, across = (1 if one is None else len(one.shares) for one in phases)
+    wide = rules.element(op.input).data.storage_width == 16
+    count, most = _kernels(down, across, wide), rules.MAX_LAUNCHES
+    rules.require(count <= most, f"neighbours must be weighted by at most {most} kernels, not {count}", op.output)
     _, height, width, depth = rules.shape(op.input)
     made = [(0, 0) if one is None else (len(one.indices), one.length * len(one.shares)) for one in phases]
     heights, widths = (max(size, axis.after, *one) for size, axis, one in zip((height, width), axes, made, strict=True))
@@ -198,7 +209,7 @@ def lower(op: ResizeBilinearOp, emit: QuantizedEmitter) -> None:
 
 def _image(op: ResizeBilinearOp, emit: Emitter, image: SSAValue, axes: Sequence[Axis]) -> SSAValue:
     lists = [axis.indices for axis in axes]
-    if any(one is None and axis.parts > FINEST for one, axis in zip(lists, axes, strict=True)):
+    if not _is_exact(axes, tensor(image).element_type.width.data):
         return _products(emit, image, axes)
     factor = _factor(axes)
     if factor is not None:
@@ -306,23 +317,34 @@ def _interpolated(emit: Emitter, image: SSAValue, axes: Sequence[Axis | None]) -
             image = gathering.gather(emit, image, number, gathering.plan(phases[-1].indices), shape_of(image)[3])
     rows, columns = phases
     type_ = tensor(image).element_type
-    kernels = len(rows.shares), len(columns.shares)
-    if type_.width.data == 16 or kernels[0] * kernels[1] <= sum(kernels):
-        return _both(emit, image, rows, columns, type_, _divided(rows.parts * columns.parts))
+    down, across, wide = len(rows.shares), len(columns.shares), type_.width.data == 16
+    if _kernels(down, across, wide) == down * across:
+        return _both(emit, image, rows, columns, type_, rows.parts * columns.parts)
     alike = Phases([], [0], [0], 1, 1, shape_of(image)[2], shape_of(image)[2])
-    between = _both(emit, image, rows, alike, i16, Scale("natural", 1, 0))
+    between = _both(emit, image, rows, alike, i16, 1)
     alike = Phases([], [0], [0], 1, 1, rows.after, rows.after)
-    return _both(emit, between, alike, columns, type_, _divided(rows.parts * columns.parts))
+    return _both(emit, between, alike, columns, type_, rows.parts * columns.parts)
 
 
-def _both(emit: Emitter, image: SSAValue, rows: Phases, columns: Phases, type_: Any, scale: Scale) -> SSAValue:
-    """A kernel for each phase of the rows and each of the columns, which write in turn."""
+def _kernels(down: int, across: int, wide: bool) -> int:
+    """
+    Kernels for so many phases of rows and of columns: of both at once, or of one axis after the other, where that is
+    fewer and the sums of the first fit 16 bits.
+    """
+    return down * across if wide else min(down * across, down + across)
+
+
+def _both(emit: Emitter, image: SSAValue, rows: Phases, columns: Phases, type_: Any, divisor: int) -> SSAValue:
+    """A kernel for each phase of the rows and each of the columns, which write their sums by `divisor` in turn."""
     depth = shape_of(image)[3]
     lines: list[SSAValue] = []
     for start_y, share_y in zip(rows.starts, rows.shares, strict=True):
         parts: list[SSAValue] = []
         for start_x, share_x in zip(columns.starts, columns.shares, strict=True):
             weights = np.outer(_weights(rows, share_y), _weights(columns, share_x))
+            # So that weights fit 8 bits.
+            common = gcd(divisor, *weights.reshape(-1).tolist())
+            weights, scale = weights // common, _divided(divisor // common)
             window = Window(*weights.shape, stride_y=rows.stride, stride_x=columns.stride)
             size = (
                 (rows.length - 1) * rows.stride + window.height,

@@ -10,7 +10,7 @@ from tiny_writer import Model
 def draw_resize(draw: Draw, name: str) -> Model:
     """Factors that converters write, the same along both axes or not, up or down, and any sizes."""
     dtype, mode = draw(st.sampled_from(TYPES)), draw(st.sampled_from(("", "align_corners", "half_pixel_centers")))
-    less, factors = int(mode == "align_corners"), (2, 4, 8)
+    less, factors = int(mode == "align_corners"), (2, 4, 8, 16)
     factor = draw(st.sampled_from(factors))
     small = [draw(st.sampled_from((1, 2, 3, 4, 5, 7, 9))) for _ in range(2)]
     large: list[int] = []

@@ -52,7 +52,7 @@ func.func @any(%x: tensor<1x4x4x64x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x5x5
 
 // -----
 
-// CHECK: 'tfl.resize_bilinear': RESIZE_BILINEAR of uint8 and int16 must have positions in sixteenths (factors of 2, 4 or 8)
+// CHECK: 'tfl.resize_bilinear': RESIZE_BILINEAR of uint8 and int16 must have positions in 1/32 (powers of two)
 func.func @float(%x: tensor<1x4x4x64x!quant.uniform<u8:f32, 0.5>>) -> tensor<1x5x5x64x!quant.uniform<u8:f32, 0.5>> {
   %size = tfl.pseudo_const dense<[5, 5]> : tensor<2xi32>
   %y = tfl.resize_bilinear %x, %size : (tensor<1x4x4x64x!quant.uniform<u8:f32, 0.5>>, tensor<2xi32>) -> tensor<1x5x5x64x!quant.uniform<u8:f32, 0.5>>

@@ -395,3 +395,15 @@ def test_a_maximum_over_the_depth_of_more_pixels_than_a_map_has_rows() -> None:
 def test_places_in_64_bits_leave_a_region_as_they_are(scale: float | None) -> None:
     x, y = Tensor("x", (1, 4, 9, 8), "uint8", scale), Tensor("y", (1, 4, 8), "int64")
     assert check(model([x], [y], "ARG_MAX", [x, ints("axis", 2)], output_type="int64")).reason is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "mode"),
+    [("int8", 16, "half_pixel_centers"), ("uint8", 16, "align_corners"), ("int16", 8, "half_pixel_centers")],
+)
+def test_large_factors_of_a_bilinear_resize(dtype: str, factor: int, mode: str) -> None:
+    """So many phases that their weights, and the sums of one axis, only just fit."""
+    less = int(mode == "align_corners")
+    size = [(extent - less) * factor + less for extent in (2, 3)]
+    x, y = Tensor("x", (1, 2, 3, 2), dtype, 0.5, 0), Tensor("y", (1, *size, 2), dtype, 0.5, 0)
+    assert check(model([x], [y], "RESIZE_BILINEAR", [x, ints("size", size)], **{mode: True})).reason is None
