@@ -103,7 +103,7 @@ def test_transfers_are_planned_forwards_where_that_is_quicker_whatever_the_machi
     ctx = driver.make_context()
     data = models["residual_net"].path.read_bytes()
     module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(Target("ethos-u55-128", limit=8192)), driver.available_passes())
+    chain = driver.parse_passes(pipeline(Target("ethos-u55-256", limit=11264)), driver.available_passes())
     names = [one.name for one in chain]
     lowering, emit = names.index(COMMANDS[0]), names.index(EMIT)
     driver.run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
