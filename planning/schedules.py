@@ -47,11 +47,6 @@ CLOSE = 1.005
 A score that is no more than the best by this factor is as good: then transfers keep to the lowest limit, and are not
 turned round.
 """
-PAYS = 1.01
-"""
-By this factor buffers must be quicker than none: which waits there are is for addresses to say, and a percent comes of
-that.
-"""
 LOWER_LIMITS = 2
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
 CUTS = 4
@@ -83,8 +78,6 @@ class Buffered(NamedTuple):
     """Bytes that transfers keep to: with more memory they may come so early that they are in the way."""
     forwards: bool = False
     """Transfers are given time in the order in which they are needed, not the last first."""
-    bare: bool = False
-    """There are no buffers but those that stand in the IR."""
 
     @property
     def score(self) -> float:
@@ -93,11 +86,6 @@ class Buffered(NamedTuple):
         gains by one end of the parameters and loses as much by the other is no gain.
         """
         return sqrt(self.cycles * self.low)
-
-
-def _rank(one: Buffered) -> float:
-    """What choices of buffers are compared by, less is better."""
-    return one.score if one.bare else one.score * PAYS
 
 
 class _Costed(NamedTuple):
@@ -209,7 +197,7 @@ class Schedules:
         The best choice, with the lowest of some limits for transfers that is as good; or one with transfers planned
         forwards, if that is quicker whatever the machine is like.
         """
-        ordered = sorted(tried, key=_rank)
+        ordered = sorted(tried, key=lambda one: one.score)
         best = ordered[0]
         program = self.program(tasks, best.decisions)
         kept = [self._scored(program, best.decisions, less) for less in lower if less >= program.peak]
@@ -245,7 +233,7 @@ class Schedules:
         costed = self._costed(tasks)
         limits = self._limits(tasks, limit) if lower else [limit]
         plans = [(less, costed[0]) for less in limits] + [(limit, one) for one in costed[1:]]
-        return min(self._tried(costed, limit, plans, {}), key=_rank)
+        return min(self._tried(costed, limit, plans, {}), key=lambda one: one.score)
 
     def decided(self, tasks: Sequence[Task], decisions: Decisions, limit: int) -> Buffered:
         """What has been decided about works of the same kernels in other blocks, as far as it is about buffers."""
@@ -270,8 +258,7 @@ class Schedules:
             choices.append({work: planned[same] for work in works if (same := work.under(setup)) in planned})
         unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
         tasks = costed[0].tasks
-        bare, *others = [self._scored(self.program(tasks, choice), choice, limit) for choice in unlike]
-        return [bare._replace(bare=True), *others]
+        return [self._scored(self.program(tasks, choice), choice, limit) for choice in unlike]
 
     def _scored(
         self,
