@@ -74,7 +74,7 @@ class TflPartitionPass(ModulePass):
                 if tfl.is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
                     reason = cpu_reason(operator) if number == 0 else _elsewhere(function)
                     if operator in at_border:
-                        reason = f"floats at the border, which --integer-io drops: {reason}"
+                        reason = f"{rules.BORDER}: {reason}"
                     if reason is not None:
                         operator.attributes[tfl.CPU_REASON] = StringAttr(reason)
         if functions:

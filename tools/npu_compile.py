@@ -19,7 +19,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import LimitError, setup_of
-from npuc.operators.support.rules import FLOATS
+from npuc.operators.support.rules import BORDER, FLOATS
 from npuc.tools import driver
 from npuc.tools.driver import PassFailure, UserError
 from npuc.tools.pipeline import EMIT, Target, pipeline
@@ -87,11 +87,13 @@ class Summary:
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
         folded = f"{self.folded_operators} folded; " if self.folded_operators else ""
         lines.append(f"operators     {self.npu_operators} in NPU regions; {folded}on the CPU: {on_cpu}")
-        on_floats = [reason for reason in self.cpu_reasons if FLOATS in reason]
         lines += [f"  {reason}" for reason in self.cpu_reasons if FLOATS not in reason]
-        if on_floats:
-            others = f" (the first of {len(on_floats)} operators on floats)" if len(on_floats) > 1 else ""
-            lines.append(f"  {on_floats[0]}{others}")
+        on_floats = [reason for reason in self.cpu_reasons if FLOATS in reason]
+        # One line for a float network; one for its borders, which can go.
+        for at_border in (False, True):
+            alike = [reason for reason in on_floats if (BORDER in reason) == at_border]
+            others = f" (the first of {len(alike)} alike)" if len(alike) > 1 else ""
+            lines += [f"  {reason}{others}" for reason in alike[:1]]
         return "\n".join(lines)
 
 

@@ -27,6 +27,8 @@ MAX_LAUNCHES = 64
 
 FLOATS = "the NPU does not compute with floats"
 """The rule that keeps float and hybrid networks on the CPU."""
+BORDER = "floats at the border, which --integer-io drops"
+"""What is said before it of QUANTIZE and DEQUANTIZE at the inputs and outputs of a network."""
 
 
 class Refused(Exception):
