@@ -90,6 +90,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
         scalars=True,
     ),
@@ -101,6 +102,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
     ),
 )

@@ -64,6 +64,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
     ),
 )

@@ -96,6 +96,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
     ),
     Operator(
@@ -107,6 +108,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
     ),
 )

@@ -53,6 +53,7 @@ OPERATORS = (
         types=moving.TYPES,
         plain=True,
         rank=moving.RANK,
+        host_cycles=1.0,
         batches=True,
     ),
 )
