@@ -4,10 +4,11 @@ Decide what the NPU takes and outline it.
 Assumes a `tfl` module as the import leaves it; works on its first function, the main subgraph. Decides operator by
 operator with one predicate (npuc.operators.support.legality); an operator that already carries `npu.cpu_reason` stays
 on the CPU, whoever wrote that, and one that the predicate refuses is given it. A region between operators of the
-CPU that would hold nothing but a few cheap operators is weighed against the round trip that it costs the host
-(`host_cycles` of their records, npuc.hardware.host): where they cost less there they stay on the CPU, unless the
-option `take-all` says otherwise. All operators that the NPU takes then go into as few functions `@npu_0`, `@npu_1` ...
-(`private`, `npu.region`) as the CPU operators between them allow, each called by an `npu.invoke`:
+CPU that would hold nothing but a few cheap operators is weighed against the round trip that it costs the host, if the
+option `round-trip` says how many of its cycles that takes: nobody publishes it, and it differs from system to system.
+Where the operators cost less there (`host_cycles` of their records) they stay on the CPU. All operators that the NPU
+takes then go into as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them
+allow, each called by an `npu.invoke`:
 
     %2 = tfl.conv_2d %0, %1 {...}                          func.func private @npu_0(%0) attributes {npu.region} {
     %3 = tfl.builtin %2 {operator = "GATHER"}       ->       %1 = ..., %2 = tfl.conv_2d %0, %1 ...
@@ -46,13 +47,13 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
+from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.float_borders import borders
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
-from npuc.hardware.host import ROUND_TRIP_CYCLES
 from npuc.operators import operator_of
 from npuc.operators.support import rules
 from npuc.operators.support.legality import cpu_reason
@@ -64,9 +65,11 @@ class TflPartitionPass(ModulePass):
 
     name = "tfl-partition"
 
-    take_all: bool = False
+    round_trip: int = 0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if self.round_trip < 0:
+            raise PassFailedException(f"a round trip takes no fewer than 0 cycles, not {self.round_trip}")
         functions = [f for f in op.body.block.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
         at_border = borders(functions[0].body.block) if functions else set[Operation]()
         for number, function in enumerate(functions):
@@ -80,8 +83,8 @@ class TflPartitionPass(ModulePass):
         if functions:
             block = functions[0].body.block
             _drop_dead(block)
-            if not self.take_all:
-                _weigh_round_trips(block)
+            if self.round_trip:
+                _weigh_round_trips(block, self.round_trip)
             _outline(op, block)
         op.attributes[PARTITIONED_ATTR] = UnitAttr()
 
@@ -102,17 +105,17 @@ def _drop_dead(block: Block) -> None:
             op.erase()
 
 
-def _weigh_round_trips(block: Block) -> None:
-    """Leaves regions to the CPU that cost it less than the round trip to the NPU."""
+def _weigh_round_trips(block: Block, round_trip: int) -> None:
+    """Leaves regions to the CPU that cost it less than the round trip to the NPU, both in its cycles."""
     regions: dict[int, list[Operation]] = {}
     for op, stage in _stages(block).items():
         if _on_npu(op):
             regions.setdefault(stage, []).append(op)
     for ops in regions.values():
         cycles = sum(map(_host_cycles, ops))
-        if cycles < ROUND_TRIP_CYCLES and _is_between_cpu(ops):
+        if cycles < round_trip and _is_between_cpu(ops):
             for op in ops:
-                rule = f"as a region by itself, a round trip of {ROUND_TRIP_CYCLES} cycles of the CPU"
+                rule = f"as a region by itself, a round trip of {round_trip} cycles of the CPU"
                 rule += f", it is worth about {cycles:.0f} of them"
                 op.attributes[tfl.CPU_REASON] = StringAttr(rules.refusal(rule, op.results[0]))
 

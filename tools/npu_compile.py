@@ -312,7 +312,11 @@ def parser() -> argparse.ArgumentParser:
         "--integer-io", action="store_true", help="drop QUANTIZE of float inputs and DEQUANTIZE of float outputs"
     )
     out.add_argument(
-        "--take-all", action="store_true", help="all that the NPU can take, even where a round trip to it costs more"
+        "--round-trip",
+        type=int,
+        default=0,
+        metavar="CYCLES",
+        help="what an invocation of the NPU costs the host: cheaper regions between its operators stay on the CPU",
     )
     out.add_argument(
         "--optimise", choices=("Performance", "Size"), default="Performance", help="cycles, or memory first"
@@ -346,7 +350,7 @@ def run(arguments: Sequence[str] | None) -> None:
         "size" if args.optimise == "Size" else "performance",
         args.external_inputs,
         args.integer_io,
-        args.take_all,
+        args.round_trip,
     )
     if args.print_pipeline:
         print(pipeline(target) if args.pipeline is None else args.pipeline)

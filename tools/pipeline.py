@@ -63,7 +63,7 @@ OPTIONAL = frozenset(
 
 @dataclass(frozen=True)
 class Target:
-    """What a model is compiled for and how, with vela's names and defaults; `limit` in bytes."""
+    """What a model is compiled for and how, with vela's names and defaults; a limit in bytes, a round trip in cycles."""
 
     accelerator: str = "ethos-u55-256"
     config: str | None = None
@@ -73,7 +73,7 @@ class Target:
     strategy: Literal["performance", "size"] = "performance"
     external_inputs: bool = False
     integer_io: bool = False
-    take_all: bool = False
+    round_trip: int = 0
 
     @property
     def text(self) -> str:
@@ -96,8 +96,8 @@ class Target:
 def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
     options = {"npu-schedule-limit-sram": f'{{strategy="{target.strategy}"}}'}
-    if target.take_all:
-        options["tfl-partition"] = "{take-all=true}"
+    if target.round_trip:
+        options["tfl-partition"] = f"{{round-trip={target.round_trip}}}"
     passes = [one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out]
     if target.integer_io:
         passes.insert(passes.index("tfl-partition"), "tfl-drop-float-borders")

@@ -43,7 +43,7 @@ module {
 // CHECK:      func.func @main(%x: tensor<1x4x4x4xi8> {tfl.tensor = {arena_offset = [[X:[0-9]+]] : i64}})
 // CHECK-NEXT:   %a = tfl.abs %x {tfl.tensors = [{arena_offset = [[A:[0-9]+]] : i64}]}
 // CHECK-NEXT:   %b = tfl.abs %a {tfl.tensors = [{arena_offset = [[B:[0-9]+]] : i64}]}
-// CHECK-NEXT:   %d = tfl.builtin %b {operator = "UNIQUE", tfl.intermediates = [{name = "t", type = tensor<4xi8>}, unit], tfl.tensors = [{}]}
+// CHECK-NEXT:   %d = tfl.builtin %b {operator = "UNIQUE", tfl.intermediates = [{name = "t", type = tensor<4xi8>}, unit]} :
 // CHECK-NEXT:   %c = npu.invoke @p(%b) {tfl.tensors = [{arena_offset = [[C:[0-9]+]] : i64}]}
 // CHECK:        npu_cmd.input index <0> address <[[B]]>
 // CHECK-NEXT:   npu_cmd.output index <0> address <[[C]]>

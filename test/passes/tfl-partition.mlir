@@ -1,5 +1,5 @@
-// RUN: npu-opt %s -p tfl-partition --split-input-file | filecheck %s
-// RUN: npu-opt %s -p 'tfl-partition{take-all=true}' --split-input-file | filecheck %s --check-prefix=ALL
+// RUN: npu-opt %s -p 'tfl-partition{round-trip=5000}' --split-input-file | filecheck %s
+// RUN: npu-opt %s -p tfl-partition --split-input-file | filecheck %s --check-prefix=ALL
 
 // The NPU takes a chain whole; the constant goes inside, the names of inputs and results stay at the border.
 
