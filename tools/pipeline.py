@@ -63,7 +63,7 @@ OPTIONAL = frozenset(
 
 @dataclass(frozen=True)
 class Target:
-    """What a model is compiled for and how, with vela's names and defaults: a limit in bytes, a round trip in cycles."""
+    """What a model is compiled for, with vela's names and defaults; a limit in bytes, a round trip in cycles."""
 
     accelerator: str = "ethos-u55-256"
     config: str | None = None
