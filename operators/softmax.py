@@ -2,7 +2,7 @@
 SOFTMAX in 32-bit fixed point, step by step what TFLite's reference kernels do. With d = x - max(x):
 
 Of 8 bits, e = exp(beta * d) comes from a table of 256 words; the sum of all e / 4096 is brought to [1/2, 1), its
-reciprocal found by three Newton steps, and each e multiplied by it and shifted to 8 bits.
+reciprocal found by three Newton steps, and each e multiplied by it and shifted to 8 bits, or to 16 for an int16 result.
 
 Of 16 bits, d is scaled so that exp(d) comes from a table of 16 bits; the sum of all, brought to [1, 2), goes through
 another table to its reciprocal, and each e is multiplied by that and shifted to 16 bits.
@@ -15,8 +15,8 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from xdsl.dialects.builtin import FloatAttr, TensorType, f32, i16, i32
-from xdsl.ir import Attribute, SSAValue
+from xdsl.dialects.builtin import FloatAttr, IntegerType, TensorType, f32, i16, i32
+from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, prop_def
 
 from npuc.dialects import tfl
@@ -48,14 +48,21 @@ class SoftmaxOp(tfl.UnaryOp):
 
 
 def check(op: SoftmaxOp) -> None:
-    rules.check_unary(op)
     result = rules.element(op.output)
+    if not _widens(op):
+        rules.same_storage(op, [op.input], op.output)
+        fits = result.data.storage_width == 8 or result.zero_point == 0
+        rules.require(fits, "16 bit tensors must have the zero point 0", op.output)
+    rules.require_shape(op.output, rules.shape(op.input))
     if is_16_bit(op):
         near = abs(result.scale - 1 / 32768) < 1e-3 / 32768
         rules.require(near, "SOFTMAX of 16 bits must give a scale of 1/32768", op.output)
         rules.require_scalable((-65535, 0), difference_scale(op), op.input)
     else:
-        if result.data.signed:
+        if _widens(op):
+            fixed = abs(result.scale - 1 / 65536) < 1e-3 / 65536 and result.zero_point == -32768
+            rules.require(fixed, "SOFTMAX to int16 must give a scale of 1/65536 and a zero point of -32768", op.output)
+        elif result.data.signed:
             fixed = abs(result.scale - 1 / 256) < 1e-3 / 256 and result.zero_point == -128
             rules.require(fixed, "SOFTMAX must give a scale of 1/256 and a zero point of -128", op.output)
         # TFLite's kernel aborts unless a step of the input is more than one of the exponential's argument, 2^-26.
@@ -63,6 +70,12 @@ def check(op: SoftmaxOp) -> None:
         rules.require(steep, "beta times the input's scale must be above 2^-26", op.input)
     rows = math.prod(rules.shape(op.input)[:-1])
     rules.require(rows < 65536, f"SOFTMAX must have fewer than 65536 rows, not {rows}", op.input)
+
+
+def _widens(op: SoftmaxOp) -> bool:
+    """Whether int8 becomes int16."""
+    source, target = rules.element(op.input).data, rules.element(op.output).data
+    return source.signed and (source.storage_width, target.storage_width) == (8, 16)
 
 
 REACH = 10.0
@@ -113,10 +126,11 @@ def lower(op: SoftmaxOp, emit: QuantizedEmitter) -> None:
             exponentials.append(_exponentials(emit, some, top, table))
         first += height * width
     # TFLite's unsigned kernel takes no notice of the result's quantisation.
-    zero_point = -128 if quantized(op.output).data.signed else 0
+    result = quantized(op.output)
+    zero_point = result.storage_limits[0] if result.data.signed else 0
     # Only now, when nobody needs the input any more.
     results = [
-        _normalised_16(emit, part) if is_16_bit(op) else _normalised(emit, part, element_type, zero_point)
+        _normalised_16(emit, part) if is_16_bit(op) else _normalised(emit, part, result.storage_type, zero_point)
         for part in exponentials
     ]
     emit.replace([emit.concat([emit.view(x, (1, prod(shape_of(x)[:3]), 1, classes)) for x in results], 1)])
@@ -198,7 +212,7 @@ def _normalised_16(emit: QuantizedEmitter, exponentials: SSAValue) -> SSAValue:
     )
 
 
-def _normalised(emit: QuantizedEmitter, exponentials: SSAValue, element_type: Attribute, zero_point: int) -> SSAValue:
+def _normalised(emit: QuantizedEmitter, exponentials: SSAValue, element_type: IntegerType, zero_point: int) -> SSAValue:
     """Exponentials of 1 x H x W x classes, each divided by the sum of its row."""
     _, height, width, classes = shape_of(exponentials)
     column = TensorType(i32, [1, height, width, 1])
@@ -212,7 +226,9 @@ def _normalised(emit: QuantizedEmitter, exponentials: SSAValue, element_type: At
     narrowed = emit.elementwise("shr", exponentials, _number(emit, ACCUMULATION_BITS), full, scale=IDENTITY)
     total = emit.pool("sum", narrowed, column, scale=IDENTITY)
     headroom = emit.elementwise("clz", total, None, column)
-    final_shift = compute("sub", headroom, _number(emit, ACCUMULATION_BITS + 31 - 8), is_reversed=True)
+    final_shift = compute(
+        "sub", headroom, _number(emit, ACCUMULATION_BITS + 31 - element_type.width.data), is_reversed=True
+    )
     # Half of the denominator brought to [1/2, 1).
     half = emit.elementwise("shl", total, compute("sub", headroom, _number(emit, 1)), column)
     # x = 48/17 - 32/17 * half, then x += x * (1 - half * x), all with 2 integer bits.
@@ -282,6 +298,7 @@ OPERATORS = (
         kernels="28 kernels; 14 of 16 bits",
         check=check,
         lower=lower,
+        offset=("output",),
         rank=6,
         batches=True,
     ),

@@ -77,7 +77,7 @@ def _check_element(record: Operator, op: tfl.TflOp, value: SSAValue) -> None:
     rules.require(not element.is_per_axis, "feature maps must be quantised per tensor", value)
     width = element.data.storage_width
     _require_type(record, op, value, width, element.data.signed)
-    if width > 8:
+    if width > 8 and not any(value is getattr(op, name) for name in record.offset):
         rules.require(element.zero_point == 0, f"{width} bit tensors must have the zero point 0", value)
     rules.require(2.0**-100 < element.scale < 2.0**100, "scales must be between 2^-100 and 2^100", value)
 

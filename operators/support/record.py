@@ -54,6 +54,8 @@ class Operator:
     """Operands and results that may also be of int32."""
     words: tuple[str, ...] = ()
     """Results that may also be of int64, which the lowering makes as pairs of 32 bits (`replace_by_words`)."""
+    offset: tuple[str, ...] = ()
+    """Results of int16 that may have a zero point."""
     plain: bool = False
     """Whether feature maps may be integers or truth values, which are not quantised."""
     rank: int = 4

@@ -367,6 +367,14 @@ def test_operator(operator: str) -> None:
     assert outcomes["taken"] >= 3
 
 
+@pytest.mark.parametrize("classes", [1, 2, 7, 40])
+@pytest.mark.parametrize("scale", [0.004, 0.1, 0.7])
+def test_a_softmax_of_8_bits_to_16(classes: int, scale: float) -> None:
+    shape = (3, classes)
+    x, y = Tensor("x", shape, "int8", scale, 9), Tensor("y", shape, "int16", 1 / 65536, -32768)
+    assert check(model([x], [y], "SOFTMAX", [x], beta=1.0)).reason is None
+
+
 @pytest.mark.parametrize("alpha", [-0.5, -0.75, -0.4375, -1.0, -3.0])
 @pytest.mark.parametrize("scale", [2.0**-7, 2.0**-4, 3 * 2.0**-6])
 def test_ties_of_a_leaky_relu_with_a_negative_alpha(alpha: float, scale: float) -> None:
