@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from npuc.dialects import npu_schedule
-    from npuc.lowering.tosa_to_npu_schedule import permutation
-    from npuc.operators.support import fixed_point
+    from npuc.operators.support import fixed_point, permutation
 else:
     np, npu_schedule, permutation, fixed_point = deferred(
         "numpy",
         "npuc.dialects.npu_schedule",
-        "npuc.lowering.tosa_to_npu_schedule.permutation",
+        "npuc.operators.support.permutation",
         "npuc.operators.support.fixed_point",
     )
 

@@ -26,8 +26,8 @@ from xdsl.ir import BlockArgument
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.float_borders import input_borders, output_border
 from npuc.dialects.npu import is_region
+from npuc.operators.support.float_borders import input_borders, output_border
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,13 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.float_borders import borders
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
 from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
 from npuc.operators import operator_of
 from npuc.operators.support import rules
+from npuc.operators.support.float_borders import borders
 from npuc.operators.support.legality import cpu_reason
 
 

@@ -18,9 +18,9 @@ from npuc.dialects import tosa
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Element
 from npuc.lowering.tosa_to_npu_schedule.common import constant, numbers, scalar, shape_numbers
-from npuc.lowering.tosa_to_npu_schedule.permutation import permute
 from npuc.operators.support.gathering import gather, plan
 from npuc.operators.support.kernels import Emitter, feature_map_shape, shape_of, tensor
+from npuc.operators.support.permutation import permute
 
 
 def lower_reshape(op: tosa.ReshapeOp, emit: Emitter) -> None:

@@ -13,7 +13,7 @@ from xdsl.parser import Parser
 
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp
 from npuc.dialects.tosa import TOSA
-from npuc.lowering.tosa_to_npu_schedule.permutation import plan
+from npuc.operators.support.permutation import plan
 
 DTYPES = {"i8": np.int8, "ui8": np.uint8, "i16": np.int16, "i32": np.int32}
 MACHINES = ("ethos-u55-32", "ethos-u55-128", "ethos-u65-256", "ethos-u65-512")
