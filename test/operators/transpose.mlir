@@ -3,8 +3,8 @@
 
 // Rows and columns stay together: one copy of single elements.
 // CHECK-LABEL: func.func private @npu_0
-// CHECK: npu_schedule.transpose {{.*}} : tensor<1x20x8x1xi8> -> tensor<1x8x20x1xi8>
-// CHECK-NEXT: npu_schedule.copy {{.*}} : tensor<1x8x20x1xi8>
+// CHECK: %[[SEEN:.*]] = npu_schedule.transpose {{.*}} : tensor<1x20x8x1xi8> -> tensor<1x8x20x1xi8>
+// CHECK: npu_schedule.copy %[[SEEN]] : tensor<1x8x20x1xi8>
 func.func @groups(%x: tensor<1x4x5x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x8x4x5x!quant.uniform<i8:f32, 0.5:3>> {
   %0 = tfl.pseudo_const dense<[0, 3, 1, 2]> : tensor<4xi32>
   %y = tfl.transpose %x, %0 : (tensor<1x4x5x8x!quant.uniform<i8:f32, 0.5:3>>, tensor<4xi32>) -> tensor<1x8x4x5x!quant.uniform<i8:f32, 0.5:3>>
