@@ -28,6 +28,7 @@ from npuc.dialects.quant import StorageCastOp, machine_tensor
 from npuc.operators import operator_of
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, CannotConvert
+from npuc.operators.support.legality import check_tensors
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def _convert(block: Block, in_region: bool) -> None:
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         try:
+            if in_region and isinstance(op, tfl.TflOp):
+                check_tensors(record, op)
             results = record.convert(build, op)
             _check_types(op, results)
         except (CannotConvert, rules.Refused) as error:

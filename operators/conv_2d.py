@@ -62,7 +62,8 @@ def groups_of(op: Conv2DOp) -> int:
 
 def is_grouped(op: Conv2DOp) -> bool:
     """Whether results have products of a part of the channels."""
-    return len(rules.shape(op.input)) == len(rules.shape(op.filter)) == 4 and groups_of(op) > 1
+    sizes = rules.shape(op.input), rules.shape(op.filter)
+    return len(sizes[0]) == len(sizes[1]) == 4 and sizes[1][3] > 0 and groups_of(op) > 1
 
 
 def check(op: Conv2DOp) -> None:

@@ -54,10 +54,10 @@ def check(op: DepthwiseConv2DOp) -> None:
 
 def convert(build: Builder, op: DepthwiseConv2DOp) -> list[SSAValue]:
     """DEPTHWISE_CONV_2D with constant weights, any depth multiplier."""
-    _, height, width, channels = shape_of(op.filter)
+    images, height, width, channels = shape_of(op.filter)
     depth = shape_of(op.input)[-1]
-    if channels % depth:
-        raise CannotConvert(f"{channels} weights for {depth} channels")
+    if images != 1 or channels % depth:
+        raise CannotConvert(f"{images * channels} weights for {depth} channels")
     shape = (height, width, depth, channels // depth)
     return weighted.convolution(
         build, op, tosa.DepthwiseConv2DOp, weighted.weight_quantization(op.filter, 3), shape, channels

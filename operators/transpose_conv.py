@@ -97,6 +97,8 @@ def convert(build: Builder, op: TransposeConvOp) -> list[SSAValue]:
     if tfl.constant_value(op.output_shape) is not None:
         result = tuple(constant_integers(op.output_shape, "the output shape"))
     stride = rules.strides(op)
+    if min(stride) < 1:
+        raise CannotConvert("strides are at least 1")
     before = [
         fixed_point.window_padding(result[1 + i], (height, width)[i], stride[i], 1, op.padding.data == "SAME")[1]
         for i in (0, 1)

@@ -183,7 +183,7 @@ def _fold(pattern: Pattern) -> None:
     """Puts a dilated convolution in the place of a pattern, if the NPU takes it."""
     first, convolution, last, between = pattern
     axes = _axes(pattern)
-    if axes is None:
+    if axes is None or 0 in rules.shape(convolution.filter):
         return
     dilations = (convolution.dilation_h_factor.value.data, convolution.dilation_w_factor.value.data)
     kernel = rules.shape(convolution.filter)[1:3]

@@ -36,3 +36,21 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x
   %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
   func.return %y : tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
 }
+
+// -----
+
+// CHECK: 'tfl.depthwise_conv_2d': it is in an NPU region, but cannot be converted: 64 weights for 16 channels
+// CPU: tfl.depthwise_conv_2d
+func.func @npu_0(%x: tensor<1x4x4x16x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x32x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
+  %w = tfl.pseudo_qconst dense<2> : tensor<2x1x1x32xi8> -> tensor<2x1x1x32x!quant.uniform<i8:f32, 0.5>>
+  %y = tfl.depthwise_conv_2d %x, %w {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, depth_multiplier = 2 : i32} : (tensor<1x4x4x16x!quant.uniform<i8:f32, 0.5>>, tensor<2x1x1x32x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x32x!quant.uniform<i8:f32, 1.0>>
+  func.return %y : tensor<1x4x4x32x!quant.uniform<i8:f32, 1.0>>
+}
+
+// -----
+
+// CHECK: 'tfl.relu': it is in an NPU region, but cannot be converted: dimensions must be 1 to 65535: tensor '' (0x4)
+func.func @npu_0(%x: tensor<0x4x!quant.uniform<i8:f32, 0.5>>) -> tensor<0x4x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
+  %y = tfl.relu %x : (tensor<0x4x!quant.uniform<i8:f32, 0.5>>) -> tensor<0x4x!quant.uniform<i8:f32, 1.0>>
+  func.return %y : tensor<0x4x!quant.uniform<i8:f32, 1.0>>
+}

@@ -18,6 +18,7 @@ from npuc.tools.driver import (
 )
 
 TEST = Path(__file__).parents[1]
+FOLDERS = ("lowering", "operators", "passes")
 ROUNDS = 8
 NUMBER = r"(?<![\w%@#.-])-?\d+(?!\w)"
 """A number by itself, not part of a name or a shape."""
@@ -28,9 +29,9 @@ VALUE = r"%\w+"
 
 
 def chunks() -> dict[str, tuple[str, str]]:
-    """Text and pipeline of every chunk of the lit tests of passes, by name."""
+    """Text and pipeline of every chunk of the lit tests of passes and operators, by name."""
     found: dict[str, tuple[str, str]] = {}
-    for path in sorted([*(TEST / "passes").glob("*.mlir"), *(TEST / "lowering").glob("*.mlir")]):
+    for path in sorted(path for folder in FOLDERS for path in (TEST / folder).glob("*.mlir")):
         text = path.read_text()
         run = re.search(r"RUN: (?:not )?npu-opt %s -p (?:'([^']*)'|(\S+))", text)
         if run is not None:
