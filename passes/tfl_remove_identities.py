@@ -92,8 +92,9 @@ def _unchanged(op: tfl.TflOp, name: str) -> SSAValue | None:
         steps = tfl.constant_array(op.operands[3])
         return source if steps is not None and (steps == 1).all() else None
     if name == "TRANSPOSE":
-        order = tfl.constant_array(op.operands[1])
-        moved = [int(axis) for axis in order if shape(source)[axis] > 1] if order is not None else None
+        order, rank = tfl.constant_array(op.operands[1]), len(shape(source))
+        axes = [] if order is None else [int(axis) + rank * (axis < 0) for axis in order.reshape(-1)]
+        moved = [axis for axis in axes if shape(source)[axis] > 1] if sorted(axes) == [*range(rank)] else None
         return source if moved is not None and moved == sorted(moved) else None
     if name in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
         ones = dict.fromkeys(("filter_height", "filter_width", "stride_h", "stride_w"), 1)

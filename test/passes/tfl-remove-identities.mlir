@@ -41,7 +41,7 @@ func.func @names(%x: !t) -> (!t, !t) {
 // CHECK-LABEL: func.func @others
 // CHECK-NOT:     tfl.concatenation
 // CHECK:         tfl.strided_slice
-// CHECK-NEXT:    tfl.builtin {{.*}}"TRANSPOSE"
+// CHECK-NEXT:    tfl.transpose
 // CHECK-NEXT:    tfl.max_pool_2d
 // CHECK-NEXT:    return
 !e = tensor<1x0x4x8x!quant.uniform<i8:f32, 0.5>>
@@ -49,10 +49,21 @@ func.func @names(%x: !t) -> (!t, !t) {
 func.func @others(%x: !t, %e: !e) -> (!t, !t, !t) {
   %zero = tfl.pseudo_const dense<0> : tensor<4xi32>
   %turn = tfl.pseudo_const dense<[1, -1, 1, 1]> : tensor<4xi32>
-  %axes = tfl.pseudo_const dense<[0, 2, 1, 3]> : tensor<4xi32>
+  %axes = tfl.pseudo_const dense<[0, -2, 1, 3]> : tensor<4xi32>
   %0 = tfl.concatenation %e, %x {axis = 1 : i32} : (!e, !t) -> !t
   %1 = tfl.strided_slice %0, %zero, %zero, %turn {begin_mask = 15 : i32, end_mask = 15 : i32} : (!t, tensor<4xi32>, tensor<4xi32>, tensor<4xi32>) -> !t
-  %2 = tfl.builtin %0, %axes {operator = "TRANSPOSE"} : (!t, tensor<4xi32>) -> !t
+  %2 = tfl.transpose %0, %axes : (!t, tensor<4xi32>) -> !t
   %3 = tfl.max_pool_2d %0 {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, filter_height = 2 : i32, filter_width = 2 : i32} : (!t) -> !t
   return %1, %2, %3 : !t, !t, !t
+}
+
+// -----
+
+// CHECK-LABEL: func.func @no_permutation
+// CHECK:         tfl.transpose
+!t = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>
+func.func @no_permutation(%x: !t) -> !t {
+  %axes = tfl.pseudo_const dense<[0, 1, 2, 9]> : tensor<4xi32>
+  %0 = tfl.transpose %x, %axes : (!t, tensor<4xi32>) -> !t
+  return %0 : !t
 }
