@@ -199,7 +199,7 @@ class Storage:
     def dense_source(self, value: SSAValue) -> SSAValue | None:
         """The feature map without gaps of which one is a whole view, or that it is itself; None if there is none."""
         at: SSAValue | None = value
-        while at is not None and not (len(tensor_type(at).get_shape()) == 4 and self.is_dense(at)):
+        while at is not None and not (_is_map(at) and self.is_dense(at)):
             at = source_of_whole(at)
         return at
 
@@ -255,10 +255,18 @@ class Storage:
             if isinstance(base_of(value).owner, TransferOp) and size % ALIGNMENT:
                 # A DMA brings more than that, for which a result of the region has no memory.
                 continue
-            fills = size == storage_bytes(tensor_type(op.result))
-            if fills and self.is_linear(value) and self.overwriting_problem(op, index) is None:
+            fills = size == storage_bytes(tensor_type(op.result)) and self.is_linear(value)
+            if fills and self._can_lie(op.result, value) and self.overwriting_problem(op, index) is None:
                 return index
         return None
+
+    def _can_lie(self, base: SSAValue, value: SSAValue) -> bool:
+        """Whether a result and all its whole views can be seen where `value` lies."""
+        try:
+            self._group(base, base, self.place(value))
+        except OperationError:
+            return False
+        return True
 
     def overwriting_problem(self, op: ElementwiseOp, index: int) -> str | None:
         """
@@ -414,6 +422,12 @@ class Storage:
         if is_brick(op.inputs[index]) != is_brick(op.result):
             raise OperationError(op, "the operands of a concat have the layout of its result")
         return Placement(place.root, place.offset + before * place.strides[axis], place.strides)
+
+
+def _is_map(value: SSAValue) -> bool:
+    """Whether a tensor is a feature map: of rank 4, and one image."""
+    shape = tensor_type(value).get_shape()
+    return len(shape) == 4 and shape[0] == 1
 
 
 def reshaped_from(value: SSAValue) -> SSAValue:

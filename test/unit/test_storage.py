@@ -308,6 +308,45 @@ def test_what_moves_is_found_anew_with_all_that_lies_in_it() -> None:
     assert storage.members(at["a"]) == [at["a"], *inside]
 
 
+def test_a_result_is_not_written_over_what_its_views_cannot_lie_in() -> None:
+    """Columns become rows, and are seen as other rows: that is the same bytes only if the kernel writes columns."""
+    func = function("""
+      func.func @npu_0(%x: tensor<1x2x12x3xi8>, %y: tensor<1x2x12x3xi8>) {
+        %a = npu_schedule.copy %x : tensor<1x2x12x3xi8> -> tensor<1x2x12x3xi8>
+        %b = npu_schedule.elementwise abs %a zero_points <0, 0> activation <-128, 127>
+             : (tensor<1x2x12x3xi8>) -> tensor<1x2x12x3xi8>
+        %t = npu_schedule.transpose %b : tensor<1x2x12x3xi8> -> tensor<1x12x2x3xi8>
+        %r = npu_schedule.reshape %t : tensor<1x12x2x3xi8> -> tensor<1x1x24x3xi8>
+        %c = npu_schedule.copy %r : tensor<1x1x24x3xi8> -> tensor<1x1x24x3xi8>
+        %d = npu_schedule.copy %y : tensor<1x2x12x3xi8> -> tensor<1x2x12x3xi8>
+        %e = npu_schedule.elementwise abs %d zero_points <0, 0> activation <-128, 127>
+             : (tensor<1x2x12x3xi8>) -> tensor<1x2x12x3xi8>
+        %u = npu_schedule.transpose %e : tensor<1x2x12x3xi8> -> tensor<1x12x2x3xi8>
+        %f = npu_schedule.copy %u : tensor<1x12x2x3xi8> -> tensor<1x12x2x3xi8>
+        func.return
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.place(at["b"]).strides == (72, 3, 6, 1)
+    assert storage.reusable(at["b"].owner) is None
+    # Who reads only exchanged rows and columns sees them in any memory.
+    assert storage.reusable(at["e"].owner) == 0
+
+
+def test_two_images_are_no_feature_map_that_a_dma_could_bring() -> None:
+    func = function("""
+      func.func @npu_0(%x: tensor<1x2x8x2xi8>) {
+        %a = npu_schedule.slice %x {offsets = #npu.ints<0, 1, 0>, strides = #npu.ints<1, 1, 1>}
+             : tensor<1x2x8x2xi8> -> tensor<1x2x7x2xi8>
+        %b = npu_schedule.reshape %a : tensor<1x2x7x2xi8> -> tensor<2x1x7x2xi8>
+        %c = npu_schedule.reshape %b : tensor<2x1x7x2xi8> -> tensor<1x2x7x2xi8>
+        %d = npu_schedule.reshape %x : tensor<1x2x8x2xi8> -> tensor<2x1x8x2xi8>
+        func.return
+      }""")
+    storage, at = Storage(func), named(func)
+    assert storage.dense_source(at["c"]) is None
+    assert storage.dense_source(at["d"]) is func.body.block.args[0]
+
+
 def test_what_cannot_be_placed_is_as_if_it_had_not_been_tried() -> None:
     """A result and two reshapes, of which one is joined where the bytes of the other cannot be seen any more."""
     func = function("""
