@@ -64,7 +64,7 @@ def evaluate(call: Call) -> list[Array] | None:
     try:
         _require_one_quantization(call)
         return [_typed(call, number, one) for number, one in enumerate(_results(call, _constants(call)))]
-    except (Unknown, ValueError, IndexError, TypeError, ArithmeticError):
+    except (Unknown, ValueError, IndexError, TypeError, ArithmeticError, MemoryError):
         return None
 
 
@@ -74,7 +74,7 @@ def result_shapes(call: Call, shapes: Sequence[Shape]) -> list[Shape] | None:
         if call.name in _SHAPES:
             return [_SHAPES[call.name](call, shapes)]
         return [one.shape for one in _moved(call, _stand_ins(call, shapes))]
-    except (Unknown, ValueError, IndexError, TypeError, ArithmeticError):
+    except (Unknown, ValueError, IndexError, TypeError, ArithmeticError, MemoryError):
         return None
 
 
@@ -321,7 +321,7 @@ def _floor_mod(_: Call, a: Array, b: Array) -> Array:
 
 
 def _range(_: Call, start: Array, limit: Array, delta: Array) -> Array:
-    return np.array(range(int(start.reshape(())), int(limit.reshape(())), int(delta.reshape(()))), start.dtype)
+    return np.arange(int(start.reshape(())), int(limit.reshape(())), int(delta.reshape(()))).astype(start.dtype)
 
 
 def _broadcast_args(_: Call, a: Array, b: Array) -> Array:

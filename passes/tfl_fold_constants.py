@@ -31,6 +31,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
 from npuc.dialects.npu import REGION_ATTR, is_region
 from npuc.dialects.quant import quantization, storage_tensor
@@ -136,6 +137,9 @@ def _result_shapes(op: tfl.TflOp, changed: set[SSAValue]) -> list[tuple[int, ...
 
 def _fold(op: tfl.TflOp) -> None:
     """Replaces the results of an operator by constants, if they can be known."""
+    before = sum(len(one.data.data) for value in op.operands if (one := tfl.constant_value(value)) is not None)
+    if sum(value_bytes(result) or 0 for result in op.results) > before + MAX_GROWTH:
+        return
     name = operator_name(op)
     made: list[NDArray[Any]] | None = None
     if name in ("SHAPE", "RANK"):
@@ -151,9 +155,6 @@ def _fold(op: tfl.TflOp) -> None:
     for result, values in zip(op.results, made, strict=True):
         if _shape(result) != values.shape or _is_open(result):
             return
-    before = sum(len(one.data.data) for value in op.operands if (one := tfl.constant_value(value)) is not None)
-    if sum(values.nbytes for values in made) > before + MAX_GROWTH:
-        return
     for result, values in zip(list(op.results), made, strict=True):
         constant = _constant(result, values)
         Rewriter.insert_op(constant, InsertPoint.before(op))

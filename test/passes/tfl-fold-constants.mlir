@@ -85,3 +85,17 @@ func.func @computed(%x: !t) -> !t {
   %1 = tfl.add %x, %0 : (!t, !c) -> !t
   return %1 : !t
 }
+
+// -----
+
+// What would be much larger than its operands is not even computed.
+
+// CHECK-LABEL: func.func @much_larger
+// CHECK:         tfl.builtin {{.*}}"FILL"
+func.func @much_larger() -> tensor<65536x65536xi32> {
+  %sizes = tfl.pseudo_const dense<65536> : tensor<2xi32>
+  %7 = tfl.pseudo_const dense<7> : tensor<i32>
+  %0 = tfl.builtin %sizes, %7 {operator = "FILL"} : (tensor<2xi32>, tensor<i32>) -> tensor<65536x65536xi32>
+  %1 = tfl.builtin %0 {operator = "NEG"} : (tensor<65536x65536xi32>) -> tensor<65536x65536xi32>
+  return %1 : tensor<65536x65536xi32>
+}
