@@ -18,7 +18,7 @@ pass that made the IR left out a copy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice
@@ -241,15 +241,20 @@ class Storage:
         The number of the first operand over which the OFM of `op` may be written; None if there is none, or if it is
         decided already where the OFM lies.
         """
+        new = form_of(op.result)
+        return next((index for index in self.all_reusable(op) if form_of(op.feature_maps[index]) == new), None)
+
+    def all_reusable(self, op: ElementwiseOp) -> Iterator[int]:
+        """The numbers of the operands over which the OFM of `op` could be written if they lay in the same memory."""
         group = whole_views_of(op.result)
         if op.in_place is not None or placing_uses(group):
-            return None
+            return
         if any(is_returned(member) and reshaped_from(member) is not op.result for member in group):
             # It is to be written under other strides than those of its operand.
-            return None
-        new = form_of(op.result)
+            return
+        new = form_of(op.result)[:-1]
         for index, value in enumerate(op.feature_maps):
-            if form_of(value) != new or not makes_bytes(base_of(value)):
+            if form_of(value)[:-1] != new or not makes_bytes(base_of(value)):
                 continue
             size = storage_bytes(tensor_type(self.root(value)))
             if isinstance(base_of(value).owner, TransferOp) and size % ALIGNMENT:
@@ -257,8 +262,7 @@ class Storage:
                 continue
             fills = size == storage_bytes(tensor_type(op.result)) and self.is_linear(value)
             if fills and self._can_lie(op.result, value) and self.overwriting_problem(op, index) is None:
-                return index
-        return None
+                yield index
 
     def _can_lie(self, base: SSAValue, value: SSAValue) -> bool:
         """Whether a result and all its whole views can be seen where `value` lies."""

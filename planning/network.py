@@ -82,8 +82,8 @@ class Item:
     """Tensors that are transferred to memory right before it."""
     own: int = 0
     """Rolling buffers of a formed cascade, in bytes."""
-    reuses: bool = False
-    """Its OFM takes the place of an operand."""
+    over: list[int] = field(default_factory=list[int])
+    """Tensors of which its OFM takes the place of one that lies in the same memory."""
     saved: int = 0
     """Bytes that it does not need because its OFM takes the place of an operand."""
 
@@ -131,7 +131,9 @@ class Network:
         for number in host.arguments:
             self.tensors[self._index[block.args[number]]].last = len(self.items)
         for item in self.items:
-            item.reuses = isinstance(item.op, ElementwiseOp) and self.storage.reusable(item.op) is not None
+            if isinstance(op := item.op, ElementwiseOp):
+                operands = [op.feature_maps[number] for number in self.storage.all_reusable(op)]
+                item.over = [self._index[self.storage.root(value)] for value in operands]
         self._host_bytes = host.size
         self.before: list[int] = []
         """For each item the bytes of what exists when it begins and is still needed."""
@@ -162,8 +164,8 @@ class Network:
     def _add_up(self) -> None:
         """What is saved and what lives across items, by the sizes of tensors."""
         for item in self.items:
-            if item.reuses:
-                item.saved = self.tensors[item.writes[0]].size
+            reuses = any(self.tensors[index].size for index in item.over)
+            item.saved = self.tensors[item.writes[0]].size if reuses else 0
         count = len(self.items)
         steps = [0] * (count + 2)
         for tensor in self.tensors:

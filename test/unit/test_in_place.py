@@ -15,6 +15,7 @@ import pytest
 from execute_region import LOWERING, apply, execute, parse, region_of
 from schedule_reference import evaluate
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import DiagnosticException
 
 from npuc.analysis.machine import scarce_space_of
@@ -182,3 +183,24 @@ def test_the_decision_agrees_with_the_prediction_for_each_kernel() -> None:
     decided = [None if op.in_place is None else op.in_place.data[0] for op in kernels]
     assert decided == predicted
     assert 0 < sum(one is not None for one in decided) < len(decided)
+
+
+def test_memory_is_saved_only_where_the_operand_lies_in_the_same() -> None:
+    """Which operand a result is written over is asked before it is decided which memory each lies in."""
+    text = """func.func @npu_0(%x: T, %y: T) -> T attributes {npu.region} {
+      %a = npu_schedule.copy %x : T -> T
+      %b = npu_schedule.copy %y : T -> T
+      %c = npu_schedule.elementwise sub %a, %b scaled : (T, T) -> T
+      %d = npu_schedule.copy %c : T -> T
+      func.return %d : T
+    }""".replace("T", "tensor<1x6x8x16xi8>").replace("scaled", SUB)
+    target = '"ethos-u65-512", "Ethos_U65_Client_Server", "Dedicated_Sram_384KB"'
+    module = parse(f"builtin.module attributes {{npu.target = #npu.target<{target}>}} {{ {text} }}")
+    network = Network(region_of(module))
+    a, b, c = (network.items[number].op.result for number in range(3))
+
+    def saved(*fast: SSAValue) -> int:
+        return network.placed(lambda root: "fast" if root in fast else "arena").items[2].saved
+
+    assert saved(a, b, c) == saved(a, c) == saved(b, c) == 6 * 8 * 16
+    assert saved(c) == saved(a, b) == 0
