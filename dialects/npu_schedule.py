@@ -89,6 +89,7 @@ from npuc.dialects.npu import (
     within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+from npuc.hardware.limits import MAX_EXTENT
 from npuc.hardware.shram import Dims, Format, Kernel, Kind, prefers_part_kernel
 from npuc.hardware.shram import Operation as ElementwiseOperation
 
@@ -99,9 +100,6 @@ BRICK = 16
 """Channels of a brick."""
 REGISTER = (-(1 << 15), (1 << 16) - 1)
 """What registers of 16 bits hold, signed or not."""
-
-MAX_EXTENT = 1 << 16
-"""Rows of a feature map that registers hold; cascades are unrolled row by row, with or without a target."""
 
 VALUES = (OpResult, BlockArgument)
 """All that an `SSAValue` is: asking for these is quicker than for an abstract class."""
@@ -424,6 +422,7 @@ class KernelOp(ClauseOp):
         for zero_point in self.zero_points.data:
             within("zero point", zero_point, *REGISTER)
         ofm_h = nhwc(self.result)[0]
+        # Cascades are unrolled row by row, with or without a target.
         within("OFM height", ofm_h, 1, MAX_EXTENT)
         verify_rows(ofm_h, self.stripe, self.rolling)
         if self.cascade is not None and len(self.cascade.data) != 1:

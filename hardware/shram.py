@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from npuc.hardware.accelerators import LUT_BANKS, MAX_BLOCK, MAX_SUBKERNEL, Accelerator, Block
+from npuc.hardware.limits import CONVOLUTION, MAX_AFTER, MAX_BEFORE, MAX_DILATION, MAX_EXTENT, MAX_STRIDE, POOL
 
 Kind = Literal["conv", "depthwise", "max_pool", "avg_pool", "reduce_sum", "elementwise"]
 Operation = Literal["", "mul", "add", "sub", "min", "max", "lrelu", "abs", "clz", "shr", "shl"]
@@ -291,8 +292,8 @@ def _type_problem(kernel: Kernel) -> str | None:
 
 def _extent_problem(kernel: Kernel) -> str | None:
     for name, dims in (("IFM", kernel.ifm), ("OFM", kernel.ofm), ("IFM2", kernel.ifm2)):
-        if dims is not None and not all(1 <= size <= 65536 for size in dims):
-            return f"{name} {dims}: each dimension must be 1 to 65536"
+        if dims is not None and not all(1 <= size <= MAX_EXTENT for size in dims):
+            return f"{name} {dims}: each dimension must be 1 to {MAX_EXTENT}"
     return None
 
 
@@ -306,22 +307,25 @@ def _window_problem(kernel: Kernel) -> str | None:
             return f"{kind} has no kernel, stride, dilation or padding"
     if kind == "elementwise" and kernel.upscale != "none":
         return "elementwise does not upscale"
-    if not all(1 <= stride <= 3 for stride in kernel.stride):
-        return f"stride {kernel.stride[0]}x{kernel.stride[1]}: each must be 1 to 3"
-    if not all(1 <= dilation <= 2 for dilation in kernel.dilation):
-        return f"dilation {kernel.dilation[0]}x{kernel.dilation[1]}: each must be 1 or 2"
+    if not all(1 <= stride <= MAX_STRIDE for stride in kernel.stride):
+        return f"stride {kernel.stride[0]}x{kernel.stride[1]}: each must be 1 to {MAX_STRIDE}"
+    if not all(1 <= dilation <= MAX_DILATION for dilation in kernel.dilation):
+        return f"dilation {kernel.dilation[0]}x{kernel.dilation[1]}: each must be 1 or {MAX_DILATION}"
     if kernel_height < 1 or kernel_width < 1:
         return f"kernel {kernel_height}x{kernel_width} is empty"
-    if kind in ("conv", "depthwise"):
-        most_rows, most_elements = 64, 64 * 64
-    else:
-        most_rows, most_elements = 256, 256 * 256
+    most_rows, most_elements = CONVOLUTION if kind in ("conv", "depthwise") else POOL
     if height > most_rows or height * width > most_elements:
         return f"{kind} kernel {height}x{width}: at most {most_rows} rows and {most_elements} elements, dilated"
     top, bottom, left, right = kernel.pad
     if kind == "avg_pool" and any(kernel.pad) and max(height, width) > MAX_SUBKERNEL:
         return f"padded avg_pool kernel {height}x{width}: at most {MAX_SUBKERNEL}x{MAX_SUBKERNEL}"
-    for name, pad, most in (("top", top, 127), ("bottom", bottom, 128), ("left", left, 127), ("right", right, 128)):
+    limits = (
+        ("top", top, MAX_BEFORE),
+        ("bottom", bottom, MAX_AFTER),
+        ("left", left, MAX_BEFORE),
+        ("right", right, MAX_AFTER),
+    )
+    for name, pad, most in limits:
         if not 0 <= pad <= most:
             return f"padding of {pad} at the {name}: must be 0 to {most}"
     upscale = 1 if kernel.upscale == "none" else 2

@@ -28,6 +28,7 @@ from xdsl.traits import Pure
 
 from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Element, OperandScales, Scale, Window
+from npuc.hardware.limits import MAX_EXTENT
 from npuc.operators.support import reductions, rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
@@ -79,7 +80,7 @@ def check(op: ArgMaxOp | ArgMinOp) -> None:
     rules.require_shape(op.output, rules.without(shape, axis))
     rules.require(1 < shape[axis] <= MAX_PLACES, f"{name} must be of 2 to {MAX_PLACES} values", op.input)
     possible = reductions.one_pool(shape, [axis]) is not None
-    rules.require(possible, f"no side of the axis may have more than {reductions.MAX_EXTENT} elements", op.input)
+    rules.require(possible, f"no side of the axis may have more than {MAX_EXTENT} elements", op.input)
 
 
 def lower(op: ArgMaxOp | ArgMinOp, emit: QuantizedEmitter) -> None:

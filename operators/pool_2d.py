@@ -14,8 +14,9 @@ from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
+from npuc.hardware.limits import POOL
 from npuc.operators.support import rules, weighted
-from npuc.operators.support.axes import POOL, planes
+from npuc.operators.support.axes import planes
 from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator

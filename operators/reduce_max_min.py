@@ -9,6 +9,7 @@ from typing import Literal
 from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
+from npuc.hardware.limits import MAX_EXTENT
 from npuc.operators.support import reductions, rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.quantized import QuantizedEmitter
@@ -29,7 +30,7 @@ def check(op: ReduceMaxOp | ReduceMinOp) -> None:
     axes = reductions.check(op)
     rules.same_quantization(op, [op.input], op.output)
     possible = reductions.extremes(rules.shape(op.input), axes) is not None
-    limit = reductions.MAX_EXTENT
+    limit = MAX_EXTENT
     rules.require(possible, f"no side of the reduced axes may have more than {limit} elements", op.input)
 
 

@@ -26,6 +26,7 @@ from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
 from npuc.dialects.npu import Scale, Window
+from npuc.hardware.limits import MAX_STRIDE
 from npuc.operators.support import gathering, resizing, rules
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import IDENTITY, Emitter, shape_of, tensor
@@ -48,7 +49,6 @@ along one axis, and in weights of 8 bits.
 """
 LARGEST_FACTOR = 4
 """Beyond it a kernel for each phase costs less than an average over so many elements."""
-MAX_STRIDE = 3
 ELEMENTS_A_COPY = 32
 """So many elements of the result pay for the launch of a copy, where rows and columns are moved for 32-bit products."""
 

@@ -10,8 +10,9 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects import tosa
 from npuc.dialects.npu import Scale, Window
+from npuc.hardware.limits import POOL
 from npuc.lowering.tosa_to_npu_schedule.common import numbers, scalar, untrimmed
-from npuc.operators.support.axes import POOL, Axis, Planes
+from npuc.operators.support.axes import Axis, Planes
 from npuc.operators.support.kernels import Emitter, shape_of, tensor
 from npuc.operators.support.sliding import images, slide
 

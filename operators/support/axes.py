@@ -8,14 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-MAX_STRIDE, MAX_DILATION = 3, 2
-"""Largest stride and dilation of a window."""
-MAX_BEFORE, MAX_AFTER = 127, 128
-"""Rows of padding above, or columns to the left; rows below, or columns to the right."""
-CONVOLUTION, POOL = (64, 64 * 64), (256, 256 * 256)
-"""Rows, and elements in all, of the largest window of each kind, dilated."""
-MAX_DIVIDED = 8
-"""Rows and columns of the largest window of which the machine counts the elements that are not padding."""
+from npuc.hardware.accelerators import MAX_SUBKERNEL
+from npuc.hardware.limits import CONVOLUTION, MAX_AFTER, MAX_BEFORE, MAX_DILATION, MAX_STRIDE
 
 
 @dataclass(frozen=True)
@@ -150,7 +144,7 @@ class Planes:
     @property
     def averages(self) -> bool:
         """Whether the machine has an average of such windows, of the elements that are not padding."""
-        return not self.padded or max(self.rows.reach, self.columns.reach) <= MAX_DIVIDED
+        return not self.padded or max(self.rows.reach, self.columns.reach) <= MAX_SUBKERNEL
 
     def fit(self, height: int, elements: int) -> bool:
         """Whether the machine has a window of so much height and so many elements, and padding."""

@@ -29,11 +29,9 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.npu import Activation, Scale, Window
+from npuc.hardware.limits import CONVOLUTION, MAX_DILATION, MAX_STRIDE
 from npuc.operators.support.alternatives import quickest
 from npuc.operators.support.axes import (
-    CONVOLUTION,
-    MAX_DILATION,
-    MAX_STRIDE,
     Axis,
     Phase,
     Planes,

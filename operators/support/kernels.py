@@ -30,7 +30,7 @@ from npuc.dialects.npu import (
     Window,
     WindowAttr,
 )
-from npuc.operators.support.axes import MAX_STRIDE
+from npuc.hardware.limits import MAX_EXTENT, MAX_STRIDE
 from npuc.operators.support.deferred import deferred
 
 if TYPE_CHECKING:
@@ -175,8 +175,8 @@ class Emitter:
         """
         shape = shape_of(value)[1:]
         # Elements of 32 bits are copied as two of 16.
-        deepest = npu_schedule.MAX_EXTENT // max(tensor(value).element_type.width.data // 16, 1)
-        for axis, (extent, most) in enumerate(zip(shape, (npu_schedule.MAX_EXTENT,) * 2 + (deepest,), strict=True)):
+        deepest = MAX_EXTENT // max(tensor(value).element_type.width.data // 16, 1)
+        for axis, (extent, most) in enumerate(zip(shape, (MAX_EXTENT,) * 2 + (deepest,), strict=True)):
             if extent > most:
                 parts: list[SSAValue] = []
                 for start in range(0, extent, most):

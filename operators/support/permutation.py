@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 from xdsl.ir import SSAValue
 
-from npuc.dialects.npu_schedule import MAX_EXTENT
+from npuc.hardware.limits import MAX_EXTENT
 from npuc.operators.support.kernels import Emitter, shape_of
 
 UNIT = 8

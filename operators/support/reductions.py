@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from npuc.dialects import tfl
 from npuc.dialects.npu import Scale, Window
+from npuc.hardware.limits import CONVOLUTION, MAX_EXTENT, POOL
 from npuc.operators.support import rules
 from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 else:
     np, npu_schedule = deferred("numpy", "npuc.dialects.npu_schedule")
 
-MAX_ROWS, MAX_ELEMENTS = 256, 1 << 16
-"""Limits of a pool's window."""
-MAX_ONES = (64, 4096)
-"""Rows and elements of the window of a convolution, which sums in 32 bits with weights of 1."""
-MAX_EXTENT = 1 << 16
-"""Of a feature map, along each axis."""
 
 Shape = tuple[int, ...]
 
@@ -93,7 +88,7 @@ def one_pool(shape: Sequence[int], axes: Collection[int]) -> Reduction | None:
     columns, depth = last - 1 in wide, last in wide
     if not depth and (rows <= wide or not rows & wide):
         window = (map_[1] if rows & wide else 1, map_[2] if columns else 1)
-        if window[0] <= MAX_ROWS and prod(window) <= MAX_ELEMENTS:
+        if _fits(window, POOL):
             return _possible(Reduction(map_, window))
     if wide == {last}:
         return _possible(Reduction(map_, None))
@@ -104,7 +99,11 @@ def one_pool(shape: Sequence[int], axes: Collection[int]) -> Reduction | None:
     inner = prod(shape) // (outer * count)
     if inner == 1:
         return _possible(Reduction((1, *folded(outer), count), None))
-    return _possible(Reduction((1, outer, count, inner), (1, count))) if count <= MAX_ELEMENTS else None
+    return _possible(Reduction((1, outer, count, inner), (1, count))) if count <= POOL[1] else None
+
+
+def _fits(window: tuple[int, int], limits: tuple[int, int]) -> bool:
+    return window[0] <= limits[0] and prod(window) <= limits[1]
 
 
 def _possible(reduction: Reduction) -> Reduction | None:
@@ -140,7 +139,12 @@ def sums(shape: Sequence[int], axes: Collection[int], fitting: int) -> tuple[Red
             return before, after
     for before, after in possible:
         window = before.window
-        if after.window is None and window is not None and window[0] <= MAX_ONES[0] and prod(window) <= MAX_ONES[1]:
+        if (
+            after.window is None
+            and window is not None
+            and window[0] <= CONVOLUTION[0]
+            and prod(window) <= CONVOLUTION[1]
+        ):
             return before, after
     return None
 

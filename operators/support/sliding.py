@@ -20,8 +20,9 @@ from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.npu import Window
+from npuc.hardware.limits import MAX_STRIDE
 from npuc.operators.support.alternatives import Form, quickest
-from npuc.operators.support.axes import MAX_STRIDE, Axis, Planes, planes
+from npuc.operators.support.axes import Axis, Planes, planes
 from npuc.operators.support.kernels import Emitter, batch_map, shape_of
 from npuc.operators.support.rules import MAX_LAUNCHES
 

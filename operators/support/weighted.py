@@ -26,8 +26,9 @@ from xdsl.ir import SSAValue
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.quant import UniformQuantizedType, quantization
+from npuc.hardware.limits import CONVOLUTION
 from npuc.operators.support import rules
-from npuc.operators.support.axes import CONVOLUTION, planes
+from npuc.operators.support.axes import planes
 from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 
