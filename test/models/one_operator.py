@@ -7,9 +7,10 @@ Models of one operator drawn at random, and what must hold of each: legality and
         model = Model(Subgraph([x], [y], [Op("ADD", [x, x], [y])]))
         check(model, [[array_for_x]])
 
-What `operators.support.legality` takes must compile to a file without CPU operators, break no rule of the simulator and give
-LiteRT's bits; what it refuses must be refused by a rule in one line, and the model compiles all the same. The normal
-suite draws the same few examples each time; with NPUC_NIGHTLY=1 in the environment many more, new ones each time.
+What `operators.support.legality` takes must compile to a file without CPU operators, break no rule of the simulator and
+give LiteRT's bits; what it refuses must be refused by a rule in one line, and the model compiles all the same. The
+normal suite draws the same few examples each time; with NPUC_NIGHTLY=1 in the environment many more, new ones each
+time.
 """
 
 from __future__ import annotations
