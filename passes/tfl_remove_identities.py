@@ -31,8 +31,7 @@ from npuc.operators.support.rules import operator_name, shape, shape_signature
 
 ALWAYS = frozenset(
     """
-    BROADCAST_TO CAST EXPAND_DIMS MIRROR_PAD PAD PADV2 QUANTIZE RESHAPE RESIZE_NEAREST_NEIGHBOR SLICE SPLIT SPLIT_V
-    SQUEEZE TILE
+    BROADCAST_TO CAST EXPAND_DIMS MIRROR_PAD PAD PADV2 QUANTIZE RESHAPE SLICE SPLIT SPLIT_V SQUEEZE TILE
     """.split()
 )
 """Operators that change nothing whenever a result has the type of what they read."""
@@ -88,6 +87,10 @@ def _unchanged(op: tfl.TflOp, name: str) -> SSAValue | None:
         return source
     if name == "CONCATENATION":
         return source if len(op.operands) == 1 and _has(op, fused_activation_function="NONE") else None
+    if name == "RESIZE_NEAREST_NEIGHBOR":
+        # With both it takes the next element.
+        options = [op.properties.get(option) for option in ("align_corners", "half_pixel_centers")]
+        return source if None not in options and not all(options) else None
     if name == "STRIDED_SLICE":
         steps = tfl.constant_array(op.operands[3])
         return source if steps is not None and (steps == 1).all() else None

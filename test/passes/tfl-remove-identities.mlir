@@ -67,3 +67,21 @@ func.func @no_permutation(%x: !t) -> !t {
   %0 = tfl.transpose %x, %axes : (!t, tensor<4xi32>) -> !t
   return %0 : !t
 }
+
+// -----
+
+// Corners aligned and centres of pixels at a half: each element is the next one.
+
+// CHECK-LABEL: func.func @resized
+// CHECK-NEXT:    %[[SIZE:.*]] = tfl.pseudo_const
+// CHECK-NEXT:    %[[Y:.*]] = tfl.resize_nearest_neighbor %{{.*}}, %[[SIZE]] {align_corners = true, half_pixel_centers = true}
+// CHECK-NEXT:    %[[Z:.*]] = tfl.tanh %[[Y]]
+// CHECK-NEXT:    return %[[Z]]
+!t = tensor<1x4x4x8x!quant.uniform<i8:f32, 0.0078125>>
+func.func @resized(%x: !t) -> !t {
+  %size = tfl.pseudo_const dense<4> : tensor<2xi32>
+  %0 = tfl.resize_nearest_neighbor %x, %size {align_corners = false, half_pixel_centers = true} : (!t, tensor<2xi32>) -> !t
+  %1 = tfl.resize_nearest_neighbor %0, %size {align_corners = true, half_pixel_centers = true} : (!t, tensor<2xi32>) -> !t
+  %2 = tfl.tanh %1 : (!t) -> !t
+  return %2 : !t
+}
