@@ -26,7 +26,7 @@ import numpy as np
 import property_tests
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from tiny_writer import Model, Subgraph, Tensor
+from tiny_writer import Model, Op, Subgraph, Tensor
 
 from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp
 from npuc.hardware.accelerators import ACCELERATORS
@@ -123,10 +123,39 @@ def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), target: Tar
         assert REFUSAL.fullmatch(reason), f"no rule: {reason!r}\n{text}"
         return Outcome(reason, 0)
     assert not compiled.summary.cpu_operators, f"{compiled.summary.cpu_reasons}\n{text}"
-    session = Session(load(compiled.data))
+    return Outcome(None, _compared(data, compiled.data, subgraph, inputs))
+
+
+def check_surrounded(model: Model, target: Target = TARGET) -> int:
+    """
+    A model of one operator with a RELU before and behind it, so that what the graph around an operator decides is at
+    work: identities, folding, views. How many elements equalled LiteRT's; 0 if an operator is on the CPU, or if the
+    model has several inputs, or tensors that RELU does not take.
+    """
+    (subgraph,) = [model.subgraphs] if isinstance(model.subgraphs, Subgraph) else model.subgraphs
+    tensors = [*subgraph.inputs, *subgraph.outputs]
+    if len(subgraph.inputs) != 1 or any(x.dtype == "int32" or x.dtype not in RANGES or not x.scales() for x in tensors):
+        return 0
+    first = _like(subgraph.inputs[0], "first")
+    outputs = [_like(y, f"last_{number}") for number, y in enumerate(subgraph.outputs)]
+    behind = [Op("RELU", [y], [z]) for y, z in zip(subgraph.outputs, outputs, strict=True)]
+    whole = Subgraph([first], outputs, [Op("RELU", [first], [subgraph.inputs[0]]), *subgraph.ops, *behind])
+    data = Model(whole).to_bytes()
+    compiled = compile_tflite(data, target)
+    return 0 if compiled.summary.cpu_operators else _compared(data, compiled.data, whole, ())
+
+
+def _like(tensor: Tensor, name: str) -> Tensor:
+    return Tensor(name, tensor.shape, tensor.dtype, tensor.scales()[0], tensor.zeros()[0])
+
+
+def _compared(data: bytes, compiled: bytes, subgraph: Subgraph, inputs: Sequence[Sequence[np.ndarray]]) -> int:
+    """How many elements equal LiteRT's, on the usual inputs and on these; none may differ."""
+    text = describe(subgraph)
+    session = Session(load(compiled))
     compared = 0
     for case in [*usual_inputs(subgraph.inputs), *inputs]:
-        if subgraph.ops[0].name in ROOTS:
+        if any(op.name in ROOTS for op in subgraph.ops):
             case = [np.maximum(values, x.zeros()[0]) for values, x in zip(case, subgraph.inputs, strict=True)]
         result = session.run(dict(enumerate(case)))
         assert result.reports == [], f"{result.reports}\n{text}"
@@ -136,7 +165,7 @@ def check(model: Model, inputs: Sequence[Sequence[np.ndarray]] = (), target: Tar
             value = result.outputs[tensor.name].reshape(expected.shape)
             assert np.array_equal(value, expected), f"{difference(value, expected)}\n{text}"
             compared += expected.size
-    return Outcome(None, compared)
+    return compared
 
 
 def usual_inputs(tensors: Sequence[Tensor]) -> list[list[np.ndarray]]:

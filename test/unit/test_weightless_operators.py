@@ -35,7 +35,18 @@ from drawing import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from one_operator import RANGES, WEIGHTED, check, examples, near, scales, targets, zero_points
+from one_operator import (
+    HAS_LITERT,
+    RANGES,
+    WEIGHTED,
+    check,
+    check_surrounded,
+    examples,
+    near,
+    scales,
+    targets,
+    zero_points,
+)
 from tiny_writer import Model, Op, Subgraph, Tensor, constant
 
 from npuc.operators.support.legality import supported_operators
@@ -365,6 +376,20 @@ def test_operator(operator: str) -> None:
     run()
     print(operator, dict(outcomes))
     assert outcomes["taken"] >= 3
+
+
+def test_an_operator_between_others() -> None:
+    compared = 0
+
+    @examples(60)
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        nonlocal compared
+        operator = data.draw(st.sampled_from(sorted({*DRAWERS} - {"SOFTMAX"})))
+        compared += check_surrounded(DRAWERS[operator](data.draw, operator), data.draw(targets()))
+
+    run()
+    assert compared or not HAS_LITERT
 
 
 @pytest.mark.parametrize("classes", [1, 2, 7, 40])
