@@ -157,16 +157,19 @@ def blocks() -> dict[str, tuple[Shapes, Callable[..., Any]]]:
     }
 
 
-def write(folder: Path) -> None:
-    """Converts all of them."""
+def write(folder: Path) -> int:
+    """Converts all of them; how many this version of TensorFlow does not convert, each of which is named."""
     import converted
 
     folder.mkdir(parents=True, exist_ok=True)
+    missing = 0
     for name, (shapes, function) in blocks().items():
         try:
             (folder / f"{name}.tflite").write_bytes(converted.operator(shapes, function))
-        except Exception as error:  # one that a version of TensorFlow cannot convert must not keep the rest
+        except Exception as error:  # TensorFlow raises whatever it likes; the rest is written all the same
             print(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            missing += 1
+    return missing
 
 
 def run(folder: Path, vela: Path | None, accelerators: list[str]) -> int:
@@ -240,8 +243,7 @@ def main() -> int:
     parser.add_argument("--accelerators", default="ethos-u55-128,ethos-u65-512")
     args = parser.parse_args()
     if args.action == "write":
-        write(args.folder)
-        return 0
+        return 1 if write(args.folder) else 0
     return run(args.folder, args.vela, args.accelerators.split(","))
 
 

@@ -202,8 +202,9 @@ def row_of(job: tuple[str, Path, Path, str, int]) -> Row:
             row.accepted[core] += 1
             try:
                 taken[core] = is_exact(path.read_bytes(), cases, answer)
-            except Exception:  # a stream that the simulator cannot run is not exact
+            except Exception as error:  # of a core's stream only: it counts as inexact, and is named below the table
                 taken[core] = False
+                row.inexact[f"{core}: {type(error).__name__}: {error}"] += 1
             row.exact[core] += taken[core]
         if ours:
             row.accepted["ours"] += 1
