@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import golden
 import numpy as np
 import pytest
@@ -13,8 +11,6 @@ from tiny_writer import Model, Tensor
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
-
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("ai_edge_litert") is None, reason="LiteRT is not installed")
 
 
 def constant_branches(dtype: str) -> Model:
@@ -52,6 +48,8 @@ def test_constants_are_what_litert_computes(dtype: str) -> None:
     left = {"LOGISTIC": 1, "FULLY_CONNECTED": 1} if dtype == "int16" else {}
     assert compiled.summary.cpu_operators == left
     assert compiled.summary.npu_operators == 9 + (dtype == "int16")  # and the RESHAPE of a result
+    # It also runs what is left to the host.
+    pytest.importorskip("ai_edge_litert.interpreter", reason="LiteRT is not installed: nothing to compare with")
     session = Session(load(compiled.data))
     limits = np.iinfo(dtype)
     for seed in range(3):
