@@ -335,6 +335,33 @@ def _kernels(down: int, across: int, wide: bool) -> int:
 
 
 def _both(emit: Emitter, image: SSAValue, rows: Phases, columns: Phases, type_: Any, divisor: int) -> SSAValue:
+    """The image at all phases of the rows and of the columns, weighted sums by `divisor`."""
+    # Rows in turn fill whole rows: then columns stay together.
+    split = [columns] if len(rows.shares) > 1 else _complete_and_rest(columns)
+    bands: list[SSAValue] = []
+    for some_rows in _complete_and_rest(rows):
+        fields = [_in_turn(emit, image, some_rows, some, type_, divisor) for some in split]
+        bands.append(emit.concat(fields, 2))
+    return emit.concat(bands, 1)
+
+
+def _complete_and_rest(phases: Phases) -> list[Phases]:
+    """
+    The elements of the result that every phase has, and those of some phases alone, where they are fewer than what the
+    other phases would make in vain beside them: one where corners are aligned.
+    """
+    period, complete = len(phases.shares), phases.length - 1
+    rest = phases.after - complete * period
+    if not complete or rest >= period - rest:
+        return [phases]
+    starts = [start + complete * phases.stride for start in phases.starts[:rest]]
+    return [
+        phases._replace(length=complete, after=complete * period),
+        phases._replace(starts=starts, shares=phases.shares[:rest], length=1, after=rest),
+    ]
+
+
+def _in_turn(emit: Emitter, image: SSAValue, rows: Phases, columns: Phases, type_: Any, divisor: int) -> SSAValue:
     """A kernel for each phase of the rows and each of the columns, which write their sums by `divisor` in turn."""
     depth = shape_of(image)[3]
     lines: list[SSAValue] = []

@@ -59,6 +59,37 @@ func.func @of_64_bits(%x: tensor<2x5xi8>) -> tensor<2xi64> {
 
 // -----
 
+// Keys of a large map in bands of rows, one behind the other; a table and a difference of all.
+// CHECK-LABEL: func.func @bands
+// CHECK: %[[TOP:.*]] = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 0>
+// CHECK: npu_schedule.depthwise_conv2d %[[TOP]], {{.*}} -> tensor<1x60x140x21xi16>
+// CHECK: npu_schedule.pool max {{.*}} -> tensor<1x8400x1x1xi16>
+// CHECK: %[[REST:.*]] = npu_schedule.slice %x {offsets = #npu.ints<60, 0, 0>
+// CHECK: npu_schedule.depthwise_conv2d %[[REST]], {{.*}} -> tensor<1x60x140x21xi16>
+// CHECK: npu_schedule.concat {{.*}} -> tensor<1x120x140x1xi16>
+func.func @bands(%x: tensor<1x120x140x21xi8>) -> tensor<1x120x140xi32> {
+  %axis = tfl.pseudo_const dense<3> : tensor<1xi32>
+  %y = tfl.arg_max %x, %axis {output_type = "INT32"} : (tensor<1x120x140x21xi8>, tensor<1xi32>) -> tensor<1x120x140xi32>
+  func.return %y : tensor<1x120x140xi32>
+}
+
+// -----
+
+// Where it is quicker the place is a convolution of the key: one kernel for both words.
+// CHECK-LABEL: func.func @weighed
+// CHECK: npu_schedule.constant dense<{{.*}}[-1]{{.*}}[0]{{.*}}> : tensor<2x1x1x1xi8>
+// CHECK: npu_schedule.scales {bias = dense<[20, 0]>
+// CHECK: npu_schedule.conv2d {{.*}} -> tensor<1x70x60x2xi32>
+module attributes {npu.target = #npu.target<"ethos-u55-256">} {
+  func.func @weighed(%x: tensor<1x60x70x21xi8>) -> tensor<1x60x70xi64> {
+    %axis = tfl.pseudo_const dense<3> : tensor<1xi32>
+    %y = tfl.arg_max %x, %axis {output_type = "INT64"} : (tensor<1x60x70x21xi8>, tensor<1xi32>) -> tensor<1x60x70xi64>
+    func.return %y : tensor<1x60x70xi64>
+  }
+}
+
+// -----
+
 // CHECK: 'tfl.arg_max': ARG_MAX must be of 2 to 32768 values
 func.func @too_many(%x: tensor<1x40000xi8>) -> tensor<1xi32> {
   %axis = tfl.pseudo_const dense<1> : tensor<1xi32>

@@ -39,6 +39,21 @@ func.func @one_axis_first(%x: tensor<1x4x6x8x!quant.uniform<i8:f32, 0.5>>) -> te
 
 // -----
 
+// Corners aligned: the last row and column, which only the first phase has, are kernels of their own.
+// CHECK-LABEL: func.func @aligned
+// CHECK: %[[MAIN:.*]] = npu_schedule.reshape {{.*}} -> tensor<1x24x5x8xi16>
+// CHECK: %[[LAST:.*]] = npu_schedule.depthwise_conv2d {{.*}} -> tensor<1x1x5x8xi16>
+// CHECK: npu_schedule.concat %[[MAIN]], %[[LAST]] {axis = #npu.ints<1>}
+// CHECK: %[[SIDE:.*]] = npu_schedule.depthwise_conv2d {{.*}} -> tensor<1x25x1x8xi8>
+// CHECK: npu_schedule.concat {{.*}}, %[[SIDE]] {axis = #npu.ints<2>} {{.*}} -> tensor<1x25x25x8xi8>
+func.func @aligned(%x: tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x25x25x8x!quant.uniform<i8:f32, 0.5>> {
+  %size = tfl.pseudo_const dense<[25, 25]> : tensor<2xi32>
+  %y = tfl.resize_bilinear %x, %size {align_corners = true} : (tensor<1x4x4x8x!quant.uniform<i8:f32, 0.5>>, tensor<2xi32>) -> tensor<1x25x25x8x!quant.uniform<i8:f32, 0.5>>
+  func.return %y : tensor<1x25x25x8x!quant.uniform<i8:f32, 0.5>>
+}
+
+// -----
+
 // Any other size: shares in 1/1024 of rows, in 1/512 of columns, and a division by 2^20 that rounds ties away.
 // CHECK-LABEL: func.func @any
 // CHECK: %[[SHARES:.*]] = npu_schedule.constant dense<{{.*1024.*205.*410.*615.*}}> : tensor<1x5x1x1xi16>
