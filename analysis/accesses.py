@@ -19,9 +19,9 @@ from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import BufferType, Space
 from npuc.dialects.npu_cmd import BufferOp, ConstantOp, DmaOp, ElementwiseOp, FeatureMap, LaunchOp, MemoryOp, WeightedOp
 from npuc.hardware.accelerators import Accelerator
+from npuc.hardware.shram import BRICK
 
 BANK = 1024
-BRICK = 16
 FEW_PAIRS = 8
 """As many pairs of spans are compared one by one."""
 

@@ -49,10 +49,7 @@ from npuc.dialects.npu_schedule import (
     nhwc,
 )
 from npuc.hardware.alignment import ALIGNMENT
-from npuc.hardware.shram import Kernel
-
-BRICK = 16
-"""Channels of a brick."""
+from npuc.hardware.shram import BRICK, Kernel
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """
-The dialects of npuc, one file each, loaded only when a module mentions them; `tfl` has a file for each operator, in
+The dialects of npuc, one module each, loaded only when a module mentions them; `tfl` has a file for each operator, in
 `npuc.operators`.
 
 `all_dialects()` gives name -> factory; a factory imports its file. `tosa` is ours, in TOSA 1.0

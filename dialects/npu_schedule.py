@@ -34,16 +34,13 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     IntAttr,
-    NoneAttr,
     StringAttr,
     TensorType,
     UnitAttr,
 )
 from xdsl.ir import (
     Attribute,
-    BlockArgument,
     Dialect,
-    OpResult,
     ParametrizedAttribute,
     Region,
     SSAValue,
@@ -72,15 +69,13 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp, clause_op_definition
 from npuc.dialects.constants import as_numpy
+from npuc.dialects.feature_maps import element_of, form_of, is_brick, nhwc, space_of, verify_written
 from npuc.dialects.launch import launch_problem, padding
 from npuc.dialects.npu import (
     ActivationAttr,
     BlockAttr,
     BufferType,
-    Element,
-    FeatureMapSpace,
     IntsAttr,
-    LayoutAttr,
     OperandScalesAttr,
     ScaleAttr,
     Space,
@@ -89,20 +84,16 @@ from npuc.dialects.npu import (
     within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+from npuc.dialects.views import ConcatOp, ReshapeOp, SliceOp, TransposeOp
 from npuc.hardware.limits import MAX_EXTENT
-from npuc.hardware.shram import Dims, Format, Kernel, Kind, prefers_part_kernel
+from npuc.hardware.shram import BRICK, MICRO_BLOCK_DEPTH, Dims, Format, Kernel, Kind, prefers_part_kernel
 from npuc.hardware.shram import Operation as ElementwiseOperation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BRICK = 16
-"""Channels of a brick."""
 REGISTER = (-(1 << 15), (1 << 16) - 1)
 """What registers of 16 bits hold, signed or not."""
-
-VALUES = (OpResult, BlockArgument)
-"""All that an `SSAValue` is: asking for these is quicker than for an abstract class."""
 
 POOL_KINDS: dict[str, Kind] = {"max": "max_pool", "average": "avg_pool", "sum": "reduce_sum"}
 UNARY_KINDS = ("lrelu", "abs", "clz")
@@ -127,63 +118,6 @@ class ScalesType(ParametrizedAttribute, TypeAttribute):
     def print_parameters(self, printer: Printer) -> None:
         with printer.in_angle_brackets():
             printer.print_string(str(self.channels.data))
-
-
-def type_of(value: SSAValue | Attribute) -> Attribute:
-    """The type of a value, or a type itself."""
-    return value.type if isinstance(value, VALUES) else cast(Attribute, value)
-
-
-def nhwc(value: SSAValue | Attribute) -> tuple[int, int, int]:
-    """Height, width and depth of a feature map; anything but a static 1 x H x W x C tensor is an error."""
-    type_ = type_of(value)
-    if not isinstance(type_, TensorType):
-        raise VerifyException(f"expected a feature map, got {type_}")
-    shape = [size.data for size in type_.shape.data]
-    if len(shape) != 4 or shape[0] != 1 or min(shape) < 1:
-        raise VerifyException(f"a feature map is a static tensor 1xHxWxC, got {type_}")
-    return shape[1], shape[2], shape[3]
-
-
-def element_of(value: SSAValue | Attribute) -> Element:
-    """Element type of a feature map."""
-    type_ = type_of(value)
-    if not isinstance(type_, TensorType):
-        raise VerifyException(f"expected a feature map, got {type_}")
-    return Element.of(type_.element_type)
-
-
-def is_brick(value: SSAValue | Attribute) -> bool:
-    """Whether a feature map is stored in bricks of 16 channels."""
-    type_ = type_of(value)
-    if not isinstance(type_, TensorType) or not isinstance(type_.encoding, LayoutAttr):
-        return False
-    return type_.encoding.layout.data == "nhcwb16"
-
-
-def space_of(value: SSAValue | Attribute) -> FeatureMapSpace:
-    """The memory of a feature map that is no constant: what its type says."""
-    type_ = type_of(value)
-    if isinstance(type_, TensorType) and isinstance(type_.encoding, LayoutAttr):
-        return cast(FeatureMapSpace, type_.encoding.space.data)
-    return "arena"
-
-
-def verify_written(value: SSAValue) -> None:
-    """What the NPU writes lies in memory of its own."""
-    if space_of(value) == "external":
-        raise VerifyException("only operands of a region are external: the NPU does not write there")
-
-
-def form_of(value: SSAValue) -> tuple[tuple[int, int, int], int, bool, FeatureMapSpace]:
-    """What two feature maps have in common of which one fits in the place of the other."""
-    return nhwc(value), element_of(value).bits, is_brick(value), space_of(value)
-
-
-def stored(type_: TensorType[Attribute], layout: Format, space: FeatureMapSpace) -> TensorType[Attribute]:
-    """The type of a feature map in another layout or memory."""
-    plain = layout == "nhwc" and space == "arena"
-    return TensorType(type_.element_type, type_.get_shape(), NoneAttr() if plain else LayoutAttr(layout, space))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -668,10 +602,6 @@ class ElementwiseOp(KernelOp):
         verify_launch(self)
 
 
-FILLED = 8
-"""So many channels fill a micro-block; a pool takes as long for one that is partly empty."""
-
-
 def copying(dims: Dims, bits: int, ifm_format: Format, ofm_format: Format) -> Kernel:
     """
     The launch that copies a map of such elements: an average pool of one element, or, of linear maps whose channels do
@@ -681,7 +611,7 @@ def copying(dims: Dims, bits: int, ifm_format: Format, ofm_format: Format) -> Ke
     units = max(1, bits // 16)
     dims, bits = dims._replace(depth=dims.depth * units), min(bits, 16)
     pool = Kernel("avg_pool", dims, dims, ifm_bits=bits, ofm_bits=bits, ifm_format=ifm_format, ofm_format=ofm_format)
-    if dims.depth % FILLED == 0 or not ifm_format == ofm_format == "nhwc":
+    if dims.depth % MICRO_BLOCK_DEPTH == 0 or not ifm_format == ofm_format == "nhwc":
         return pool
     return pool._replace(kind="elementwise", operation="max", ifm2=Dims(1, 1, 1), ifm2_scalar=True)
 
@@ -752,156 +682,6 @@ class TransferOp(ClauseOp):
         if is_brick(self.source) != is_brick(self.result):
             raise VerifyException("a transfer keeps the layout: only kernels change it")
         verify_rows(nhwc(self.result)[0], self.stripe, self.rolling)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Views: another way to look at bytes that stay where they are
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-@irdl_op_definition
-class ReshapeOp(IRDLOperation):
-    """The same linear bytes under another shape; also between the rank of the model and 1 x H x W x C."""
-
-    name = "npu_schedule.reshape"
-    source = operand_def(TensorType)
-    result = result_def(TensorType)
-    traits = traits_def(Pure())
-    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
-
-    def __init__(self, source: SSAValue, result_type: Attribute):
-        super().__init__(operands=[source], result_types=[result_type])
-
-    def verify_(self) -> None:
-        before, after = self.source.type, self.result.type
-        assert isinstance(before, TensorType)
-        if prod(before.get_shape()) != prod(after.get_shape()) or before.element_type != after.element_type:
-            raise VerifyException(f"cannot look at {before} as {after}")
-        if is_brick(before) or is_brick(after):
-            raise VerifyException("bricks cannot be reshaped: both sides must be linear")
-        if space_of(before) != space_of(after):
-            raise VerifyException("a reshape stays in the memory of its source")
-
-
-@irdl_op_definition
-class TransposeOp(IRDLOperation):
-    """The same bytes with height and width exchanged: element (y, x, c) is element (x, y, c) of the source."""
-
-    name = "npu_schedule.transpose"
-    source = operand_def(TensorType)
-    result = result_def(TensorType)
-    traits = traits_def(Pure())
-    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
-
-    def __init__(self, source: SSAValue, result_type: Attribute):
-        super().__init__(operands=[source], result_types=[result_type])
-
-    def verify_(self) -> None:
-        before, after = self.source.type, self.result.type
-        assert isinstance(before, TensorType)
-        assert isinstance(after, TensorType)
-        height, width, depth = nhwc(before)
-        if nhwc(after) != (width, height, depth) or before.element_type != after.element_type:
-            raise VerifyException(f"{before} with height and width exchanged is no {after}")
-        if is_brick(before) or is_brick(after):
-            raise VerifyException("rows and columns of bricks cannot be exchanged: both sides must be linear")
-        if space_of(before) != space_of(after):
-            raise VerifyException("a transpose stays in the memory of its source")
-
-
-@irdl_op_definition
-class SliceOp(IRDLOperation):
-    """
-    A box of a feature map from element `offsets` on, every `strides`-th element, backwards along an axis whose stride
-    is negative; all in height, width, depth.
-
-        %r = npu_schedule.slice %x {offsets = #npu.ints<0, 7, 4>, strides = #npu.ints<1, -2, 1>}
-             : tensor<1x8x8x32xi8> -> tensor<1x8x4x16xi8>
-    """
-
-    name = "npu_schedule.slice"
-    source = operand_def(TensorType)
-    result = result_def(TensorType)
-    offsets = prop_def(IntsAttr)
-    strides = prop_def(IntsAttr)
-    traits = traits_def(Pure())
-    irdl_options = (ParsePropInAttrDict(),)
-    assembly_format = "$source attr-dict `:` type($source) `->` type($result)"
-
-    def __init__(
-        self, source: SSAValue, offsets: Sequence[int], result_type: Attribute, strides: Sequence[int] = (1, 1, 1)
-    ):
-        super().__init__(
-            operands=[source],
-            result_types=[result_type],
-            properties={"offsets": IntsAttr(tuple(offsets)), "strides": IntsAttr(tuple(strides))},
-        )
-
-    def verify_(self) -> None:
-        if len(self.offsets.data) != 3 or len(self.strides.data) != 3 or 0 in self.strides.data:
-            raise VerifyException("offsets and strides, none of them 0, are given for height, width and depth")
-        for full, offset, size, stride in zip(
-            nhwc(self.source), self.offsets.data, nhwc(self.result), self.strides.data, strict=True
-        ):
-            if not (0 <= offset < full and 0 <= offset + (size - 1) * stride < full):
-                raise VerifyException(f"slice of {size} elements from {offset} by {stride} leaves an axis of {full}")
-        if self.strides.data[2] != 1:
-            raise VerifyException("the NPU cannot step over channels")
-        if element_of(self.source) != element_of(self.result):
-            raise VerifyException("a slice keeps the element type")
-        if is_brick(self.source) != is_brick(self.result):
-            raise VerifyException("a slice keeps the layout")
-        if space_of(self.source) != space_of(self.result):
-            raise VerifyException("a slice stays in the memory of its source")
-        if is_brick(self.source) and (self.offsets.data[2] % BRICK or self.strides.data[1] != 1):
-            raise VerifyException(f"a slice of bricks starts at a multiple of {BRICK} channels and takes every column")
-        if is_brick(self.source) and self.strides.data[0] < 1:
-            raise VerifyException("a slice of bricks goes forwards")
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it has all elements of its source, along each axis from the first or from the last on."""
-        return nhwc(self.source) == nhwc(self.result)
-
-
-@irdl_op_definition
-class ConcatOp(IRDLOperation):
-    """
-    Feature maps side by side along one axis (1 height, 2 width, 3 depth). A view as well: each operand is written
-    to its place in the result, so an operand must be a kernel's OFM that nothing else has placed.
-    """
-
-    name = "npu_schedule.concat"
-    inputs = var_operand_def(TensorType)
-    result = result_def(TensorType)
-    axis = prop_def(IntsAttr)
-    traits = traits_def(Pure())
-    irdl_options = (ParsePropInAttrDict(),)
-    assembly_format = "$inputs attr-dict `:` functional-type($inputs, $result)"
-
-    def __init__(self, inputs: Sequence[SSAValue], axis: int, result_type: Attribute):
-        super().__init__(operands=[list(inputs)], result_types=[result_type], properties={"axis": IntsAttr((axis,))})
-
-    def verify_(self) -> None:
-        if self.axis.data not in ((1,), (2,), (3,)):
-            raise VerifyException("the axis of a concat is 1 (height), 2 (width) or 3 (depth)")
-        at = self.axis.data[0] - 1
-        total = list(nhwc(self.result))
-        for value in self.inputs:
-            shape = list(nhwc(value))
-            total[at] -= shape[at]
-            if [*shape[:at], *shape[at + 1 :]] != [*total[:at], *total[at + 1 :]]:
-                raise VerifyException(f"operand {shape} does not fit {nhwc(self.result)} along axis {at + 1}")
-            if element_of(value) != element_of(self.result):
-                raise VerifyException("a concat keeps the element type")
-            if is_brick(value) != is_brick(self.result):
-                raise VerifyException("a concat keeps the layout")
-            if space_of(value) != space_of(self.result):
-                raise VerifyException("the operands of a concat lie in the memory of its result")
-        if total[at] != 0:
-            raise VerifyException("the operands of a concat fill its result exactly")
-        if at == 2 and is_brick(self.result) and any(nhwc(value)[2] % BRICK for value in self.inputs[:-1]):
-            raise VerifyException(f"a concat of bricks joins at multiples of {BRICK} channels")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ UNARY_OPERATIONS = ("lrelu", "abs", "clz")
 POOLS = ("max_pool", "avg_pool")
 BRICK = 16
 """Channels of a brick of NHCWB16; OFM blocks that do not reach the full depth are multiples of it."""
+MICRO_BLOCK_DEPTH = 8
+"""Channels of an IFM micro-block: the machine takes as long for one that is partly empty."""
 
 
 class Dims(NamedTuple):

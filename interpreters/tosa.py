@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, ModuleOp, TensorType
 from xdsl.interpreter import Interpreter, InterpreterFunctions, PythonValues, impl, register_impls
 from xdsl.interpreters.func import FuncFunctions
 from xdsl.ir import Operation, SSAValue
@@ -37,7 +37,7 @@ def run(module: ModuleOp, inputs: Sequence[Array], function: str = "main") -> li
 
 
 def _element(value: SSAValue) -> Any:
-    assert isinstance(value.type, tosa.TensorType)
+    assert isinstance(value.type, TensorType)
     return value.type.element_type
 
 

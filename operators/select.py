@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, result_def, traits_def
 from xdsl.traits import Pure
@@ -87,7 +87,7 @@ def _bound(build: Builder, op: AnySelectOp, condition: SSAValue, chosen: bool) -
     index = build.rescale(condition, i16, scale_of(127.0 * 256))
     ends = (least, greatest) if chosen else (greatest, least)
     nodes = np.interp(np.arange(513), (256, 510), ends)
-    wide = TensorType(tosa.i32, list(shape_of(condition)))
+    wide = TensorType(i32, list(shape_of(condition)))
     finer = build.insert(tosa.TableOp(index, build.array(nodes.astype(np.int16), i16), wide))
     return build.rescale(finer, i16, (1 << 30, 37), rounding=tosa.RoundingMode.SINGLE_ROUND)
 

@@ -24,7 +24,8 @@ from xdsl.rewriter import Rewriter
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.machine import limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import Storage, makes_bytes, tensor_type
-from npuc.dialects.npu_schedule import is_brick, space_of, stored
+from npuc.dialects.feature_maps import stored
+from npuc.dialects.npu_schedule import is_brick, space_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.placement import placements
 from npuc.planning.schedules import region_of, score_as_it_stands

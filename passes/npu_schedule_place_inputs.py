@@ -22,8 +22,9 @@ from xdsl.rewriter import Rewriter
 
 from npuc.analysis.host import main_function, why_in_arena
 from npuc.analysis.storage import Storage, tensor_type
+from npuc.dialects.feature_maps import stored
 from npuc.dialects.npu import EXTERNAL_REGIONS, InvokeOp, regions_of, target_of
-from npuc.dialects.npu_schedule import is_brick, stored
+from npuc.dialects.npu_schedule import is_brick
 
 
 @dataclass(frozen=True)

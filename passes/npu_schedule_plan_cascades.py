@@ -27,8 +27,9 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
 from npuc.analysis.storage import tensor_type
+from npuc.dialects.feature_maps import stored
 from npuc.dialects.npu import IntsAttr
-from npuc.dialects.npu_schedule import KernelOp, is_brick, stored
+from npuc.dialects.npu_schedule import KernelOp, is_brick
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import scheduled_functions
 from npuc.planning.schedules import region_of

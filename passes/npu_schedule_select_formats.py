@@ -25,7 +25,8 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.machine import machine_of, places_of, setup_of
-from npuc.analysis.storage import BRICK, Storage, storage_bytes, tensor_type
+from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.dialects.feature_maps import stored
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -45,12 +46,11 @@ from npuc.dialects.npu_schedule import (
     is_brick,
     nhwc,
     space_of,
-    stored,
 )
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import PORT_WEIGHT, Places, best_block, kernel_cost
 from npuc.hardware.memory import MemorySetup
-from npuc.hardware.shram import Dims, Format, Kernel, Kind
+from npuc.hardware.shram import BRICK, Dims, Format, Kernel, Kind
 
 TOLERANCE = 1 / 64
 """Differences of the estimate that are not to be believed."""

@@ -28,8 +28,9 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import UNLIMITED, limit_of, machine_of, scarce_space_of, setup_of
 from npuc.analysis.storage import tensor_type
+from npuc.dialects.feature_maps import stored
 from npuc.dialects.npu import IntsAttr
-from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick, stored
+from npuc.dialects.npu_schedule import CascadeOp, KernelOp, TransferOp, is_brick
 from npuc.passes.npu_schedule_form_cascades import form
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import score_as_it_stands

@@ -10,8 +10,7 @@ from xdsl.utils.exceptions import VerifyException
 from npuc.analysis.storage import Storage
 from npuc.dialects.npu_cmd import FeatureMap, Tiles
 from npuc.dialects.npu_schedule import element_of, is_brick, nhwc
-
-BRICK = 16
+from npuc.hardware.shram import BRICK
 
 
 class FeatureMaps:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
 
 from npuc.operators.support import gathering, rules
@@ -64,7 +64,7 @@ def gather(build: Builder, value: SSAValue, axis: int, indices: Sequence[int]) -
         return build.slice(value, start, size)
     outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
     seen = build.reshape(value, (outer, shape[axis], inner))
-    places = build.array(np.tile(np.array(indices, np.int32), (outer, 1)), tosa.i32)
+    places = build.array(np.tile(np.array(indices, np.int32), (outer, 1)), i32)
     result = TensorType(tensor_type(value).element_type, [outer, len(indices), inner])
     gathered = build.insert(tosa.GatherOp.build(operands=[seen, places], result_types=[result]))
     return build.reshape(gathered, (*shape[:axis], len(indices), *shape[axis + 1 :]))

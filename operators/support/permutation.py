@@ -37,10 +37,9 @@ from typing import NamedTuple
 from xdsl.ir import SSAValue
 
 from npuc.hardware.limits import MAX_EXTENT
+from npuc.hardware.shram import MICRO_BLOCK_DEPTH
 from npuc.operators.support.kernels import Emitter, shape_of
 
-UNIT = 8
-"""Bytes in depth that are moved at once."""
 ALL_ORDERS = 4
 """Up to so many groups all orders between steps are looked at."""
 
@@ -81,7 +80,7 @@ class Step(NamedTuple):
 
     def units(self, size: int) -> int:
         """Units that are moved, with elements of `size` bytes."""
-        return prod(self.shape) // self.depth * -(-self.depth * size // UNIT)
+        return prod(self.shape) // self.depth * -(-self.depth * size // MICRO_BLOCK_DEPTH)
 
 
 def fused(shape: Sequence[int], order: Sequence[int]) -> tuple[Shape, Order]:

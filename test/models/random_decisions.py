@@ -15,6 +15,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.machine import machine_of, scarce_space_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
+from npuc.dialects.feature_maps import stored
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import (
     CascadeOp,
@@ -25,7 +26,6 @@ from npuc.dialects.npu_schedule import (
     is_brick,
     nhwc,
     stages_of,
-    stored,
 )
 from npuc.dialects.stripes import unroll
 from npuc.passes.npu_schedule_form_cascades import form
