@@ -8,7 +8,8 @@ reads. The tensors that regions read and write get their arena offsets, so that 
 the host have those that `npu-cmd-allocate` gave them. A value that two regions touch must lie at one address in both,
 and nothing that is needed at one time may share bytes.
 
-The metadata says which version of npuc made the file and, where the module has `npu.pipeline`, by which passes.
+The metadata says which version of npuc made the file and, where the module has `npu.pipeline`, by which passes; and,
+unless `debug-info` is false, which operator of the source each command works for (`npuc.lowering.debug_info`).
 docs/artefacts.md describes the file.
 """
 
@@ -55,6 +56,7 @@ from npuc.dialects.tfl import (
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.lowering.command_stream.emit import ARENA_SIZE, Parts, emit, programs_of
 from npuc.lowering.command_stream.machine_state import place
+from npuc.lowering.debug_info import SOURCES, encode_sources, host_operators, most_bytes
 
 CUSTOM_CODE = "ethos-u"
 CUSTOM_OPTIONS = bytes((1, 4, 1))
@@ -70,6 +72,9 @@ class ConvertNpuCmdToTflPass(ModulePass):
 
     name = "convert-npu-cmd-to-tfl"
 
+    debug_info: bool = True
+    """Whether the file says which operator of the source each command works for."""
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         programs = programs_of(op)
         invokes = [invoke for invoke in op.walk() if isinstance(invoke, InvokeOp)]
@@ -80,6 +85,11 @@ class ConvertNpuCmdToTflPass(ModulePass):
         if not any(isinstance(inner, MemoryOp) for program in programs.values() for inner in program.body.block.ops):
             # What a decoded program writes where is not known; its file's plan stays as it is.
             found = found._replace(arena_size=_check_plan(op, found.arena_size, programs))
+        sources = b""
+        if self.debug_info:
+            order = [programs[invoke.callee.string_value()] for invoke in invokes]
+            size = len(found.read_only) + sum(map(len, found.payloads.values()))
+            sources = encode_sources(order, host_operators(op), most_bytes(size))
         memories: dict[Block, list[SSAValue]] = {}
         for invoke in invokes:
             block = invoke.parent
@@ -89,7 +99,7 @@ class ConvertNpuCmdToTflPass(ModulePass):
             _to_custom(invoke, memories[block], found)
         for program in programs.values():
             Rewriter.erase_op(program)
-        _note_versions(op)
+        _note_origin(op, sources)
 
 
 def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, int | None]:
@@ -254,17 +264,19 @@ def _to_custom(invoke: InvokeOp, memories: list[SSAValue], found: Parts) -> None
     Rewriter.replace_op(invoke, custom)
 
 
-def _note_versions(module: ModuleOp) -> None:
-    """Writes into the file's metadata what made it."""
-    notes = {"npuc_version": npuc.__version__}
+def _note_origin(module: ModuleOp, sources: bytes) -> None:
+    """Writes into the file's metadata what made it, and from what."""
+    notes = {"npuc_version": npuc.__version__.encode()}
     pipeline = module.attributes.get(PIPELINE)
     if isinstance(pipeline, StringAttr):
-        notes["npuc_pipeline"] = pipeline.data
+        notes["npuc_pipeline"] = pipeline.data.encode()
+    if sources:
+        notes[SOURCES] = sources
     metadata = module.attributes.get("tfl.metadata")
     entries: list[Attribute] = list(metadata.data) if isinstance(metadata, ArrayAttr) else []
     names = [entry.data.get("name") if isinstance(entry, DictionaryAttr) else None for entry in entries]
-    for name, text in notes.items():
-        entry = DictionaryAttr({"name": StringAttr(name), "data": ConstBytesAttr(text.encode())})
+    for name, data in notes.items():
+        entry = DictionaryAttr({"name": StringAttr(name), "data": ConstBytesAttr(data)})
         if StringAttr(name) in names:
             entries[names.index(StringAttr(name))] = entry
         else:

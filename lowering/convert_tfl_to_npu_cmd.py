@@ -4,7 +4,8 @@ Compiled files become readable: each `ethos-u` operator of a `tfl` module become
 Takes files of any compiler. The stream is decoded, the operator's tensors give the sizes of the memories, the file's
 offline plan the arena offsets of what the region reads and writes, and the payload the accelerator. A region speaks of
 whole memories; the operands and results stand beside them, for their addresses alone. Read-only memory is printed
-once, by the first program that reads it. `convert-npu-cmd-to-tfl` is the way back.
+once, by the first program that reads it. Where the metadata says which operators of the source the commands work for,
+that becomes their locations. `convert-npu-cmd-to-tfl` is the way back.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from npuc.lowering.command_stream.decode import Memory, decode
 from npuc.lowering.command_stream.emit import ARENA_SIZE, FAST_SIZE
 from npuc.lowering.command_stream.payload import unwrap
 from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS
+from npuc.lowering.debug_info import SOURCES, decode_sources, host_operators, restore_sources, take_entry
 
 SHRAM_BYTES = 48 * 1024
 FIRST_TENSOR = 4
@@ -51,6 +53,7 @@ class ConvertTflToNpuCmdPass(ModulePass):
         machine: Accelerator | None = None
         shown: set[SSAValue] = set()
         sizes: dict[Space, int] = {}
+        programs: list[ProgramOp] = []
         for custom in custom_ops:
             acc, program = _decode(custom, next(names), shown, sizes)
             if machine is not None and acc is not machine:
@@ -58,11 +61,24 @@ class ConvertTflToNpuCmdPass(ModulePass):
             machine = acc
             _replace(custom, program)
             op.body.block.add_op(program)
+            programs.append(program)
+        _restore(op, programs)
         if machine is not None:
             op.attributes[TARGET_ATTR] = TargetAttr(machine.name)
             op.attributes[ARENA_SIZE] = IntegerAttr(sizes["arena"], i64)
             if "fast" in sizes:
                 op.attributes[FAST_SIZE] = IntegerAttr(sizes["fast"], i64)
+
+
+def _restore(module: ModuleOp, programs: list[ProgramOp]) -> None:
+    """Turns what the metadata says of the source into locations."""
+    data = take_entry(module)
+    if data is None:
+        return
+    try:
+        restore_sources(decode_sources(data), programs, host_operators(module))
+    except ValueError as error:
+        raise PassFailedException(f"metadata {SOURCES}: {error}") from None
 
 
 def is_ethos_u(op: Operation) -> TypeGuard[CustomOp]:

@@ -9,6 +9,7 @@ from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
 from npuc.analysis.storage import base_of, makes_bytes, whole_views_of
+from npuc.dialects.locations import result_locations
 from npuc.dialects.npu_schedule import ConcatOp
 from npuc.operators.support.kernels import Emitter, shape_of
 
@@ -27,6 +28,7 @@ def own_results(function: FuncOp) -> None:
     """
     end = function.body.block.last_op
     assert isinstance(end, ReturnOp)
+    locations = result_locations(end.location)
     taken: set[SSAValue] = set()
     for index, value in enumerate(end.operands):
         base = base_of(value)
@@ -34,6 +36,6 @@ def own_results(function: FuncOp) -> None:
         if makes_bytes(base) and base not in taken and not placed:
             taken.add(base)
             continue
-        emit = Emitter(end)
+        emit = Emitter(end, locations[index] if index < len(locations) else None)
         copied = emit.copy(emit.feature_map(value))
         end.operands[index] = emit.view(copied, shape_of(value))

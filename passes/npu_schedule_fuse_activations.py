@@ -22,6 +22,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.storage import reshaped_from
+from npuc.dialects.locations import fused
 from npuc.dialects.npu import Activation, ActivationAttr, Scale, Window
 from npuc.dialects.npu_schedule import ConcatOp, CopyOp, KernelOp, PoolOp, ReshapeOp, SliceOp, TransposeOp, element_of
 
@@ -68,7 +69,7 @@ def fuse(pool: PoolOp) -> None:
         for kernel in made.kernels:
             kernel.activation = ActivationAttr(_both(kernel.activation.data, pool.activation.data))
         for op in (*made.kernels, *made.movers):
-            op.location = pool.location
+            op.location = fused(op.location, pool.location)
         pool.ifm.name_hint = pool.result.name_hint
         pool.result.replace_all_uses_with(pool.ifm)
         Rewriter.erase_op(pool)
@@ -118,13 +119,13 @@ def put_in_place(
 ) -> None:
     """`kernel` with other operands and properties stands where `pool` stood, whose only input it was."""
     kept = {name: value for name, value in properties.items() if name != "operandSegmentSizes"}
-    fused = type(kernel).of(operands, kept, [kernel.result.type], kernel.attributes)
-    fused.location = pool.location
-    Rewriter.insert_op(fused, InsertPoint.before(pool))
-    result: SSAValue = fused.result
+    both = type(kernel).of(operands, kept, [kernel.result.type], kernel.attributes)
+    both.location = fused(kernel.location, pool.location)
+    Rewriter.insert_op(both, InsertPoint.before(pool))
+    result: SSAValue = both.result
     if result.type != pool.result.type:
         view = ReshapeOp(result, pool.result.type)
-        view.location = pool.location
+        view.location = both.location
         Rewriter.insert_op(view, InsertPoint.before(pool))
         result = view.result
     result.name_hint = pool.result.name_hint

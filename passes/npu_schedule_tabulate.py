@@ -27,6 +27,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from npuc.analysis.by_value import every_value, results, takes_table, uniform, works_by_value
 from npuc.analysis.storage import reshaped_from, tensor_type
 from npuc.dialects.constants import from_numpy
+from npuc.dialects.locations import fused
 from npuc.dialects.npu import Activation, ActivationAttr, IntsAttr, Scale, ScaleAttr, Window, WindowAttr
 from npuc.dialects.npu_schedule import (
     ConstantOp,
@@ -142,9 +143,10 @@ def tabulate(cone: Cone) -> PoolOp:
         },
         [last.result.type],
     )
+    location = fused(last.location, last.location, *(kernel.location for kernel in cone.kernels))
     for op in (view, constant, pool):
         if op is not None:
-            op.location = last.location
+            op.location = location
             Rewriter.insert_op(op, InsertPoint.before(last))
     pool.result.name_hint = last.result.name_hint
     last.result.replace_all_uses_with(pool.result)

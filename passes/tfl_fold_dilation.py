@@ -25,6 +25,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
+from npuc.dialects.locations import fused, renamed
 from npuc.operators.conv_2d import Conv2DOp
 from npuc.operators.depthwise_conv_2d import DepthwiseConv2DOp
 from npuc.operators.pad import PadOp
@@ -221,10 +222,16 @@ def _fold(pattern: Pattern) -> None:
         for op in reversed(chain.ops):
             op.erase()
         return
+    part = first
     for op in chain.ops:
+        if op is dilated:
+            part = convolution
+        op.location = renamed(part.location, tfl.tensor_name(part.results[0]) if op is dilated else "")
+        if op is dilated:
+            part = last
         Rewriter.insert_op(op, InsertPoint.before(last))
     assert isinstance(value.owner, Operation)
-    value.owner.location = last.location
+    value.owner.location = fused(value.owner.location, last.location, convolution.location, first.location)
     if tfl.TENSORS in last.attributes:
         value.owner.attributes[tfl.TENSORS] = last.attributes[tfl.TENSORS]
     last.output.replace_all_uses_with(value)

@@ -325,7 +325,9 @@ def _outline_region(module: ModuleOp, name: str, ops: list[Operation]) -> None:
                 copies[value] = constant.results[0]
             op.operands[index] = copies[value]
         body.add_op(op)
-    body.add_op(ReturnOp(*outputs))
+    end = ReturnOp(*outputs)
+    end.location = invoke.location
+    body.add_op(end)
     region = FuncOp(name, ([v.type for v in inputs], [v.type for v in outputs]), Region(body), "private")
     region.attributes[REGION_ATTR] = UnitAttr()
     module.body.block.add_op(region)

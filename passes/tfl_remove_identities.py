@@ -26,6 +26,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from npuc.dialects import tfl
+from npuc.dialects.locations import renamed
 from npuc.dialects.npu import is_region
 from npuc.operators.support.rules import operator_name, shape, shape_signature
 
@@ -132,7 +133,7 @@ def _takes_name(result: SSAValue, source: SSAValue, count: int) -> bool:
         return False
     if any(isinstance(use.operation, ReturnOp) for use in source.uses):
         return False
-    source.op.location = tfl.tensor_location(result)
+    source.op.location = renamed(source.op.location, tfl.tensor_name(result))
     tfl.set_tensor_infos({source: tfl.tensor_info(result) or DictionaryAttr({})})
     return True
 

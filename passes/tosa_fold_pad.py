@@ -25,6 +25,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from npuc.dialects import tosa
+from npuc.dialects.locations import fused
 
 MOST_BEFORE = 127
 """Greatest padding at top and left that the NPU's registers hold."""
@@ -86,7 +87,7 @@ class _FoldPad(RewritePattern):
             stride=tosa.integers(op.stride),
             dilation=tosa.integers(op.dilation),
         )
-        folded.location = op.location
+        folded.location = fused(op.location, op.location, pad.location)
         rewriter.replace(op, folded)
 
 

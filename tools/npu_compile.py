@@ -325,6 +325,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")
     out.add_argument("--parts-dir", metavar="DIR", help="also write command streams and read-only data as files")
     out.add_argument("--json", action="store_true", help="print the summary as JSON")
+    out.add_argument(
+        "--no-debug-info", action="store_true", help="leave out which operator of the source each command works for"
+    )
     out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
     out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
@@ -351,6 +354,7 @@ def run(arguments: Sequence[str] | None) -> None:
         args.external_inputs,
         args.integer_io,
         args.round_trip,
+        not args.no_debug_info,
     )
     if args.print_pipeline:
         print(pipeline(target) if args.pipeline is None else args.pipeline)

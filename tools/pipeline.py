@@ -74,6 +74,7 @@ class Target:
     external_inputs: bool = False
     integer_io: bool = False
     round_trip: int = 0
+    debug_info: bool = True
 
     @property
     def text(self) -> str:
@@ -96,6 +97,8 @@ class Target:
 def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
     options = {"npu-schedule-limit-sram": f'{{strategy="{target.strategy}"}}'}
+    if not target.debug_info:
+        options[EMIT] = "{debug-info=false}"
     if target.round_trip:
         options["tfl-partition"] = f"{{round-trip={target.round_trip}}}"
     passes = [one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out]

@@ -10,9 +10,10 @@ The words of command streams, annotated: byte offset, words, mnemonic, what it m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.locations import OperationError, describe, source_name
@@ -26,6 +27,7 @@ from npuc.lowering.command_stream.encode import encode
 from npuc.lowering.command_stream.machine_state import value_of
 from npuc.lowering.command_stream.payload import unwrap
 from npuc.lowering.convert_tfl_to_npu_cmd import is_ethos_u
+from npuc.lowering.debug_info import SOURCES, decode_sources, entry_of, expanded
 
 
 def asm(module: ModuleOp) -> str:
@@ -35,6 +37,7 @@ def asm(module: ModuleOp) -> str:
     Raises PassFailedException, in one line, where a program cannot be encoded or a payload not be read.
     """
     streams: list[str] = []
+    known = _known_sources(module)
     for op in module.walk():
         if isinstance(op, ProgramOp):
             acc = accelerator(target_of(op).accelerator.data)
@@ -48,16 +51,29 @@ def asm(module: ModuleOp) -> str:
                 acc, words = unwrap(as_numpy(payload).tobytes())
             except ValueError as error:
                 raise OperationError(op, str(error)) from error
-            streams.append(_stream(describe(op), acc.name, words, ()))
+            streams.append(_stream(describe(op), acc.name, words, next(known, ())))
     return "\n".join(streams)
 
 
-def _stream(name: str, machine: str, words: Sequence[int], sources: Sequence[str]) -> str:
+def _known_sources(module: ModuleOp) -> Iterator[Iterable[str]]:
+    """For each `ethos-u` operator, what its commands other than waits make, as far as the file says it."""
+    data = entry_of(module)
+    if data is None:
+        return
+    try:
+        programs = decode_sources(data).programs
+    except ValueError as error:
+        raise PassFailedException(f"metadata {SOURCES}: {error}") from None
+    for runs in programs:
+        yield ("" if location is None else source_name(location) for location in expanded(runs))
+
+
+def _stream(name: str, machine: str, words: Sequence[int], sources: Iterable[str]) -> str:
     lines = [f"{name} for {machine}, {len(words)} words", *annotate(words, sources)]
     return "\n".join(lines) + "\n"
 
 
-def annotate(words: Sequence[int], sources: Sequence[str] = ()) -> Iterator[str]:
+def annotate(words: Sequence[int], sources: Iterable[str] = ()) -> Iterator[str]:
     """One line a command; `sources` names where the operations other than waits come from."""
     source = iter(sources)
     for position, target, operand in read_commands(words):

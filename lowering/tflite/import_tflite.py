@@ -33,16 +33,11 @@ from xdsl.dialects.builtin import (
     ComplexType,
     DenseArrayBase,
     DictionaryAttr,
-    FileLineColLoc,
     FloatAttr,
-    FusedLoc,
-    IntAttr,
     IntegerAttr,
     IntegerType,
     LocationAttr,
     ModuleOp,
-    NameLoc,
-    NoneAttr,
     NoneType,
     Signedness,
     StringAttr,
@@ -64,6 +59,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.constants import from_bytes
+from npuc.dialects.locations import Source, SourceOperator, joined, name_location, operator_location
 from npuc.dialects.quant import UniformQuantizedType, storage_tensor
 from npuc.dialects.tfl import (
     INTERMEDIATES,
@@ -246,14 +242,6 @@ def canonical_quantization(element: Attribute) -> Table:
     if isinstance(element, UniformQuantizedType):
         table |= {"scale": element.scales, "zero_point": element.zero_points, "quantized_dimension": element.axis or 0}
     return table
-
-
-def name_location(name: str, subgraph: int | None = None, operator: int | None = None) -> LocationAttr:
-    """`loc("name")`, or `loc("name"("tflite":subgraph:operator))` for the result of an operator."""
-    index = NoneAttr()
-    if subgraph is not None and operator is not None:
-        index = FileLineColLoc(StringAttr("tflite"), IntAttr(subgraph), IntAttr(operator))
-    return NameLoc(StringAttr(name), index)
 
 
 class _Importer:
@@ -578,7 +566,7 @@ class _SubgraphImporter:
         if absent:
             op.attributes["tfl.absent_operands"] = IntegerAttr(absent, i64)
         self.add_details(op, operator, what)
-        op.location = self.location(outputs, number)
+        op.location = self.location(outputs, number, custom_code or builtin)
         infos = [DictionaryAttr(self.info(tensor) if tensor != -1 else {}) for tensor in outputs]
         if any(info.data for info in infos):
             op.attributes[TENSORS] = ArrayAttr(infos)
@@ -686,9 +674,10 @@ class _SubgraphImporter:
         if table["debug_metadata_index"] != -1:
             op.attributes["tfl.debug_metadata_index"] = IntegerAttr(table["debug_metadata_index"], i32)
 
-    def location(self, outputs: Sequence[int], number: int) -> LocationAttr:
+    def location(self, outputs: Sequence[int], number: int, type_: str) -> LocationAttr:
+        operator = SourceOperator(self.index, number, type_)
         names = [
-            name_location("" if tensor == -1 else self.tensors[tensor]["name"] or "", self.index, number)
-            for tensor in outputs
+            operator_location(Source(operator, "" if tensor == -1 else self.tensors[tensor]["name"] or ""))
+            for tensor in outputs or (-1,)
         ]
-        return names[0] if len(names) == 1 else FusedLoc(ArrayAttr(names), NoneAttr())
+        return joined(names)

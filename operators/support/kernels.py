@@ -13,7 +13,7 @@ from dataclasses import replace
 from math import isqrt, prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, StringAttr, TensorType, UnitAttr, i8, i32, i64
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, LocationAttr, StringAttr, TensorType, UnitAttr, i8, i32, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
@@ -116,15 +116,16 @@ def full_range(type_: SSAValue | Attribute) -> Activation:
 
 class Emitter:
     """
-    Inserts operations before `anchor`, with its location. One for each operation that is lowered.
+    Inserts operations before `anchor`, with its location if none is given. One for each operation that is lowered.
     """
 
-    def __init__(self, anchor: Operation):
+    def __init__(self, anchor: Operation, location: LocationAttr | None = None):
         self.anchor = anchor
+        self.location = anchor.location if location is None else location
 
     def insert(self, op: OperationT) -> OperationT:
         """Put `op` before the anchor."""
-        op.location = self.anchor.location
+        op.location = self.location
         Rewriter.insert_op(op, InsertPoint.before(self.anchor))
         return op
 
