@@ -7,7 +7,8 @@ lowest address that is free during its life. The search first tries a few orders
 crowded their busiest moment is, by size, by how many they meet; mostly one of them reaches the bound. While none does,
 it climbs: it gives ranges that hold up a highest one other turns in the order, and keeps what is no worse. Where that
 has not helped for a while it climbs from the next of the first orders, since where a climb ends is luck. It draws from
-a generator with a fixed seed.
+a generator with a fixed seed. It ends at the bound, which proves that nothing is lower; where nothing has got lower for
+`QUIET` orders, since little ever does after that; or after as many orders as were asked for.
 
 Where a short climb has not helped, orders that fill the memory from below are tried as well, in the end some that are
 drawn. These reach the bound more often, but use memory again as soon as it is free, so that launches wait for each
@@ -37,6 +38,8 @@ QUESTION_TRIES = 1000
 """Orders tried to find out whether ranges fit."""
 TRIES = 5000
 """Orders tried while the result is above the lower bound; those that ever reach it mostly do in a few hundred."""
+QUIET = 500
+"""So many orders without a lower placement end the search."""
 FEW = 150
 """Orders tried before those that fill the memory from below."""
 ORDERS = 6
@@ -153,9 +156,14 @@ class _Search:
         self._steps = self._orders_and_climbs(ranges)
 
     def reach(self, height: int, tries: int) -> _Placement:
-        """The first placement that is no higher than this, or than can be; else the lowest of so many orders."""
+        """
+        The first placement that is no higher than this, or than can be; else the lowest of so many orders, or of those
+        up to `QUIET` behind the last that was lower than all before it.
+        """
         height = max(height, self.bound)
-        while not self.found or (self.found[-1][1].height > height and self.tries < tries):
+        while not self.found or self.found[-1][1].height > height:
+            if self.found and self.tries >= min(tries, self.found[-1][0] + QUIET):
+                break
             self.tries += 1
             next(self._steps)
         _, best = self.found[0]
@@ -357,7 +365,8 @@ def _filling_order(
 def allocate(ranges: Sequence[LiveRange], tries: int | None = None, enough: int = 0) -> Allocation:
     """
     Addresses for all ranges; `height` is the end of the highest. Tries so many orders (TRIES) to reach the bound, or
-    `enough` bytes where that is more. Where it reaches them, so it does with more tries, and where less is enough.
+    `enough` bytes where that is more, and ends earlier where many of them in a row have not helped. Where it reaches
+    them, so it does with more tries, and where less is enough.
     """
     if not ranges:
         return Allocation((), 0, 0)

@@ -30,7 +30,7 @@ from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.allocation import ALIGNMENT, QUESTION_TRIES, LiveRange, allocate
+from npuc.analysis.allocation import ALIGNMENT, QUESTION_TRIES, LiveRange, allocate, lower_bound
 from npuc.analysis.host import host_functions
 from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
@@ -92,7 +92,10 @@ class NpuCmdAllocatePass(ModulePass):
         found = allocate([LiveRange(item.start, item.end, item.size) for item in items])
         bound = found.bound
         for transfers in (False, True):
-            apart = allocate(lives.apart(items, found.height, transfers), QUESTION_TRIES, found.height)
+            ranges = lives.apart(items, found.height, transfers)
+            if lower_bound(ranges) > found.height:
+                continue  # which proves that there is no such placement
+            apart = allocate(ranges, QUESTION_TRIES, found.height)
             if apart.height <= found.height:
                 found = apart
                 break

@@ -6,7 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from property_tests import examples
 
-from npuc.analysis.allocation import ALIGNMENT, DRAWN, FEW, LiveRange, allocate, lower_bound, usage
+from npuc.analysis.allocation import (
+    ALIGNMENT,
+    DRAWN,
+    FEW,
+    QUIET,
+    TRIES,
+    LiveRange,
+    _Search,  # pyright: ignore[reportPrivateUsage]
+    allocate,
+    in_moments,
+    lower_bound,
+    usage,
+)
 
 RANGES = st.lists(
     st.builds(
@@ -113,6 +125,23 @@ def test_an_answer_does_not_depend_on_what_was_asked_before() -> None:
         assert first == again == enough
         gaps += whole.height < first.height
     assert gaps
+
+
+def test_a_search_that_no_longer_helps_ends() -> None:
+    """At the bound, or `QUIET` orders behind the last that was lower; more tries are then not made, whoever asks."""
+    ended = 0
+    for seed in range(83, 95):
+        search = _Search(in_moments(cut(Random(seed), 60)))
+        best = search.reach(0, TRIES)
+        last, lowest = search.found[-1]
+        assert best is lowest
+        if best.height > search.bound:
+            assert search.tries == last + QUIET < TRIES
+            ended += 1
+        tries = search.tries
+        assert search.reach(0, 2 * TRIES) is best
+        assert search.tries == tries
+    assert ended
 
 
 def test_equal_ranges_get_equal_addresses() -> None:
