@@ -212,7 +212,7 @@ def row_of(job: tuple[str, Path, Path, str, int]) -> Row:
         elif taken:
             counter = row.refusals if any(taken.values()) else row.inexact
             for reason in set(compiled.summary.cpu_reasons):
-                counter[str(reason).split(": tensor")[0]] += 1
+                counter[str(reason).split(": tensor '")[0]] += 1
     return row
 
 

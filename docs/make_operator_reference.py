@@ -109,7 +109,7 @@ def page() -> str:
 def _types(record: Operator) -> str:
     wide = f"; {' and '.join(record.wide)} also int32" if record.wide else ""
     words = f"; {' and '.join(record.words)} also int64" if record.words else ""
-    return ", ".join(record.types) + wide + words + (", also not quantised" if record.plain else "")
+    return ", ".join(record.types) + wide + words + (", quantised or not" if record.plain else "")
 
 
 def _section(record: Operator, general: list[str]) -> list[str]:

@@ -40,6 +40,7 @@ def _indices(op: MirrorPadOp, size: int, before: int, after: int) -> list[int]:
 
 
 def check(op: MirrorPadOp) -> None:
+    rules.require(op.mode.data in ("REFLECT", "SYMMETRIC"), "the mode must be REFLECT or SYMMETRIC", op.input)
     amounts = rules.integers(op.paddings, "the amounts of padding must be constant")
     rules.same_quantization(op, [op.input], op.output)
     shape = rules.shape(op.input)

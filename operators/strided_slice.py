@@ -19,7 +19,10 @@ from npuc.operators.support.record import Operator
 
 @irdl_op_definition
 class StridedSliceOp(tfl.TflOp):
-    """`input[begin:end:strides]`, each 1-D with one integer a dimension; the masks have one bit a dimension."""
+    """
+    `input[begin:end:strides]`, each 1-D with one integer a dimension; the masks have one bit a dimension. With `offset`
+    the end is counted from the beginning.
+    """
 
     name = "tfl.strided_slice"
 
@@ -57,6 +60,8 @@ def _taken(op: StridedSliceOp) -> Taken:
     masks = (op.begin_mask, op.end_mask, op.ellipsis_mask, op.new_axis_mask, op.shrink_axis_mask)
     bits = [[bool(mask.value.data >> at & 1) for mask in masks] for at in range(len(begin))]
     rules.require(sum(row[2] for row in bits) <= 1, "there must be at most one ellipsis", op.input)
+    alone = not op.offset or not any(row[2] for row in bits)
+    rules.require(alone, "ends that are counted from the beginning must stand without an ellipsis", op.input)
     named = sum(not ellipsis and not new for _, _, ellipsis, new, _ in bits)
     rules.require(named <= len(whole), "there must be no more indices than dimensions", op.begin)
     ranges: list[range] = []
@@ -80,6 +85,11 @@ def _taken(op: StridedSliceOp) -> Taken:
             ranges.append(range(index, index + 1))
             continue
         bounds = slice(None if open_begin else first, None if open_end else last, step)
+        if op.offset:
+            # TFLite then heeds no mask of the end, and reads on beyond the input.
+            last += bounds.indices(size)[0]
+            rules.require(0 <= last <= size, "ends that are counted from the beginning must lie within the input", op.end)
+            bounds = slice(bounds.start, last, step)
         ranges.append(range(*bounds.indices(size)))
         shape.append(len(ranges[-1]))
     for size in whole[len(ranges) :]:
@@ -90,7 +100,6 @@ def _taken(op: StridedSliceOp) -> Taken:
 
 def check(op: StridedSliceOp) -> None:
     rules.same_quantization(op, [op.input], op.output)
-    rules.require(not op.offset, "the end must not be counted from the beginning", op.input)
     ranges, shape = _taken(op)
     rules.require_shape(op.output, shape)
     before = rules.shape(op.input)

@@ -257,6 +257,7 @@ def strided_slice(draw: Draw, name: str) -> Model:
     masks = dict.fromkeys(("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask"), 0)
     result: list[int] = []
     ellipsis = draw(st.integers(0, 4 * len(shape)))
+    offset = draw(one_in(4))
     skipped = draw(st.integers(0, 2))
     for axis, whole in enumerate(shape):
         if len(result) < 5 and draw(one_in(12)):
@@ -282,6 +283,10 @@ def strided_slice(draw: Draw, name: str) -> Model:
             taken = slice(None if open_begin else first, None if open_end else last, step)
             result.append(len(range(*taken.indices(whole))))
         from_end = (first - whole, last - whole if last < whole else last)
+        if offset:
+            start = (0 if step > 0 else whole - 1) if open_begin else first
+            bounds.append((from_end[0] if draw(st.booleans()) else first, last - start, 1 if shrinks else step))
+            continue
         bounds.append((*(from_end if draw(st.booleans()) else (first, last)), 1 if shrinks else step))
     while bounds and not masks["ellipsis_mask"] and draw(one_in(6)):
         # The last dimensions need not be named.
@@ -295,7 +300,7 @@ def strided_slice(draw: Draw, name: str) -> Model:
     x = draw_moved(draw, "x", shape)
     y = draw_like(draw, "y", result, x)
     operands = [ints(what, [bound[i] for bound in bounds]) for i, what in enumerate(("begin", "end", "strides"))]
-    return model([x], [y], name, [x, *operands], **masks)
+    return model([x], [y], name, [x, *operands], offset=offset, **masks)
 
 
 def pad(draw: Draw, name: str) -> Model:
