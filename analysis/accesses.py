@@ -52,6 +52,26 @@ class Accesses:
         )
 
 
+def first_readers(commands: Sequence[tuple[bool, Accesses]]) -> list[tuple[int, int]]:
+    """
+    Each transfer with the first kernel behind it that reads what it brought, by their numbers; `commands` says of each
+    whether it is a kernel.
+    """
+    pairs: list[tuple[int, int]] = []
+    pending: list[int] = []
+    for number, (is_kernel, touched) in enumerate(commands):
+        # What is written over before anything has read it has nobody who waits.
+        mine = touched.reads if is_kernel else touched.writes
+        met = [one for one in pending if overlap(commands[one][1].writes, mine)]
+        if met:
+            pending = [one for one in pending if one not in met]
+        if is_kernel:
+            pairs += [(one, number) for one in met]
+        else:
+            pending.append(number)
+    return pairs
+
+
 def overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
     """Whether any of `some` meets any of `others`."""
     if len(some) * len(others) <= FEW_PAIRS:

@@ -19,7 +19,7 @@ from npuc.dialects.npu import AREAS, BufferType, Space
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp, WaitOp, WeightedOp
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.clock import Clock, Run
-from npuc.hardware.cycles import KernelCost, Places, dma_cycles, kernel_cost
+from npuc.hardware.cycles import Bound, KernelCost, Places, bound_of, dma_cost, dma_cycles, kernel_cost
 from npuc.hardware.memory import Area, Memory, MemorySetup
 
 
@@ -37,6 +37,9 @@ class Event:
     read: dict[str, int]
     written: dict[str, int]
     touched: Accesses
+
+    ports: tuple[int, int]
+    """Cycles that it uses each AXI port."""
 
     @property
     def is_kernel(self) -> bool:
@@ -181,6 +184,12 @@ def launch_cost(op: LaunchOp, machine: Accelerator, setup: MemorySetup) -> Kerne
     return kernel_cost(machine, setup, op.kernel, Block(*op.block.data), _places(op), weights)
 
 
+def launch_bound(op: LaunchOp, machine: Accelerator, setup: MemorySetup) -> Bound:
+    """What one launch is no quicker than."""
+    weights = sum(op.weight_ranges.data[1::2]) if isinstance(op, WeightedOp) else None
+    return bound_of(machine, setup, op.kernel, Block(*op.block.data), _places(op), weights)
+
+
 def _memory(setup: MemorySetup, space: Space) -> Memory | None:
     """The memory behind a space; None for SHRAM."""
     return setup.memory(AREAS[space]) if space in AREAS else None
@@ -213,7 +222,9 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
     """Tell the commands of `program` to a clock."""
     runs: list[Run] = []
     clock = Clock(machine, setup, runs)
-    issued: list[tuple[int, DmaOp | LaunchOp, KernelCost | None, dict[str, int], dict[str, int], Accesses]] = []
+    issued: list[
+        tuple[int, DmaOp | LaunchOp, KernelCost | None, dict[str, int], dict[str, int], Accesses, tuple[int, int]]
+    ] = []
     for index, op in enumerate(_commands(program)):
         if isinstance(op, WaitOp):
             wait = clock.wait_transfers if op.kind.data == "dma" else clock.wait_kernels
@@ -223,17 +234,19 @@ def timeline(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> Ti
         if isinstance(op, DmaOp):
             source, target = touched.reads[0].space, touched.writes[0].space
             size = op.size.data[0]
-            clock.transfer(size, setup.memory(AREAS[source]), _memory(setup, target))
-            issued.append((index, op, None, {AREAS[source]: size}, {AREAS.get(target, "shram"): size}, touched))
+            memory = _memory(setup, target)
+            clock.transfer(size, setup.memory(AREAS[source]), memory)
+            ports = dma_cost(setup.memory(AREAS[source]), memory, size).port_cycles
+            issued.append((index, op, None, {AREAS[source]: size}, {AREAS.get(target, "shram"): size}, touched, ports))
         else:
             cost, read, written = _kernel(op, machine, setup)
             clock.launch(cost, op.blockdep is not None and op.blockdep.data[0] > 0)
-            issued.append((index, op, cost, read, written, touched))
+            issued.append((index, op, cost, read, written, touched, cost.port_cycles))
     clock.finish()
     return Timeline(
         [
-            Event(index, op, *run, cost, read, written, touched)
-            for run, (index, op, cost, read, written, touched) in zip(runs, issued, strict=True)
+            Event(index, op, *run, cost, read, written, touched, ports)
+            for run, (index, op, cost, read, written, touched, ports) in zip(runs, issued, strict=True)
         ]
     )
 

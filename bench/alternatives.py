@@ -38,8 +38,8 @@ from npuc.planning.network import scheduled_functions
 from npuc.planning.tasks import Task
 from npuc.tools import driver
 from npuc.tools.driver import UserError
-from npuc.tools.npu_profile import profile_module
 from npuc.tools.pipeline import LOWERING, SCHEDULE, pipeline
+from npuc.tools.profiling.profile import profile_module
 
 U55 = Machine("ethos-u55-256", "Shared_Sram")
 U65 = Machine("ethos-u65-512", "Dedicated_Sram_384KB")

@@ -200,7 +200,7 @@ def run(folder: Path, vela: Path | None, accelerators: list[str]) -> int:
 
 def _cycles(data: bytes) -> int:
     from npuc.simulator import load
-    from npuc.tools.npu_profile import profile
+    from npuc.tools.profiling.profile import profile
 
     return profile(data).cycles if load(data).npu_operators else 0
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW
-from npuc.tools.npu_profile import profile
+from npuc.tools.profiling.profile import profile
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS = {"U55": ("Ethos_U55_High_End_Embedded", "Shared_Sram"), "U65": ("Ethos_U65_High_End", "Dedicated_Sram")}

@@ -22,8 +22,8 @@ import workers
 
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import Target
+from npuc.tools.profiling.profile import profile
 
 MOST = 1.3
 """Greatest rise of cycles per MAC between neighbours that needs no cause."""

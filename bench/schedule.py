@@ -5,7 +5,7 @@ Memory and cycles of schedules, ours beside vela's two cores and beside earlier 
     python bench/schedule.py --each-pass [--match REGEX] [--accelerators A,B] [--modes M,N]
 
 The networks are those that lie in the shared folder itself and our own (bench/networks.py); `--models DIR` takes those
-of another folder. Every file is decoded and run through npuc.tools.npu_profile, so no compiler's own estimate counts,
+of another folder. Every file is decoded and run through npuc.tools.profiling, so no compiler's own estimate counts,
 at each end of what is uncertain in the cost model (`ENDS`).
 
 Memory is what a runtime needs for the file: its scratch tensor, values of the host included, and with Dedicated_Sram
@@ -50,8 +50,8 @@ from npuc.hardware.parameters import HIGH, LOW
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite, operator_counts
-from npuc.tools.npu_profile import profile_module
 from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
+from npuc.tools.profiling.profile import profile_module
 
 STRATEGIES = ("Performance", "Size")
 CORES = {"legacy": ("--debug-force-legacy-core",), "regor": ()}

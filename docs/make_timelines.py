@@ -13,8 +13,9 @@ from xdsl.dialects.builtin import IntegerAttr
 from npuc.dialects.npu import LIMIT_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.tools import driver
-from npuc.tools.npu_profile import Profile, as_svg, profile_module
 from npuc.tools.pipeline import EMIT, Target, pipeline
+from npuc.tools.profiling.picture import as_svg
+from npuc.tools.profiling.profile import Profile, profile_module
 
 DOCS = Path(__file__).parent
 MODEL = DOCS.parent / "test" / "models" / "tour.tflite"

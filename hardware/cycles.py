@@ -45,7 +45,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from math import ceil
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from npuc.hardware.accelerators import MAX_SUBKERNEL, Accelerator, Block
 from npuc.hardware.memory import Area, Memory, MemorySetup
@@ -302,6 +302,14 @@ def _pieces(size: int, step: int) -> tuple[tuple[int, int], ...]:
     return ((step, full), (rest, 1)) if rest else ((step, full),)
 
 
+def _area(model: _Model, height: int, width: int) -> int:
+    """Micro-blocks of a block's area."""
+    unit = model.acc.ofm_ublock
+    if model.one_row:
+        return -(-width // (unit.height * unit.width))
+    return -(-height // unit.height) * -(-width // unit.width)
+
+
 class _Compute(NamedTuple):
     steady: float
     """Of all blocks, one behind the other."""
@@ -320,11 +328,7 @@ def _compute(model: _Model, block: Block) -> _Compute:
     depths = [(-(-piece // cores), count) for piece, count in _pieces(depth, block.depth)]
     for height, down in _pieces(kernel.ofm.height, block.height):
         for width, across in _pieces(kernel.ofm.width, block.width):
-            if model.one_row:
-                area = -(-width // (unit.height * unit.width))
-            else:
-                area = -(-height // unit.height) * -(-width // unit.width)
-            step = model.steps * max(model.least_step, model.area_step * area)
+            step = model.steps * max(model.least_step, model.area_step * _area(model, height, width))
             element = model.rate * height * width
             for core_depth, deep in depths:
                 mac = step * -(-core_depth // unit.depth)
@@ -639,6 +643,38 @@ def best_block(
     if block is None:
         raise ValueError(f"no legal block for {kernel.kind} to {kernel.ofm} on {acc.name}")
     return block
+
+
+Bound = Literal["mac", "weights", "output", "latency", "port 0", "port 1"]
+"""
+What a launch is no quicker than: the MAC array; weights, that is their arrival or decoding; the output stage; the way
+of a block through the pipeline; one of the two AXI ports.
+"""
+
+
+@lru_cache(maxsize=16384)
+def bound_of(
+    acc: Accelerator,
+    setup: MemorySetup,
+    kernel: Kernel,
+    block: Block,
+    places: Places = Places(),  # noqa: B008 (a constant)
+    weight_bytes: int | None = None,
+) -> Bound:
+    """Which of the terms of `kernel_cost` for the same launch decides."""
+    cost = kernel_cost(acc, setup, kernel, block, places, weight_bytes)
+    if cost.cycles > cost.compute_cycles:
+        busiest = max(range(2), key=lambda port: cost.port_cycles[port])
+        if cost.cycles - setup.parameters.start_cycles > cost.port_cycles[busiest]:
+            return "weights"
+        return "port 0" if busiest == 0 else "port 1"
+    if 2 * max(cost.mac_cycles, cost.output_cycles) < cost.compute_cycles:
+        return "latency"
+    if cost.output_cycles > cost.mac_cycles:
+        return "output"
+    model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)
+    area = _area(model, min(block.height, kernel.ofm.height), min(block.width, kernel.ofm.width))
+    return "weights" if model.area_step * area < model.least_step else "mac"
 
 
 class DmaCost(NamedTuple):

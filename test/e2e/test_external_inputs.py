@@ -8,8 +8,8 @@ from npuc.simulator import Session, load
 from npuc.simulator.memory import ExecutionError
 from npuc.simulator.runner import _Run
 from npuc.tools.npu_compile import Compiled, compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import Target
+from npuc.tools.profiling.profile import profile
 
 MACHINES = [("ethos-u55-128", None), ("ethos-u65-512", "Dedicated_Sram_384KB")]
 

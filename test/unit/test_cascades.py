@@ -30,9 +30,9 @@ from npuc.planning.schedules import Region
 from npuc.planning.tasks import Works
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import COMMANDS, SCHEDULE, Target, pipeline
 from npuc.tools.pipeline import LOWERING as TO_SCHEDULE
+from npuc.tools.profiling.profile import profile
 
 PLAN = (
     "npu-schedule-plan-cascades",

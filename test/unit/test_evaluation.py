@@ -21,8 +21,8 @@ from npuc.planning.prefetch import Transfer, plan
 from npuc.planning.schedules import Schedules, planned_cycles
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
+from npuc.tools.profiling.profile import profile
 
 NETWORKS = ("digits_cnn", "residual_net", "separable_net", "int16x8_net", "unet", "tour")
 

@@ -46,8 +46,8 @@ from npuc.operators.support.kernels import rectangles
 from npuc.operators.support.legality import cpu_reason
 from npuc.registry import all_passes
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import Profile, profile
 from npuc.tools.pipeline import Target
+from npuc.tools.profiling.profile import Profile, profile
 
 Array = NDArray[Any]
 

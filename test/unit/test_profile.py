@@ -1,17 +1,37 @@
-"""npu-profile refuses in one line what is no stream that the machine could run."""
+"""What npu-profile says adds up, and what is no stream that the machine could run it refuses in one line."""
 
+import json
 import random
 import struct
 from pathlib import Path
 
 import pytest
+from xdsl.dialects.builtin import ModuleOp
 
+from npuc.analysis.accesses import Accesses, Span, first_readers
+from npuc.dialects.locations import sources
+from npuc.dialects.npu_cmd import LaunchOp, ProgramOp
+from npuc.lowering.debug_info import origins
+from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import as_data, as_html, as_text, as_trace, main, profile
+from npuc.tools.npu_profile import main
 from npuc.tools.pipeline import Target
+from npuc.tools.profiling.attribution import CAUSES, By, rows
+from npuc.tools.profiling.bounds import bounds, held_at_peak
+from npuc.tools.profiling.comparison import compare, comparison_data, comparison_text
+from npuc.tools.profiling.page import as_html
+from npuc.tools.profiling.profile import Profile, load, profile
+from npuc.tools.profiling.tables import as_csv, as_data, as_text
+from npuc.tools.profiling.trace import as_trace
+from npuc.tools.profiling.vela_database import name_commands
 
-MODEL = Path(__file__).parents[1] / "models" / "op_conv_3x3.tflite"
+MODELS = Path(__file__).parents[1] / "models"
+MODEL = MODELS / "op_conv_3x3.tflite"
+
+
+def compiled(name: str, target: Target) -> bytes:
+    return compile_tflite((MODELS / f"{name}.tflite").read_bytes(), target).data
 
 
 def test_damaged_streams_are_refused_in_one_line() -> None:
@@ -25,7 +45,7 @@ def test_damaged_streams_are_refused_in_one_line() -> None:
         word = draw.randrange(at, end, 4)
         data[word + 2 : word + 4] = struct.pack("<H", draw.choice((0, 1, 2, 15, 255, 4096, 65535)))
         try:
-            found = profile(bytes(data), name="file")
+            found = profile(bytes(data), name="file.tflite")
         except UserError as error:
             refused.append(str(error))
         else:
@@ -34,9 +54,181 @@ def test_damaged_streams_are_refused_in_one_line() -> None:
             assert as_html(found, "file")
             assert as_trace(found)
     assert len(refused) > 10
-    assert all(text.startswith("file: ") and len(text.splitlines()) == 1 for text in refused)
+    assert all(text.startswith("file.tflite: ") and len(text.splitlines()) == 1 for text in refused)
 
 
-def test_a_negative_number_of_commands_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_negative_number_of_rows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["file", "--top", "-1"]) == 1
-    assert capsys.readouterr().err == "npu-profile: error: --top -1: a number of commands is not negative\n"
+    assert capsys.readouterr().err == "npu-profile: error: --top -1: a number of rows is not negative\n"
+
+
+PROFILED = {
+    "tour": Target("ethos-u55-128", limit=24000),
+    "digits_cnn": Target("ethos-u65-256", memory_mode="Dedicated_Sram"),
+    "two_islands": Target("ethos-u55-128"),
+    "many_tables": Target("ethos-u65-512"),
+}
+
+
+@pytest.fixture(scope="module", params=sorted(PROFILED))
+def profiled(request: pytest.FixtureRequest) -> Profile:
+    return profile(compiled(request.param, PROFILED[request.param]))
+
+
+@pytest.mark.parametrize("by", ["operator", "command", "cascade"])
+def test_every_figure_adds_up(profiled: Profile, by: By) -> None:
+    table = rows(profiled, by)
+    assert sum(row.cycles for row in table) == profiled.cycles > 0
+    assert all(set(row.causes) <= set(CAUSES) and min(row.causes.values(), default=1) > 0 for row in table)
+    assert sum(row.macs for row in table) == profiled.macs
+    events = [event for one in profiled.timelines.values() for event in one.events]
+    assert sum(row.launches for row in table) == sum(event.is_kernel for event in events)
+    assert sum(row.transfers for row in table) == sum(not event.is_kernel for event in events)
+    for area, (read, written) in profiled.traffic().items():
+        assert sum(row.read[area] for row in table) == read
+        assert sum(row.written[area] for row in table) == written
+    data = as_data(profiled, by)
+    assert sum(row["cycles"] for row in data["rows"]) == data["cycles"]
+    lines = as_csv(profiled, by).splitlines()
+    assert len(lines) == len(table) + 1
+
+
+def test_each_cycle_belongs_to_what_runs(profiled: Profile) -> None:
+    """Against a count cycle by cycle: kernels first, then transfers, then what starts next."""
+    for one in profiled.timelines.values():
+        if one.cycles > 30000:
+            continue
+        owner = [-1] * one.cycles
+        order = sorted(range(len(one.events)), key=lambda n: (one.events[n].is_kernel, one.events[n].start))
+        for number in order:
+            event = one.events[number]
+            owner[event.start : event.end] = [number] * (event.end - event.start)
+        later = -1
+        for time in reversed(range(one.cycles)):
+            if owner[time] < 0:
+                later = min(
+                    (n for n, event in enumerate(one.events) if event.start > time),
+                    key=lambda n: (one.events[n].start, n),
+                )
+                owner[time] = later
+        by_event = {row.events[0].index: row.cycles for row in rows(profiled, "command")}
+        for number, event in enumerate(one.events):
+            if len(profiled.timelines) == 1:
+                assert by_event[event.index] == owner.count(number)
+
+
+def test_memory_is_never_more_than_there_is(profiled: Profile) -> None:
+    known = bounds(profiled)
+    table = rows(profiled)
+    assert max(row.alive for row in table) == known.sram <= profiled.sram
+    assert all(row.holds <= row.alive for row in table if row.events[0].is_kernel)
+    program, time, held = held_at_peak(profiled)
+    assert 0 <= time <= profiled.timelines[program].cycles
+    assert sum(one.size for one in held) == known.sram
+
+
+def test_no_bound_is_above_what_it_bounds(profiled: Profile) -> None:
+    known = bounds(profiled)
+    assert 0 < known.cycles <= profiled.cycles
+    assert known.resources[known.limiting] == known.cycles
+
+
+def test_operators_of_a_cascade_are_one_row() -> None:
+    found = profile(compiled("tour", PROFILED["tour"]))
+    single = {row.sources[0].operator: row for row in rows(found)}
+    joined = [row for row in rows(found, "cascade") if len(row.sources) > 1]
+    assert joined
+    for row in joined:
+        parts = [single[source.operator] for source in row.sources if source.operator in single]
+        assert row.cycles == sum(part.cycles for part in parts)
+        assert row.launches > len(parts)
+
+
+def test_a_trace_has_what_viewers_ask_for(profiled: Profile) -> None:
+    trace = json.loads(json.dumps(as_trace(profiled)))["traceEvents"]
+    assert {event["ph"] for event in trace} <= {"M", "X", "s", "f"}
+    assert all(isinstance(event[key], int) for event in trace for key in ("pid", "tid"))
+    shown = [event for event in trace if event["ph"] == "X"]
+    end = max(event["ts"] + event["dur"] for event in shown)
+    assert end == pytest.approx(profiled.milliseconds * 1000)
+    names = {(event["pid"], event["tid"]): event["args"]["name"] for event in trace if event["name"] == "thread_name"}
+    assert all((event["pid"], event["tid"]) in names for event in shown)
+    starts, ends = ({event["id"]: event for event in trace if event["ph"] == phase} for phase in "sf")
+    assert starts.keys() == ends.keys()
+    assert all(ends[flow]["ts"] >= starts[flow]["ts"] for flow in starts)
+    transfers = sum(names[event["pid"], event["tid"]] == "transfers" for event in shown)
+    assert len(starts) <= transfers
+
+
+def test_a_transfer_leads_to_its_first_reader() -> None:
+    def touches(reads: list[tuple[int, int]], writes: list[tuple[int, int]]) -> Accesses:
+        return Accesses(*(tuple(Span("arena", *span) for span in spans) for spans in (reads, writes)))
+
+    commands = [
+        (False, touches([], [(0, 16)])),  # written over before anything reads it
+        (False, touches([], [(8, 24)])),
+        (False, touches([], [(32, 48)])),
+        (True, touches([(20, 40)], [(64, 80)])),
+        (True, touches([(32, 48)], [(80, 96)])),
+    ]
+    assert first_readers(commands) == [(1, 3), (2, 3)]
+
+
+def test_two_files_are_aligned_by_operator() -> None:
+    first = profile(compiled("digits_cnn", Target("ethos-u55-128")))
+    second = profile(compiled("digits_cnn", Target("ethos-u55-32")))
+    lines = compare(first, second)
+    assert sum(line.cycles[0] for line in lines) == first.cycles
+    assert sum(line.cycles[1] for line in lines) == second.cycles
+    assert all(line.first and line.second for line in lines)
+    differences = [abs(line.difference) for line in lines]
+    assert differences == sorted(differences, reverse=True)
+    data = comparison_data(first, second)
+    assert sum(line["difference"] for line in data["lines"]) == second.cycles - first.cycles
+    assert "times as many" in comparison_text(first, second, ("a", "b"), 3)
+
+
+def test_a_file_without_names_is_profiled_by_shape() -> None:
+    named = profile(compiled("digits_cnn", Target("ethos-u55-128")))
+    bare = profile(compiled("digits_cnn", Target("ethos-u55-128", debug_info=False)))
+    assert bare.cycles == named.cycles
+    assert not any(row.sources for row in rows(bare))
+    assert sum(row.cycles for row in rows(bare)) == bare.cycles
+    lines = compare(named, bare)
+    assert sum(line.difference for line in lines) == 0
+
+
+def database(module: ModuleOp) -> bytes:
+    """What vela would write about a decoded file of ours, of which it says what each launch works for."""
+    (program,) = (op for op in module.ops if isinstance(op, ProgramOp))
+    known = [sources(op.location)[0].operator for op in origins(program) if isinstance(op, LaunchOp)]
+    tables = {
+        "cmdstream": ['"id"', "1"],
+        "queue": ['"offset","cmdstream_id","optimised_id"', *(f"{n},1,{o.number + 50}" for n, o in enumerate(known))],
+        "optimised": ['"id","source_id"', *(f"{o.number + 50},{o.number + 7}" for o in dict.fromkeys(known))],
+        "source": ['"id","operator","ext_key"', *(f'{o.number + 7},"Op",{o.number}' for o in dict.fromkeys(known))],
+    }
+    text = "".join(
+        f'<table name="{name}">\n<![CDATA[\n' + "\n".join(lines) + "\n]]>\n</table>\n" for name, lines in tables.items()
+    )
+    return f'<?xml version="1.0"?>\n<debug source="x">\n{text}</debug>'.encode()
+
+
+def test_commands_get_the_names_of_a_debug_database() -> None:
+    named = load(compiled("digits_cnn", Target("ethos-u55-128")), "named.tflite")
+    bare = load(compiled("digits_cnn", Target("ethos-u55-128", debug_info=False)), "bare.tflite")
+    reference = load((MODELS / "digits_cnn.tflite").read_bytes(), "source.tflite")
+    text = database(named)
+    name_commands(bare, text, "debug.xml", reference)
+    ours, given = (
+        [sources(op.location) for program in module.ops if isinstance(program, ProgramOp) for op in origins(program)]
+        for module in (named, bare)
+    )
+    # Also of transfers, which the database does not know.
+    assert [one[0].operator for one in given] == [one[0].operator for one in ours]
+    for damaged in (b"no xml", text.replace(b"ext_key", b"other"), text.replace(b'name="queue"', b'name="q"')):
+        with pytest.raises(driver.UserError, match=r"^debug\.xml: it is no debug database"):
+            name_commands(bare, damaged, "debug.xml", None)
+    shorter = text.replace(b"\n0,1,", b"\n0,9,", 1)
+    with pytest.raises(driver.UserError, match=r"^debug\.xml: it is about \d+ kernels, @npu_0 has \d+"):
+        name_commands(bare, shorter, "debug.xml", None)

@@ -20,8 +20,8 @@ from tiny_writer import Tensor
 
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import Compiled, compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import OPTIONAL, Target, pipeline
+from npuc.tools.profiling.profile import profile
 
 EVERY = (1, 16, 16, 1)
 """A shape that holds each of 256 values."""

@@ -137,7 +137,9 @@ def test_lives_are_those_of_every_byte() -> None:
             spans = [Span("arena", at, at + draw.randint(1, 8)) for at in draw.choices(range(16), k=2)]
             touched = Accesses((spans[0],), (spans[1],) if draw.random() < 0.6 else ())
             op = cast(LaunchOp, None)
-            events.append(Event(index, op, index * 10, index * 10 + draw.randint(1, 25), 0, None, {}, {}, touched))
+            events.append(
+                Event(index, op, index * 10, index * 10 + draw.randint(1, 25), 0, None, {}, {}, touched, (0, 0))
+            )
         found = Timeline(events)
         by_byte: dict[int, list[tuple[int, int, Event | None]]] = {at: [] for at in range(24)}
         for event in events:

@@ -30,8 +30,8 @@ from npuc.dialects.npu import BufferType
 from npuc.dialects.npu_cmd import AllocOp, DmaOp, FreeOp, LaunchOp, ProgramOp, WaitOp, WeightedOp
 from npuc.dialects.npu_schedule import ConvKernelOp, WeightBuffersOp
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.npu_profile import profile
 from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.profiling.profile import profile
 
 SPLIT = "npu-schedule-split-weight-buffers"
 CONVERT, *PLACE = LOWERING

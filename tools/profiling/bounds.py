@@ -1,0 +1,132 @@
+"""
+What no schedule could be quicker than, and what this one is held to.
+
+A resource that works all the time takes as long as the work that it has: that is a bound of the cycles. Those of all
+MACs at full rate, of the output stage and of the constants, each byte brought once, hold for every schedule of the same
+kernels; the rest depends on the schedule, and says which resource it is short of. SRAM is bounded by what is alive at
+one time in the order given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from npuc.analysis.timeline import Life
+from npuc.dialects.locations import source_name
+from npuc.hardware.memory import MemorySetup
+from npuc.tools.profiling.attribution import profile_of, short, title
+from npuc.tools.profiling.profile import Profile
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Cycles, each a bound of the whole, and bytes of SRAM."""
+
+    resources: dict[str, int]
+    """Of every schedule of these kernels."""
+    of_schedule: dict[str, int]
+    """Of this one: how long each resource works."""
+    sram: int
+    """Bytes that are alive at one time, at the least."""
+
+    @property
+    def cycles(self) -> int:
+        """The greatest of `resources`."""
+        return max(self.resources.values(), default=0)
+
+    @property
+    def limiting(self) -> str:
+        """Which of `resources` that is."""
+        return max(self.resources, key=lambda name: self.resources[name])
+
+
+def bounds(profile: Profile) -> Bounds:
+    """The bounds of all programs of a profile."""
+    macs = mac = output = 0
+    ports = [0, 0]
+    constants: set[tuple[int, int]] = set()
+    for one in profile.timelines.values():
+        for event in one.events:
+            for port in range(2):
+                ports[port] += event.ports[port]
+            if event.cost is not None:
+                macs += event.cost.macs
+                mac += event.cost.mac_cycles
+                output += event.cost.output_cycles
+            reads = event.touched.reads
+            constants.update((span.start, span.end) for span in reads if span.space == "read_only")
+    return Bounds(
+        {
+            "MACs at full rate": ceil(macs / profile.machine.total_macs),
+            "output stage": output,
+            "constants, once": ceil(_covered(constants) / profile.setup.constants.read_rate),
+        },
+        {
+            "MAC array": mac,
+            f"port 0 ({memories(profile.setup, 0)})": ports[0],
+            f"port 1 ({memories(profile.setup, 1)})": ports[1],
+        },
+        max((_peak(one.lives(profile.scarce)) for one in profile.timelines.values()), default=0),
+    )
+
+
+def memories(setup: MemorySetup, port: int) -> str:
+    """The names of the memories on a port."""
+    all_ = (setup.constants, setup.arena, setup.cache, setup.external)
+    return ", ".join(dict.fromkeys(one.name for one in all_ if one.port == f"Axi{port}")) or "nothing"
+
+
+def _covered(spans: set[tuple[int, int]]) -> int:
+    """Bytes of the union of spans."""
+    total = reached = 0
+    for start, end in sorted(spans):
+        total += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def _steps(lives: list[Life]) -> list[tuple[int, int]]:
+    """When bytes come and go."""
+    sizes = [(life, life.span.end - life.span.start) for life in lives]
+    return [step for life, size in sizes for step in ((life.start, size), (life.end, -size))]
+
+
+def _peak(lives: list[Life]) -> int:
+    return max((height for _, height in profile_of(_steps(lives))), default=0)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something that lies in SRAM at its peak."""
+
+    name: str
+    start: int
+    """First byte."""
+    size: int
+
+
+def held_at_peak(profile: Profile) -> tuple[str, int, list[Held]]:
+    """The program and the cycle in which most bytes of SRAM hold something, and what, the largest first."""
+    best: tuple[int, str, int, list[Life]] = (-1, "", 0, [])
+    for name, one in profile.timelines.items():
+        lives = one.lives(profile.scarce)
+        for time, height in profile_of(_steps(lives)):
+            if height > best[0]:
+                best = height, name, time, lives
+    _, program, time, lives = best
+    sizes: dict[tuple[str, bool], list[int]] = {}
+    for life in lives:
+        if life.start <= time < life.end:
+            key = (content(life), life.writer is None)
+            sizes.setdefault(key, []).extend((life.span.start, life.span.end))
+    held = [Held(name, min(spans), sum(spans[1::2]) - sum(spans[::2])) for (name, _), spans in sizes.items()]
+    return program, time, sorted(held, key=lambda one: -one.size)
+
+
+def content(life: Life) -> str:
+    """What bytes hold, for people."""
+    if life.writer is None:
+        return "from the host"
+    name = short(source_name(life.writer.op.location)) or title(life.writer)
+    return name if life.writer.is_kernel else f"brought for {name}"
