@@ -3,7 +3,8 @@ The networks that schedules are measured on: the files of a folder, and some of 
 
 Our own are of kinds that the folder lacks. They are made when asked for, with random weights from a fixed seed:
 detectors with SiLU and a head of distributions (as YOLOv8, but without TRANSPOSE) in two sizes, a larger network for
-poses of the same blocks, a face detector of depthwise blocks with PRELU written out, and a network of fire modules.
+poses of the same blocks, a face detector of depthwise blocks with PRELU written out, a network of fire modules, one
+that shuffles channels, a detector on maps of six sizes (as SSD), and one that segments (as U-Net).
 
     python bench/networks.py DIR        writes them as files
 """
@@ -88,6 +89,14 @@ class Builder(models.Network):
         negative = self.extremum("MINIMUM", x, zeros)
         factors = self.constant((1, 1, 1, x.shape[-1]), 1 / 256, -20)
         return self.binary("ADD", positive, self.binary("MUL", negative, factors, SCALE / 4, 90), SCALE, ZERO)
+
+    def mixed(self, x: Tensor, groups: int) -> Tensor:
+        """The first channel of each group, then the second of each, and so on."""
+        _, height, width, depth = x.shape
+        rows = self.reshape(x, (height * width, groups, depth // groups))
+        y = self.like(x, "mixed", (height * width, depth // groups, groups))
+        self.add_op("TRANSPOSE", [rows, self.ints("axes", [0, 2, 1])], [y])
+        return self.reshape(y, x.shape)
 
     def stage(self, x: Tensor, depth: int, count: int, shortcut: bool = True) -> Tensor:
         """Half of the channels through `count` pairs of convolutions; all intermediate results joined and mixed."""
@@ -212,12 +221,80 @@ def fire(size: int) -> bytes:
     return n.model(operator_models.mean(n, x, [1, 2], False)).to_bytes()
 
 
+def shuffle(size: int) -> bytes:
+    """Blocks that leave half of the channels as they are and mix the channels of both halves."""
+    n = Builder(size)
+    x = n.sum_of_products(n.input((1, size, size, 3), 1 / 128, 0), 24, 3, 2, "RELU")
+    x = n.pool("MAX_POOL_2D", x, (3, 3), (2, 2), "SAME")
+    for depth, blocks in ((48, 4), (96, 8), (192, 4)):
+        for number in range(blocks):
+            if number == 0:
+                left = n.sum_of_products(n.each_channel(x, 3, 2), depth // 2, 1, 1, "RELU")
+                right, stride = x, 2
+            else:
+                left, right = n.split(x, 2, 3)
+                stride = 1
+            y = n.each_channel(n.sum_of_products(right, depth // 2, 1, 1, "RELU"), 3, stride)
+            y = n.sum_of_products(y, depth // 2, 1, 1, "RELU")
+            x = n.mixed(n.concat([left, y], 3), 2)
+    x = n.sum_of_products(x, 256, 1, 1, "RELU")
+    return n.model(n.fully_connected(operator_models.mean(n, x, [1, 2], False), 100)).to_bytes()
+
+
+def ssd(size: int) -> bytes:
+    """Depthwise blocks with shortcuts, and two convolutions on maps of six sizes: boxes and classes of all cells."""
+    n = Builder(size)
+    x = n.sum_of_products(n.input((1, size, size, 3), 1 / 128, 0), 16, 3, 2, "RELU6")
+    maps: list[Tensor] = []
+    for depth, blocks in ((24, 2), (32, 3), (64, 3), (96, 2)):
+        for number in range(blocks):
+            y = n.sum_of_products(x, 6 * x.shape[-1], 1, 1, "RELU6")
+            y = n.sum_of_products(n.each_channel(y, 3, 1 if number else 2), depth, 1)
+            x = n.binary("ADD", x, y, SCALE, ZERO) if number else y
+        maps.append(x)
+    maps = maps[2:]
+    for depth in (128, 96, 96, 64):
+        y = n.sum_of_products(maps[-1], depth // 2, 1, 1, "RELU6")
+        maps.append(n.sum_of_products(n.each_channel(y, 3, 2), depth, 1, 1, "RELU6"))
+    results: list[Tensor] = []
+    for values in (4, 21):
+        rows: list[Tensor] = []
+        for number, x in enumerate(maps):
+            anchors = 6 if number else 3
+            y = n.sum_of_products(n.each_channel(x), anchors * values, 1)
+            rows.append(n.reshape(y, (1, y.shape[1] * y.shape[2] * anchors, values)))
+        results.append(n.concat(rows, 1))
+    return n.model(results[0], n.unary("LOGISTIC", results[1], 1 / 256, -128)).to_bytes()
+
+
+def unet(size: int, width: int) -> bytes:
+    """Maps made smaller four times and larger again, each joined with the one of its size."""
+    n = Builder(size)
+    x = n.input((1, size, size, 3), 1 / 128, 0)
+    joined: list[Tensor] = []
+    for level in range(5):
+        if level:
+            joined.append(x)
+            x = n.pool("MAX_POOL_2D", x, (2, 2), (2, 2))
+        for _ in range(2):
+            x = n.sum_of_products(x, width << level, 3, 1, "RELU")
+    for level in reversed(range(4)):
+        x = n.sum_of_products(n.upscaled(x), width << level, 3, 1, "RELU")
+        x = n.concat([joined[level], x], 3)
+        for _ in range(2):
+            x = n.sum_of_products(x, width << level, 3, 1, "RELU")
+    return n.model(n.sum_of_products(x, 2, 1)).to_bytes()
+
+
 OWN: dict[str, Callable[[], bytes]] = {
     "own_silu_detector_128": lambda: detector(128, 8),
     "own_silu_detector_256": lambda: detector(256, 16),
     "own_silu_pose_224": lambda: pose(224, 24),
     "own_face_128": lambda: face(128),
     "own_fire_224": lambda: fire(224),
+    "own_shuffle_160": lambda: shuffle(160),
+    "own_ssd_192": lambda: ssd(192),
+    "own_unet_128": lambda: unet(128, 8),
 }
 
 

@@ -78,6 +78,8 @@ class Item:
     """The first item that may be in one cascade with it: it reads views of what earlier items write."""
     writes: list[int] = field(default_factory=list[int])
     """Tensors that it writes."""
+    reads: list[int] = field(default_factory=list[int])
+    """Tensors that it reads."""
     brings: list[int] = field(default_factory=list[int])
     """Tensors that are transferred to memory right before it."""
     own: int = 0
@@ -253,6 +255,7 @@ class Network:
                     continue
                 tensor = self.tensors[index]
                 tensor.last = max(tensor.last, number)
+                item.reads.append(index)
                 if value not in self._kernels and index in self._writers:
                     item.barrier = max(item.barrier, 1 + self._writers[index])
         for value in results:

@@ -26,6 +26,7 @@ SCHEDULE = (
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",
     "npu-schedule-place-inputs",
+    "npu-schedule-order-kernels",
     "npu-schedule-place-feature-maps",
     "npu-schedule-limit-sram",
     "npu-schedule-plan-cascades",
@@ -96,7 +97,8 @@ class Target:
 
 def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     """The whole pipeline, from a TFLite model to one with `ethos-u` operators."""
-    options = {"npu-schedule-limit-sram": f'{{strategy="{target.strategy}"}}'}
+    strategy = f'{{strategy="{target.strategy}"}}'
+    options = {"npu-schedule-order-kernels": strategy, "npu-schedule-limit-sram": strategy}
     if not target.debug_info:
         options[EMIT] = "{debug-info=false}"
     if target.round_trip:
