@@ -88,7 +88,7 @@ def _taken(op: StridedSliceOp) -> Taken:
         if op.offset:
             # TFLite then heeds no mask of the end, and reads on beyond the input.
             last += bounds.indices(size)[0]
-            rules.require(0 <= last <= size, "ends that are counted from the beginning must lie within the input", op.end)
+            rules.require(0 <= last <= size, "ends counted from the beginning must lie within the input", op.end)
             bounds = slice(bounds.start, last, step)
         ranges.append(range(*bounds.indices(size)))
         shape.append(len(ranges[-1]))
