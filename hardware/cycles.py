@@ -170,6 +170,11 @@ def _output_rate(acc: Accelerator, kernel: Kernel) -> float:
     return max(rate, rates.lut) if kernel.lut else rate
 
 
+def least_output_cycles(acc: Accelerator, kernel: Kernel) -> float:
+    """Cycles in which the output stage makes the OFM of a kernel, in whatever blocks."""
+    return _output_rate(acc, kernel) * kernel.ofm.elements
+
+
 class _Stream(NamedTuple):
     """Cycles that one byte takes on its port, with and without loss by short accesses."""
 

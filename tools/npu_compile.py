@@ -47,6 +47,20 @@ class Summary:
     accelerator: str
     system_config: str = ""
     memory_mode: str = ""
+    cycles: int = 0
+    """Of all regions, by the clock of npuc.hardware; 0 where that was not asked for. So are all that follow."""
+    milliseconds: float = 0.0
+    macs: int = 0
+    utilisation: float = 0.0
+    """Share of what the MAC array could have done in the time."""
+    least_cycles: int = 0
+    """What no schedule of the same kernels falls short of."""
+    least_by: str = ""
+    """The part of the machine that is so busy."""
+    at_peak: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes of the three largest values that lie in SRAM where most of it is needed, by name."""
+    file: int = 0
+    """The whole file, which lies in flash."""
     arena: int = 0
     arena_lower_bound: int = 0
     scarce_limit: int | None = None
@@ -76,12 +90,19 @@ class Summary:
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
             f"arena         {arena if self.npu_operators else 'as the runtime plans it, nothing is on the NPU'}",
         ]
+        if self.cycles:
+            lines.insert(1, f"cycles        {self.cycles:,} ({self.milliseconds:.3f} ms), {self._bound()}")
+        if self.at_peak:
+            values = ", ".join(f"{name} {size / 1024:.1f}" for name, size in self.at_peak.items())
+            lines.append(
+                f"              at the peak of {'the arena' if self.fast is None else 'fast memory'}: {values}"
+            )
         if self.scarce_limit is not None and self.scarce > self.scarce_limit:
             missed = self.scarce - self.scarce_limit
             lines.append(f"              {missed} bytes more than the {self.scarce_limit} that were to be kept to")
         if self.fast is not None:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
-        lines.append(f"read-only     {self.read_only / 1024:.1f} KiB")
+        lines.append(f"read-only     {self.read_only / 1024:.1f} KiB, in a file of {self.file / 1024:.1f}")
         lines += [f"external      {size / 1024:.1f} KiB of input '{name}'" for name, size in self.external.items()]
         lines += [f"              input '{name}' lies in the arena: {why}" for name, why in self.internal.items()]
         on_cpu = ", ".join(f"{count} {name}" for name, count in sorted(self.cpu_operators.items())) or "none"
@@ -95,6 +116,10 @@ class Summary:
             others = f" (the first of {len(alike)} alike)" if len(alike) > 1 else ""
             lines += [f"  {reason}{others}" for reason in alike[:1]]
         return "\n".join(lines)
+
+    def _bound(self) -> str:
+        least = f"at least {self.least_cycles:,} whatever the schedule ({self.least_by})"
+        return f"{self.macs:,} MACs, {self.utilisation:.1%} of the array; {least}"
 
 
 @dataclass(frozen=True)
@@ -147,6 +172,7 @@ def compile_tflite(
     verify_each: bool = False,
     dump: str | None = None,
     want_parts: bool = False,
+    want_figures: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Compiled:
     """
@@ -154,7 +180,7 @@ def compile_tflite(
 
     `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
     UserError, one line, for whatever its caller can do something about; `progress` is called with the index and number
-    of passes and the pass's name.
+    of passes and the pass's name. `want_figures`: the summary says how long the network takes, and what for.
     """
     from npuc.dialects.tfl import CustomOp
     from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
@@ -178,6 +204,8 @@ def compile_tflite(
             progress(index, len(chain), pass_.name)
         if pass_.name == EMIT:
             _observe(module, before, summary)
+            if want_figures:
+                _observe_time(module, name, summary)
             if want_parts:
                 from npuc.lowering.command_stream.emit import parts
 
@@ -211,8 +239,11 @@ def compile_tflite(
             # Nothing for the NPU: the model as it came, or as it came but for the description that loaders ask for.
             source = driver.load_module(ctx, data, name, "tflite")
             described = "tfl.description" in source.attributes
-            return Compiled(data if described else export_tflite(source), summary, found)
-        return Compiled(export_tflite(module), summary, found)
+            result = data if described else export_tflite(source)
+        else:
+            result = export_tflite(module)
+        summary.file = len(result)
+        return Compiled(result, summary, found)
     except TFLiteError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -280,6 +311,27 @@ def _observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.folded_operators = (before - left).total() - summary.npu_operators
     summary.cpu_operators = dict(left)
     summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
+
+
+def _observe_time(module: ModuleOp, name: str, summary: Summary) -> None:
+    """How long the network takes, and what lies in SRAM where most of it is needed."""
+    from npuc.dialects.npu_cmd import ProgramOp
+
+    if not any(isinstance(op, ProgramOp) for op in module.ops):
+        return
+    from npuc.analysis.machine import machine_of
+    from npuc.tools.profiling.bounds import bounds, memory_peak
+    from npuc.tools.profiling.profile import profile_of
+
+    try:
+        profile = profile_of(module, machine_of(module), setup_of(module), name)
+    except UserError:  # whatever keeps a program from being written, which the next pass says
+        return
+    least = bounds(profile)
+    summary.cycles, summary.milliseconds = profile.cycles, profile.milliseconds
+    summary.macs, summary.utilisation = profile.macs, profile.utilisation
+    summary.least_cycles, summary.least_by = least.cycles, least.limiting
+    summary.at_peak = {one.name: one.size for one in memory_peak(profile).held[:3]}
 
 
 def _observe_inputs(module: ModuleOp, summary: Summary) -> None:
@@ -370,6 +422,7 @@ def run(arguments: Sequence[str] | None) -> None:
             verify_each=args.verify_each,
             dump=args.dump_ir,
             want_parts=args.parts_dir is not None,
+            want_figures=True,
             progress=_show_progress if terminal else None,
         )
     finally:

@@ -18,7 +18,7 @@ from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import main
 from npuc.tools.pipeline import Target
 from npuc.tools.profiling.attribution import CAUSES, By, rows
-from npuc.tools.profiling.bounds import bounds, held_at_peak
+from npuc.tools.profiling.bounds import bounds, memory_peak
 from npuc.tools.profiling.comparison import compare, comparison_data, comparison_text
 from npuc.tools.profiling.page import as_html
 from npuc.tools.profiling.profile import Profile, load, profile
@@ -118,13 +118,12 @@ def test_each_cycle_belongs_to_what_runs(profiled: Profile) -> None:
 
 
 def test_memory_is_never_more_than_there_is(profiled: Profile) -> None:
-    known = bounds(profiled)
+    peak = memory_peak(profiled)
     table = rows(profiled)
-    assert max(row.alive for row in table) == known.sram <= profiled.sram
+    assert max(row.alive for row in table) == peak.bytes <= profiled.sram
     assert all(row.holds <= row.alive for row in table if row.events[0].is_kernel)
-    program, time, held = held_at_peak(profiled)
-    assert 0 <= time <= profiled.timelines[program].cycles
-    assert sum(one.size for one in held) == known.sram
+    assert 0 <= peak.cycle <= profiled.timelines[peak.program].cycles
+    assert sum(one.size for one in peak.held) == peak.bytes
 
 
 def test_no_bound_is_above_what_it_bounds(profiled: Profile) -> None:
@@ -232,3 +231,14 @@ def test_commands_get_the_names_of_a_debug_database() -> None:
     shorter = text.replace(b"\n0,1,", b"\n0,9,", 1)
     with pytest.raises(driver.UserError, match=r"^debug\.xml: it is about \d+ kernels, @npu_0 has \d+"):
         name_commands(bare, shorter, "debug.xml", None)
+
+
+def test_the_summary_of_a_compile_says_what_a_profile_of_the_file_says() -> None:
+    target = PROFILED["digits_cnn"]
+    found = compile_tflite((MODELS / "digits_cnn.tflite").read_bytes(), target, want_figures=True)
+    summary, known = found.summary, profile(found.data)
+    assert (summary.cycles, summary.macs) == (known.cycles, known.macs)
+    assert summary.milliseconds == pytest.approx(known.milliseconds)
+    assert summary.least_cycles == bounds(known).cycles
+    assert list(summary.at_peak.values()) == [one.size for one in memory_peak(known).held[:3]]
+    assert summary.file == len(found.data)

@@ -12,8 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from npuc.analysis.accesses import Span
 from npuc.analysis.timeline import Life
 from npuc.dialects.locations import source_name
+from npuc.dialects.npu_cmd import LaunchOp
+from npuc.hardware.cycles import least_output_cycles
 from npuc.hardware.memory import MemorySetup
 from npuc.tools.profiling.attribution import profile_of, short, title
 from npuc.tools.profiling.profile import Profile
@@ -21,14 +24,12 @@ from npuc.tools.profiling.profile import Profile
 
 @dataclass(frozen=True)
 class Bounds:
-    """Cycles, each a bound of the whole, and bytes of SRAM."""
+    """Cycles, each a bound of the whole."""
 
     resources: dict[str, int]
     """Of every schedule of these kernels."""
     of_schedule: dict[str, int]
     """Of this one: how long each resource works."""
-    sram: int
-    """Bytes that are alive at one time, at the least."""
 
     @property
     def cycles(self) -> int:
@@ -43,23 +44,24 @@ class Bounds:
 
 def bounds(profile: Profile) -> Bounds:
     """The bounds of all programs of a profile."""
-    macs = mac = output = 0
+    macs = mac = 0
+    output = 0.0
     ports = [0, 0]
     constants: set[tuple[int, int]] = set()
     for one in profile.timelines.values():
         for event in one.events:
             for port in range(2):
                 ports[port] += event.ports[port]
-            if event.cost is not None:
+            if isinstance(event.op, LaunchOp) and event.cost is not None:
+                output += least_output_cycles(profile.machine, event.op.kernel)
                 macs += event.cost.macs
                 mac += event.cost.mac_cycles
-                output += event.cost.output_cycles
             reads = event.touched.reads
             constants.update((span.start, span.end) for span in reads if span.space == "read_only")
     return Bounds(
         {
             "MACs at full rate": ceil(macs / profile.machine.total_macs),
-            "output stage": output,
+            "output stage": ceil(output),
             "constants, once": ceil(_covered(constants) / profile.setup.constants.read_rate),
         },
         {
@@ -67,7 +69,6 @@ def bounds(profile: Profile) -> Bounds:
             f"port 0 ({memories(profile.setup, 0)})": ports[0],
             f"port 1 ({memories(profile.setup, 1)})": ports[1],
         },
-        max((_peak(one.lives(profile.scarce)) for one in profile.timelines.values()), default=0),
     )
 
 
@@ -86,16 +87,6 @@ def _covered(spans: set[tuple[int, int]]) -> int:
     return total
 
 
-def _steps(lives: list[Life]) -> list[tuple[int, int]]:
-    """When bytes come and go."""
-    sizes = [(life, life.span.end - life.span.start) for life in lives]
-    return [step for life, size in sizes for step in ((life.start, size), (life.end, -size))]
-
-
-def _peak(lives: list[Life]) -> int:
-    return max((height for _, height in profile_of(_steps(lives))), default=0)
-
-
 @dataclass(frozen=True)
 class Held:
     """Something that lies in SRAM at its peak."""
@@ -106,22 +97,38 @@ class Held:
     size: int
 
 
-def held_at_peak(profile: Profile) -> tuple[str, int, list[Held]]:
-    """The program and the cycle in which most bytes of SRAM hold something, and what, the largest first."""
-    best: tuple[int, str, int, list[Life]] = (-1, "", 0, [])
+@dataclass(frozen=True)
+class Peak:
+    """When most bytes of SRAM hold something that is still needed, and what that is."""
+
+    program: str
+    cycle: int
+    bytes: int
+    """All that is alive then: no placement in this order needs less."""
+    held: list[Held]
+    """The largest first."""
+
+
+def memory_peak(profile: Profile) -> Peak:
+    """The peak of all programs of a profile."""
+    best: tuple[int, str, int, list[Life]] = (0, "", 0, [])
     for name, one in profile.timelines.items():
         lives = one.lives(profile.scarce)
-        for time, height in profile_of(_steps(lives)):
+        sizes = [(life, life.span.end - life.span.start) for life in lives]
+        changes = [step for life, size in sizes for step in ((life.start, size), (life.end, -size))]
+        for time, height in profile_of(changes):
             if height > best[0]:
                 best = height, name, time, lives
-    _, program, time, lives = best
-    sizes: dict[tuple[str, bool], list[int]] = {}
+    most, program, time, lives = best
+    spans: dict[tuple[str, bool], list[Span]] = {}
     for life in lives:
         if life.start <= time < life.end:
-            key = (content(life), life.writer is None)
-            sizes.setdefault(key, []).extend((life.span.start, life.span.end))
-    held = [Held(name, min(spans), sum(spans[1::2]) - sum(spans[::2])) for (name, _), spans in sizes.items()]
-    return program, time, sorted(held, key=lambda one: -one.size)
+            spans.setdefault((content(life), life.writer is None), []).append(life.span)
+    held = [
+        Held(name, min(span.start for span in found), sum(span.end - span.start for span in found))
+        for (name, _), found in spans.items()
+    ]
+    return Peak(program, time, most, sorted(held, key=lambda one: -one.size))
 
 
 def content(life: Life) -> str:

@@ -134,6 +134,12 @@ def profile_module(
         raise UserError(str(error)) from None
     except DiagnosticException as error:
         raise UserError(driver.format_error(error, name)) from None
+    return profile_of(module, machine, setup, name)
+
+
+def profile_of(module: ModuleOp, machine: Accelerator, setup: MemorySetup, name: str) -> Profile:
+    """The same, for a machine and memories that are known."""
+    programs = [op for op in module.ops if isinstance(op, ProgramOp)]
     try:
         timelines = {p.sym_name.data: timeline(p, machine, setup) for p in programs}
     except ValueError as error:  # a kernel that the machine cannot do

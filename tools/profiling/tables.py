@@ -9,7 +9,7 @@ from io import StringIO
 from typing import Any
 
 from npuc.tools.profiling.attribution import CAUSES, By, Row, rows, title
-from npuc.tools.profiling.bounds import bounds, held_at_peak
+from npuc.tools.profiling.bounds import bounds, memory_peak
 from npuc.tools.profiling.profile import Profile
 
 
@@ -37,7 +37,7 @@ def row_data(row: Row, profile: Profile) -> dict[str, Any]:
 def as_data(profile: Profile, by: By = "operator") -> dict[str, Any]:
     """The profile as JSON data: the rows of a table, and every command."""
     known = bounds(profile)
-    program, time, held = held_at_peak(profile)
+    peak = memory_peak(profile)
     return {
         "accelerator": profile.machine.name,
         "system_config": profile.setup.system_config,
@@ -51,11 +51,12 @@ def as_data(profile: Profile, by: By = "operator") -> dict[str, Any]:
         "fast_bytes": profile.fast,
         "sram_bytes": profile.sram,
         "traffic": {area: {"read": r, "written": w} for area, (r, w) in profile.traffic().items()},
-        "bounds": {"cycles": known.resources, "of_schedule": known.of_schedule, "sram_bytes": known.sram},
+        "bounds": {"cycles": known.resources, "of_schedule": known.of_schedule},
         "peak": {
-            "program": program,
-            "cycle": time,
-            "holds": [{"name": one.name, "address": one.start, "bytes": one.size} for one in held],
+            "program": peak.program,
+            "cycle": peak.cycle,
+            "bytes": peak.bytes,
+            "holds": [{"name": one.name, "address": one.start, "bytes": one.size} for one in peak.held],
         },
         "by": by,
         "rows": [row_data(row, profile) for row in rows(profile, by)],
@@ -154,9 +155,9 @@ def sums(profile: Profile) -> list[str]:
     lines.append(f"arena    {profile.arena:,} bytes")
     if profile.fast is not None:
         lines.append(f"fast     {profile.fast:,} bytes")
-    _, _, held = held_at_peak(profile)
+    peak = memory_peak(profile)
     lines.append(
-        f"  {known.sram:,} are alive at the peak: " + ", ".join(f"{one.name} {one.size:,}" for one in held[:3])
+        f"  {peak.bytes:,} are alive at the peak: " + ", ".join(f"{one.name} {one.size:,}" for one in peak.held[:3])
     )
     lines += [f"  {area}: {r:,} bytes read, {w:,} written" for area, (r, w) in profile.traffic().items()]
     if profile.host:
