@@ -377,6 +377,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")
     out.add_argument("--parts-dir", metavar="DIR", help="also write command streams and read-only data as files")
     out.add_argument("--json", action="store_true", help="print the summary as JSON")
+    out.add_argument("--report", metavar="FILE.html", help="write a page that shows where time and memory go")
     out.add_argument(
         "--no-debug-info", action="store_true", help="leave out which operator of the source each command works for"
     )
@@ -434,6 +435,8 @@ def run(arguments: Sequence[str] | None) -> None:
     files = [(output, compiled.data)]
     if args.parts_dir is not None:
         files += [(Path(args.parts_dir) / name, data) for name, data in compiled.parts.items()]
+    if args.report is not None:
+        files.append((Path(args.report), _report(compiled.data, str(output), args)))
     for path, _ in files:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -449,6 +452,16 @@ def run(arguments: Sequence[str] | None) -> None:
         driver.note(text)
     else:
         print(text)
+
+
+def _report(data: bytes, name: str, args: argparse.Namespace) -> bytes:
+    """The page about a compiled file; raises UserError where nothing of it is on the NPU."""
+    from npuc.tools.profiling.page import as_html
+    from npuc.tools.profiling.profile import profile
+
+    config = [] if args.config is None else [args.config]
+    found = profile(data, name=name, config=config, system_config=args.system_config, memory_mode=args.memory_mode)
+    return as_html(found, name).encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
