@@ -38,7 +38,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from npuc.analysis.allocation import ALIGNMENT
-from npuc.dialects.npu import EXTERNAL_REGIONS, BufferType, IntsAttr, InvokeOp, LayoutAttr, is_region
+from npuc.dialects.npu import EXTERNAL_REGIONS, BufferType, IntsAttr, InvokeOp, LayoutAttr, host_functions, is_region
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import ConstantOp, OpaqueType, PseudoTensorOp
 
@@ -106,18 +106,15 @@ def _element_bytes(element: Attribute) -> int | None:
     return element.compile_time_size if isinstance(element, CompileTimeFixedBitwidthType) else None
 
 
-def host_functions(module: ModuleOp) -> list[FuncOp]:
-    """The functions that run on the host, in their order; none where nothing invokes a region."""
-    functions = [op for op in module.ops if isinstance(op, FuncOp) and op.body.blocks]
-    callees = {op.callee.string_value() for f in functions for op in f.body.block.ops if isinstance(op, InvokeOp)}
-    if not callees:
-        return []
-    return [f for f in functions if not is_region(f) and f.sym_name.data not in callees]
+def invoking_functions(module: ModuleOp) -> list[FuncOp]:
+    """The functions that the host runs, the main one first; none where nothing invokes a region."""
+    functions = host_functions(module)
+    return functions if any(isinstance(op, InvokeOp) for f in functions for op in f.body.block.ops) else []
 
 
 def main_function(module: ModuleOp) -> FuncOp | None:
     """The function of the host that a runtime calls; None where nothing invokes a region."""
-    return next(iter(host_functions(module)), None)
+    return next(iter(invoking_functions(module)), None)
 
 
 def why_in_arena(value: SSAValue) -> str | None:
@@ -169,7 +166,7 @@ def _one(_: InvokeOp) -> int:
 
 def host_times(module: ModuleOp, length: Callable[[InvokeOp], int] = _one) -> HostTimes:
     """The host's operations and values in time; `length` says how long an invocation takes, others take 1."""
-    walk = _Walk({f.sym_name.data: f for f in host_functions(module)}, length, external_values(module))
+    walk = _Walk({f.sym_name.data: f for f in invoking_functions(module)}, length, external_values(module))
     for function in walk.functions.values():
         if function not in walk.first:
             walk.run(function)

@@ -601,6 +601,13 @@ def is_region(op: Operation) -> bool:
     return isinstance(op.attributes.get(REGION_ATTR), UnitAttr)
 
 
+def host_functions(module: ModuleOp) -> list[FuncOp]:
+    """The functions that the host runs, the main one first: those with a body that no region is and nothing invokes."""
+    functions = [op for op in module.body.block.ops if isinstance(op, FuncOp) and op.body.blocks and not is_region(op)]
+    called = {op.callee.string_value() for f in functions for op in f.body.block.ops if isinstance(op, InvokeOp)}
+    return [function for function in functions if function.sym_name.data not in called]
+
+
 def regions_of(module: ModuleOp) -> list[FuncOp]:
     """
     The functions that are to be lowered for the NPU: those marked `npu.region`, or all of a module that nobody has

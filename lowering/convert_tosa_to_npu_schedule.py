@@ -128,8 +128,6 @@ def _lower(op: Operation) -> None:
             lower_transpose(op, emit)
         case tosa.ReverseOp():
             lower_reverse(op, emit)
-        case tosa.GatherOp():
-            lower_gather(op, emit)
         case tosa.IdentityOp():
             emit.replace([op.input1])
         case tosa.ConstOp() | tosa.ConstShapeOp():

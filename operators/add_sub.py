@@ -31,10 +31,10 @@ from xdsl.irdl import irdl_op_definition, prop_def
 
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType
-from npuc.operators.support import rules
+from npuc.operators.support import ranges, rules
 from npuc.operators.support.builder import Builder, CannotConvert, broadcast, per_tensor, scale_of, shape_of, wide
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import INTEGERS, Operator
 
 if TYPE_CHECKING:
     from npuc.dialects import tosa
@@ -60,6 +60,9 @@ class SubOp(tfl.BinaryOp):
 
 
 def check(op: AddOp | SubOp) -> None:
+    if ranges.is_of_32_bits(op):
+        ranges.check_arithmetic(op)
+        return
     rules.check_binary(op)
     width = rules.element(op.output).data.storage_width
     scales = [rules.element(value).scale for value in (op.lhs, op.rhs, op.output)]
@@ -86,6 +89,11 @@ LEFT_SHIFT = {8: 20, 16: 15}
 
 def convert(build: Builder, op: AddOp | SubOp) -> list[SSAValue]:
     """ADD or SUB; see the docstring of this file."""
+    kind = tosa.AddOp if isinstance(op, AddOp) else tosa.SubOp
+    if ranges.is_of_32_bits(op):
+        rank = len(shape_of(op.output))
+        lhs, rhs = (broadcast(build, build.storage(value), rank) for value in (op.lhs, op.rhs))
+        return [build.insert(kind(lhs, rhs, wide(op.output)))]
     a, b, output = per_tensor(op.lhs), per_tensor(op.rhs), per_tensor(op.output)
     width = a.storage_type.width.data
     left_shift = LEFT_SHIFT[width]
@@ -103,7 +111,6 @@ def convert(build: Builder, op: AddOp | SubOp) -> list[SSAValue]:
         narrow = broadcast(build, build.storage(value), rank)
         return build.rescale(build.widen(narrow, type_.zero_point, left_shift), i32, scale)
 
-    kind = tosa.AddOp if isinstance(op, AddOp) else tosa.SubOp
     total = build.insert(kind(operand(op.lhs, a, scales[0]), operand(op.rhs, b, scales[1]), wide(op.output)))
     scaled = build.rescale(total, output.storage_type, scales[2], output_zp=output.zero_point)
     return [build.activate(scaled, op.fused_activation_function.data, output)]
@@ -130,18 +137,22 @@ def _power_of_two_scales(
 OPERATORS = (
     Operator(
         op=AddOp,
-        kernels="one ADD; another kernel where it is scaled by powers of two",
+        kernels="one ADD, of plain integers too; another kernel where it is scaled by powers of two",
         check=check,
         convert=convert,
+        types=(*INTEGERS, "int32"),
+        plain=True,
         scalars=True,
         rank=6,
         batches=True,
     ),
     Operator(
         op=SubOp,
-        kernels="one SUB; another kernel where it is scaled by powers of two",
+        kernels="one SUB, of plain integers too; another kernel where it is scaled by powers of two",
         check=check,
         convert=convert,
+        types=(*INTEGERS, "int32"),
+        plain=True,
         scalars=True,
         rank=6,
         batches=True,

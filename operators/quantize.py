@@ -1,34 +1,53 @@
 """
-QUANTIZE between integers: rescaled by the double quotient of the scales.
+QUANTIZE between integers: rescaled by the double quotient of the scales; of what DEQUANTIZE made, a table.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xdsl.dialects.builtin import TensorType, UnitAttr
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition
+from xdsl.irdl import irdl_op_definition, opt_prop_def
 
 from npuc.dialects import tfl
+from npuc.dialects.constants import numpy_dtype
+from npuc.dialects.quant import UniformQuantizedType
 from npuc.operators.support import rules
-from npuc.operators.support.builder import Builder, per_tensor, scale_of
+from npuc.operators.support.builder import Builder, per_tensor, scale_of, shape_of
+from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+
+    from npuc.dialects import tosa
+    from npuc.operators.support import fixed_point
+    from npuc.operators.support.fixed_point import Array
+else:
+    np, tosa, fixed_point = deferred("numpy", "npuc.dialects.tosa", "npuc.operators.support.fixed_point")
 
 
 @irdl_op_definition
 class QuantizeOp(tfl.UnaryOp):
-    """To the result's quantisation, from floats or from another quantisation."""
+    """
+    To the result's quantisation, from floats or from another quantisation. No file has `through_float`: it marks the
+    QUANTIZE that stands for a DEQUANTIZE as well, whose results are rounded as LiteRT rounds those of both.
+    """
 
     name = "tfl.quantize"
+
+    through_float = opt_prop_def(UnitAttr)
 
 
 def check(op: QuantizeOp) -> None:
     """From integers to integers; other element types are refused as for all operators."""
     rules.require_shape(op.output, rules.shape(op.input))
     source, target = rules.element(op.input), rules.element(op.output)
+    if op.through_float is not None:
+        bytes_only = source.data.storage_width == target.data.storage_width == 8
+        rules.require(bytes_only, "QUANTIZE through floats must be from 8 bits to 8 bits", op.output)
+        return
     known = source.data.storage_width == 8 or target.data.signed
     rules.require(known, "QUANTIZE from 16 or 32 bits must give signed integers", op.output)
     rules.require_scalable(rules.values(op.input), source.scale / target.scale, op.output)
@@ -37,9 +56,13 @@ def check(op: QuantizeOp) -> None:
 def convert(build: Builder, op: QuantizeOp) -> list[SSAValue]:
     """QUANTIZE between integers: rescaled by the double quotient of the scales."""
     x, output = per_tensor(op.input, 8, 16, 32), per_tensor(op.output, 8, 16, 32)
+    value = build.storage(op.input)
+    if op.through_float is not None:
+        entries = build.array(through_float(x, output).astype(numpy_dtype(output.storage_type)), output.storage_type)
+        return [build.insert(tosa.TableOp(value, entries, TensorType(output.storage_type, list(shape_of(op.output)))))]
     return [
         build.rescale(
-            build.storage(op.input),
+            value,
             output.storage_type,
             scale_of(x.scale / output.scale),
             input_zp=x.zero_point,
@@ -48,10 +71,32 @@ def convert(build: Builder, op: QuantizeOp) -> list[SSAValue]:
     ]
 
 
+def rescaled(source: UniformQuantizedType, target: UniformQuantizedType) -> Array:
+    """What QUANTIZE makes of all values of 8 or 16 bits, from the least up."""
+    scaled = fixed_point.double_round(_every(source), *scale_of(source.scale / target.scale))
+    return np.clip(scaled + target.zero_point, *tosa.value_range(target.storage_type))
+
+
+def through_float(source: UniformQuantizedType, target: UniformQuantizedType) -> Array:
+    """
+    What QUANTIZE makes of what DEQUANTIZE makes of all values of 8 or 16 bits, from the least up: a product and a
+    quotient in float32, halves away from zero. Source: LiteRT's reference kernels. Beyond 32 bits they make anything.
+    """
+    steps = _every(source).astype(np.float32) * np.float32(source.scale) / np.float32(target.scale)
+    wide = np.clip(steps.astype(np.float64), -(2.0**31), 2.0**31)
+    rounded = np.copysign(np.floor(np.abs(wide) + 0.5), wide).astype(np.int64)
+    return np.clip(rounded + target.zero_point, *tosa.value_range(target.storage_type))
+
+
+def _every(source: UniformQuantizedType) -> Array:
+    least, greatest = tosa.value_range(source.storage_type)
+    return np.arange(least, greatest + 1, dtype=np.int64) - source.zero_point
+
+
 OPERATORS = (
     Operator(
         op=QuantizeOp,
-        kernels="one copy with a scale; MUL from 32 bits",
+        kernels="one copy with a scale; MUL from 32 bits; a copy with a table for a DEQUANTIZE and QUANTIZE of 8 bits",
         check=check,
         convert=convert,
         wide=("input",),

@@ -60,8 +60,9 @@ def _taken(op: StridedSliceOp) -> Taken:
     masks = (op.begin_mask, op.end_mask, op.ellipsis_mask, op.new_axis_mask, op.shrink_axis_mask)
     bits = [[bool(mask.value.data >> at & 1) for mask in masks] for at in range(len(begin))]
     rules.require(sum(row[2] for row in bits) <= 1, "there must be at most one ellipsis", op.input)
-    alone = not op.offset or not any(row[2] for row in bits)
-    rules.require(alone, "ends that are counted from the beginning must stand without an ellipsis", op.input)
+    # LiteRT counts the ends of what these stand for as well.
+    alone = not op.offset or not any(ellipsis or new for _, _, ellipsis, new, _ in bits)
+    rules.require(alone, "ends that are counted from the beginning must have no ellipsis or new axis beside", op.input)
     named = sum(not ellipsis and not new for _, _, ellipsis, new, _ in bits)
     rules.require(named <= len(whole), "there must be no more indices than dimensions", op.begin)
     ranges: list[range] = []

@@ -31,7 +31,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.allocation import ALIGNMENT, QUESTION_TRIES, LiveRange, allocate, lower_bound
-from npuc.analysis.host import host_functions
+from npuc.analysis.host import invoking_functions
 from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
@@ -48,7 +48,7 @@ class NpuCmdAllocatePass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         programs = [p for p in op.ops if isinstance(p, ProgramOp)]
         self._place_constants(op, programs)
-        for function in host_functions(op):
+        for function in invoking_functions(op):
             _forget_offsets(function)
         found = live_ranges(op)
         has_target = TARGET_ATTR in op.attributes

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import ReturnOp
 from xdsl.ir import BlockArgument
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.dialects.npu import is_region
+from npuc.dialects.npu import host_functions
 from npuc.operators.support.float_borders import input_borders, output_border
 
 
@@ -37,9 +37,10 @@ class TflDropFloatBordersPass(ModulePass):
     name = "tfl-drop-float-borders"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        main = next((f for f in op.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks), None)
-        if main is None:
+        functions = host_functions(op)
+        if not functions:
             return
+        main = functions[0]
         for argument in list(main.body.block.args):
             quantizes = input_borders(argument)
             if quantizes:

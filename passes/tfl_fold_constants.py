@@ -33,7 +33,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
-from npuc.dialects.npu import REGION_ATTR, is_region
+from npuc.dialects.npu import REGION_ATTR, host_functions
 from npuc.dialects.quant import quantization, storage_tensor
 from npuc.operators import operator_of
 from npuc.operators.support.rules import operator_name, shape_signature
@@ -60,8 +60,7 @@ class TflFoldConstantsPass(ModulePass):
     name = "tfl-fold-constants"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = [f for f in op.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
-        for number, function in enumerate(functions):
+        for number, function in enumerate(host_functions(op)):
             block = function.body.block
             changed: set[SSAValue] = set()
             if number == 0:

@@ -7,8 +7,9 @@ image of its own, which an ordinary convolution reads. A one-dimensional one has
 Assumes nothing. Decides for each convolution by itself: where only these three (and the reshapes between) read each
 other, strides are 1 and block, paddings and crops constant, the three become a pad and a convolution whose dilation is
 the block's; crops take from the padding first, and the rest of them is a slice. `tosa-fold-pad` takes in the pad.
-Leaves what the NPU would refuse, and what would cost more than `MOST_TAPS` times as much, because the machine
-has dilations of 1 and 2 and computes others with zeros between the weights. Leaving it out changes no result.
+Leaves what is to stay on the CPU or the NPU would refuse, and what would cost more than `MOST_TAPS` times as much,
+because the machine has dilations of 1 and 2 and computes others with zeros between the weights. Leaving it out changes
+no result.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def _pattern(last: BatchToSpaceNdOp) -> Pattern | None:
         return None
     (convolution,) = convolutions
     if rules.strides(convolution) != (1, 1) or any(cpu_reason(op) is not None for op in (first, last)):
+        return None
+    if any(tfl.CPU_REASON in op.attributes for op in (*between, first)):
         return None
     blocks = (first.block_shape, last.block_shape)
     if tfl.constant_value(blocks[0]) != tfl.constant_value(blocks[1]):

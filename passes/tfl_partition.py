@@ -52,7 +52,7 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
 from npuc.dialects.constants import from_numpy
-from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, is_region
+from npuc.dialects.npu import PARTITIONED_ATTR, REGION_ATTR, InvokeOp, host_functions
 from npuc.operators import operator_of
 from npuc.operators.support import rules
 from npuc.operators.support.float_borders import borders
@@ -70,7 +70,7 @@ class TflPartitionPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.round_trip < 0:
             raise PassFailedException(f"a round trip takes no fewer than 0 cycles, not {self.round_trip}")
-        functions = [f for f in op.body.block.ops if isinstance(f, FuncOp) and not is_region(f) and f.body.blocks]
+        functions = host_functions(op)
         at_border = borders(functions[0].body.block) if functions else set[Operation]()
         for number, function in enumerate(functions):
             for operator in list(function.body.block.ops):
@@ -123,7 +123,8 @@ def _weigh_round_trips(block: Block, round_trip: int) -> None:
 def _host_cycles(op: Operation) -> float:
     """About how long the host takes for an operator; without end for one that is always worth a round trip."""
     record = operator_of(op)
-    if record is None or record.host_cycles is None:
+    # No file says what is marked `through_float`: the host cannot run it.
+    if record is None or record.host_cycles is None or "through_float" in op.properties:
         return inf
     return record.host_cycles * max(prod(rules.shape(value)) for value in (*op.operands, *op.results))
 

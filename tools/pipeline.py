@@ -11,6 +11,7 @@ from typing import Literal
 
 LOWERING = (
     "tfl-fold-constants",
+    "tfl-fold-dequantize",
     "tfl-remove-identities",
     "tfl-fold-dilation",
     "tfl-partition",
@@ -51,6 +52,7 @@ EMIT = "convert-npu-cmd-to-tfl"
 OPTIONAL = frozenset(
     {
         "tfl-fold-constants",
+        "tfl-fold-dequantize",
         "tfl-fold-dilation",
         "tfl-remove-identities",
         "tosa-fold-pad",

@@ -272,12 +272,14 @@ class Network:
         shape = [s + a + b for s, (a, b) in zip(x.shape, paddings, strict=True)]
         return self.add_op("PAD", [x, self.ints("paddings", paddings)], [self.like(x, "pad", shape)])
 
-    def on_the_cpu(self, x: Tensor, picked: Sequence[int] | None = None, axis: int = 1) -> Tensor:
-        """A GATHER that stays on the CPU, because it has a batch dimension: backwards, if no indices are `picked`."""
-        indices = range(x.shape[axis])[::-1] if picked is None else picked
-        shape = [len(indices) if at == axis else size for at, size in enumerate(x.shape)]
-        table = self.ints("picked", [list(indices)] * x.shape[0])
-        return self.add_op("GATHER", [x, table], [self.like(x, "gather", shape)], axis=axis, batch_dims=1)
+    def on_the_cpu(self, x: Tensor, picked: Sequence[int] | None = None) -> Tensor:
+        """
+        A GATHER_ND, which stays on the CPU, along the second dimension: backwards, if no indices are `picked`.
+        """
+        indices = range(x.shape[1])[::-1] if picked is None else picked
+        shape = [x.shape[0], len(indices), *x.shape[2:]]
+        places = self.ints("picked", [[[batch, index] for index in indices] for batch in range(x.shape[0])])
+        return self.add_op("GATHER_ND", [x, places], [self.like(x, "gather", shape)])
 
     def quantize(self, x: Tensor, scale: float, zero: int, dtype: str | None = None) -> Tensor:
         """QUANTIZE to another scale, zero point or type."""

@@ -634,7 +634,7 @@ def no_operators(n: Network) -> Tensor:
 def two_islands(n: Network) -> Tensor:
     """NPU, CPU, NPU."""
     x = n.conv(n.conv(n.input(MAPS), 8, activation="RELU"), 12)
-    x = n.on_the_cpu(x, [5, 0, 11, 3, 3], 3)
+    x = n.on_the_cpu(x, [5, 0, 7, 3, 3])
     return n.conv(n.conv(x, 8), 4, (1, 1))
 
 
@@ -649,7 +649,7 @@ def cpu_in_a_diamond(n: Network) -> Tensor:
 def cpu_side_branch(n: Network) -> list[Tensor]:
     """A CPU operator reads what an NPU operator goes on with; two inputs, two outputs."""
     x = n.conv(n.input(MAPS), 8)
-    return [n.on_the_cpu(x, axis=2), n.conv(x, 8, activation="RELU"), n.unary("RELU", n.on_the_cpu(x, [1, 4], 2))]
+    return [n.on_the_cpu(x), n.conv(x, 8, activation="RELU"), n.unary("RELU", n.on_the_cpu(x, [1, 4]))]
 
 
 def float_in_the_middle(n: Network) -> Tensor:

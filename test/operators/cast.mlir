@@ -20,8 +20,42 @@ func.func @truth(%x: tensor<1x8xui8>) -> tensor<1x8xi1> {
 
 // -----
 
-// CHECK: npu.cpu_reason = "CAST must not be to fewer bits: the NPU saturates, LiteRT cuts off: tensor
+// The lower half: segments of 128 values of a table of 16 bits, then a copy.
+// CHECK-LABEL: func.func private @npu_0(%0: tensor<1x8xi16>) -> tensor<1x8xi8>
+// CHECK: npu_schedule.constant {{.*}} : tensor<512xi32>
+// CHECK: npu_schedule.pool average {{.*}} activation <table, -32768, 32767> {{.*}} -> tensor<1x1x1x8xi16>
+// CHECK: npu_schedule.pool average {{.*}} -> tensor<1x1x1x8xi8>
 func.func @narrower(%x: tensor<1x8xi16>) -> tensor<1x8xi8> {
   %y = tfl.cast %x {in_data_type = "INT16", out_data_type = "INT8"} : (tensor<1x8xi16>) -> tensor<1x8xi8>
   func.return %y : tensor<1x8xi8>
+}
+
+// -----
+
+// Known not to be beyond 15.
+// CHECK-LABEL: func.func private @npu_0(%0: tensor<1x8xi8>) -> tensor<1x8xi16>
+// CHECK: npu_schedule.elementwise add {{.*}} -> tensor<1x1x1x8xi32>
+// CHECK: npu_schedule.elementwise mul {{.*}} -> tensor<1x1x1x8xi16>
+func.func @known(%x: tensor<1x8xi8>) -> tensor<1x8xi16> {
+  %0 = tfl.cast %x : (tensor<1x8xi8>) -> tensor<1x8xi32>
+  %1 = tfl.pseudo_const dense<1000> : tensor<1xi32>
+  %2 = tfl.add %0, %1 : (tensor<1x8xi32>, tensor<1xi32>) -> tensor<1x8xi32>
+  %y = tfl.cast %2 : (tensor<1x8xi32>) -> tensor<1x8xi16>
+  func.return %y : tensor<1x8xi16>
+}
+
+// -----
+
+// CHECK: npu.cpu_reason = "CAST from 32 bits must be of values from -128 to 127, as LiteRT cuts off: tensor
+func.func @unknown(%x: tensor<1x8xi32>) -> tensor<1x8xi8> {
+  %y = tfl.cast %x : (tensor<1x8xi32>) -> tensor<1x8xi8>
+  func.return %y : tensor<1x8xi8>
+}
+
+// -----
+
+// CHECK: npu.cpu_reason = "results of plain integers must be known to fit 32 bits, as LiteRT wraps: tensor
+func.func @overflow(%x: tensor<1x8xi32>) -> tensor<1x8xi32> {
+  %y = tfl.mul %x, %x : (tensor<1x8xi32>, tensor<1x8xi32>) -> tensor<1x8xi32>
+  func.return %y : tensor<1x8xi32>
 }

@@ -31,3 +31,14 @@ func.func @outside(%x: tensor<1x9x4x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<
   %y = tfl.gather %x, %0 {axis = 1 : i32} : (tensor<1x9x4x8x!quant.uniform<i8:f32, 0.5:3>>, tensor<2xi32>) -> tensor<1x2x4x8x!quant.uniform<i8:f32, 0.5:3>>
   func.return %y : tensor<1x2x4x8x!quant.uniform<i8:f32, 0.5:3>>
 }
+
+// -----
+
+// Each batch has indices of its own: rows of all batches.
+// CHECK-LABEL: func.func private @npu_0
+// CHECK: npu_schedule.slice %{{.*}} {offsets = #npu.ints<1, 0, 0>, strides = #npu.ints<12, 1, 1>} : tensor<1x18x1x8xi8> -> tensor<1x2x1x8xi8>
+func.func @batches(%x: tensor<2x9x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<2x1x8x!quant.uniform<i8:f32, 0.5:3>> {
+  %0 = tfl.pseudo_const dense<[[1], [4]]> : tensor<2x1xi32>
+  %y = tfl.gather %x, %0 {axis = 1 : i32, batch_dims = 1 : i32} : (tensor<2x9x8x!quant.uniform<i8:f32, 0.5:3>>, tensor<2x1xi32>) -> tensor<2x1x8x!quant.uniform<i8:f32, 0.5:3>>
+  func.return %y : tensor<2x1x8x!quant.uniform<i8:f32, 0.5:3>>
+}

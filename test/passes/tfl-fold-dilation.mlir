@@ -40,3 +40,19 @@ func.func @one_axis(%x: tensor<1x20x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<
   %y = tfl.batch_to_space_nd %3, %block, %crops : (tensor<4x5x4x!quant.uniform<i8:f32, 0.5:3>>, tensor<1xi32>, tensor<1x2xi32>) -> tensor<1x20x4x!quant.uniform<i8:f32, 0.5:3>>
   func.return %y : tensor<1x20x4x!quant.uniform<i8:f32, 0.5:3>>
 }
+
+// -----
+
+// Somebody wants the convolution on the CPU.
+// CHECK-LABEL: func.func @pinned
+// CHECK: tfl.space_to_batch_nd
+func.func @pinned(%x: tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5:3>>) -> tensor<1x8x8x4x!quant.uniform<i8:f32, 0.5:3>> {
+  %block = tfl.pseudo_const dense<[2, 2]> : tensor<2xi32>
+  %none = tfl.pseudo_const dense<0> : tensor<2x2xi32>
+  %w = tfl.pseudo_qconst dense<3> : tensor<4x3x3x8xi8> -> tensor<4x3x3x8x!quant.uniform<i8:f32, 0.01>>
+  %b = tfl.pseudo_qconst dense<0> : tensor<4xi32> -> tensor<4x!quant.uniform<i32:f32, 0.005>>
+  %0 = tfl.space_to_batch_nd %x, %block, %none : (tensor<1x8x8x8x!quant.uniform<i8:f32, 0.5:3>>, tensor<2xi32>, tensor<2x2xi32>) -> tensor<4x4x4x8x!quant.uniform<i8:f32, 0.5:3>>
+  %1 = tfl.conv_2d %0, %w, %b {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32, npu.cpu_reason = "wanted"} : (tensor<4x4x4x8x!quant.uniform<i8:f32, 0.5:3>>, tensor<4x3x3x8x!quant.uniform<i8:f32, 0.01>>, tensor<4x!quant.uniform<i32:f32, 0.005>>) -> tensor<4x4x4x4x!quant.uniform<i8:f32, 0.5:3>>
+  %y = tfl.batch_to_space_nd %1, %block, %none : (tensor<4x4x4x4x!quant.uniform<i8:f32, 0.5:3>>, tensor<2xi32>, tensor<2x2xi32>) -> tensor<1x8x8x4x!quant.uniform<i8:f32, 0.5:3>>
+  func.return %y : tensor<1x8x8x4x!quant.uniform<i8:f32, 0.5:3>>
+}

@@ -324,7 +324,7 @@ def islands(seed: int) -> bytes:
             if alike and random.random() < 0.6:
                 x = made.binary("ADD", x, random.choice(alike))
         if island < 2:
-            x = made.on_the_cpu(x, axis=3)
+            x = made.on_the_cpu(x)
     read = [one for one in random.sample(kept, min(2, len(kept))) if one is not kept[0]]
     return made.model(x, *(made.conv(one, 8, (1, 1)) for one in read)).to_bytes()
 

@@ -39,6 +39,7 @@ from one_operator import (
     HAS_LITERT,
     RANGES,
     WEIGHTED,
+    arrays,
     check,
     check_surrounded,
     examples,
@@ -58,6 +59,8 @@ def binary(draw: Draw, name: str) -> Model:
     """Two operands that broadcast, one of which may be constant, or the other itself."""
     types = (*TYPES, "int32") if name in ("MINIMUM", "MAXIMUM") else TYPES
     dtype, shape = draw(st.sampled_from(types)), draw_shape(draw, (*NO_SCALARS, 5, 6))
+    if name not in ("MINIMUM", "MAXIMUM") and draw(one_in(8)):
+        return _plain_binary(draw, name, shape)
     a = draw_tensor(draw, "a", _broadcast(draw, shape), dtype)
     b = draw_tensor(draw, "b", _broadcast(draw, shape), dtype, a.scales()[0])
     result = np.broadcast_shapes(tuple(a.shape), tuple(b.shape))
@@ -69,6 +72,13 @@ def binary(draw: Draw, name: str) -> Model:
     y = draw_tensor(draw, "y", result, dtype, scale_a * scale_b if name == "MUL" else max(scale_a, scale_b))
     options = {} if name == "MUL" else {"pot_scale_int16": draw(st.booleans())}
     return _operands(draw, name, a, b, y, activation=draw(ACTIVATIONS), **options)
+
+
+def _plain_binary(draw: Draw, name: str, shape: Shape) -> Model:
+    """Of int32, with a constant: taken where no value can overflow."""
+    x, most = Tensor("x", shape, "int32"), draw(st.sampled_from((0, 1)))
+    values = draw(arrays(_broadcast(draw, shape), most if name == "MUL" else 0, most, "int32"))
+    return model([x], [Tensor("y", shape, "int32")], name, [x, constant("constant", values)])
 
 
 def _operands(draw: Draw, name: str, a: Tensor, b: Tensor, y: Tensor, **options: Any) -> Model:

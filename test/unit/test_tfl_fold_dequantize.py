@@ -1,0 +1,72 @@
+"""tfl-fold-dequantize: pairs of DEQUANTIZE and QUANTIZE are one operator on the NPU, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawing import TYPES, related
+from hypothesis import given
+from hypothesis import strategies as st
+from one_operator import HAS_LITERT, RANGES, examples, scales, zero_points
+from tiny_writer import Model, Op, Subgraph, Tensor
+
+from npuc.simulator import Session, load
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
+
+if HAS_LITERT:
+    import golden
+
+
+def pair(x: Tensor, y: Tensor) -> bytes:
+    """A model of a pair."""
+    floats = Tensor("floats", x.shape, "float32")
+    return Model(Subgraph([x], [y], [Op("DEQUANTIZE", [x], [floats]), Op("QUANTIZE", [floats], [y])])).to_bytes()
+
+
+def every(x: Tensor) -> np.ndarray:
+    """All values of a type, in the shape of a tensor that has as many elements."""
+    low, high = RANGES[x.dtype]
+    return np.arange(low, high + 1).astype(x.dtype).reshape(x.shape)
+
+
+def shape_for(dtype: str) -> tuple[int, ...]:
+    return (1, 16, 16) if dtype != "int16" else (1, 256, 256)
+
+
+def test_random_pairs() -> None:
+    on_npu = 0
+
+    @examples(40)
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        nonlocal on_npu
+        source, target = data.draw(st.sampled_from(TYPES)), data.draw(st.sampled_from(TYPES))
+        scale = data.draw(scales(-20, 20))
+        x = Tensor("x", shape_for(source), source, scale, data.draw(zero_points(source)))
+        y = Tensor("y", x.shape, target, data.draw(related(scale)), data.draw(zero_points(target)))
+        model = pair(x, y)
+        compiled = compile_tflite(model, Target("ethos-u55-128"))
+        if compiled.summary.cpu_operators:
+            assert "int16" in (source, target) or data.draw
+            return
+        on_npu += 1
+        result = Session(load(compiled.data)).run({0: every(x)})
+        assert result.reports == []
+        if HAS_LITERT:
+            (expected,) = golden.run(model, [every(x)])
+            assert np.array_equal(result.outputs["y"].reshape(expected.shape), expected)
+
+    run()
+    assert on_npu > 10
+
+
+@pytest.mark.parametrize(("scale", "zero"), [(0.5, 0), (0.25, -7)])
+def test_ties_are_rounded_as_floats_are(scale: float, zero: int) -> None:
+    x, y = Tensor("x", (1, 16, 16), "int8", scale, zero), Tensor("y", (1, 16, 16), "int8", 2 * scale, zero)
+    compiled = compile_tflite(pair(x, y), Target("ethos-u55-128"))
+    assert not compiled.summary.cpu_operators
+    steps = every(x).astype(np.int64) - zero
+    expected = np.minimum(np.sign(steps) * ((np.abs(steps) + 1) // 2) + zero, 127)
+    result = Session(load(compiled.data)).run({0: every(x)})
+    assert np.array_equal(result.outputs["y"].reshape(-1), expected.reshape(-1))
