@@ -89,9 +89,9 @@ def test_a_compiled_file_says_what_its_commands_work_for() -> None:
 
 
 def test_operators_of_the_host_keep_number_name_and_reason() -> None:
-    data = (MODELS / "two_islands.tflite").read_bytes()
+    data = (MODELS / "custom_in_the_middle.tflite").read_bytes()
     ctx = driver.make_context()
-    source = driver.load_module(ctx, data, "two_islands", "tflite")
+    source = driver.load_module(ctx, data, "custom_in_the_middle", "tflite")
     names = {s.operator: tfl.tensor_name(op.results[0]) for op in source.walk() for s in sources(op.location)}
     found = compile_tflite(data, Target("ethos-u55-128"))
     module = load(found.data)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 
 from npuc.analysis.accesses import Accesses, Span, first_readers
-from npuc.dialects.locations import sources
+from npuc.dialects.locations import source_name, sources
 from npuc.dialects.npu_cmd import LaunchOp, ProgramOp
 from npuc.lowering.debug_info import origins
 from npuc.tools import driver
@@ -18,7 +19,7 @@ from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import main
 from npuc.tools.pipeline import Target
 from npuc.tools.profiling.attribution import CAUSES, By, rows
-from npuc.tools.profiling.bounds import bounds, memory_peak
+from npuc.tools.profiling.bounds import bounds, content, memory_peak
 from npuc.tools.profiling.comparison import compare, comparison_data, comparison_text
 from npuc.tools.profiling.page import as_html
 from npuc.tools.profiling.profile import Profile, load, profile
@@ -65,7 +66,7 @@ def test_a_negative_number_of_rows_is_refused(capsys: pytest.CaptureFixture[str]
 PROFILED = {
     "tour": Target("ethos-u55-128", limit=24000),
     "digits_cnn": Target("ethos-u65-256", memory_mode="Dedicated_Sram"),
-    "two_islands": Target("ethos-u55-128"),
+    "custom_in_the_middle": Target("ethos-u55-128"),
     "many_tables": Target("ethos-u65-512"),
 }
 
@@ -242,3 +243,13 @@ def test_the_summary_of_a_compile_says_what_a_profile_of_the_file_says() -> None
     assert summary.least_cycles == bounds(known).cycles
     assert list(summary.at_peak.values()) == [one.size for one in memory_peak(known).held[:3]]
     assert summary.file == len(found.data)
+
+
+def test_what_the_host_gives_has_its_name() -> None:
+    found = profile(compiled("tour", PROFILED["tour"]))
+    source = driver.load_module(driver.make_context(), (MODELS / "tour.tflite").read_bytes(), "tour", "tflite")
+    (main,) = (op for op in source.ops if isinstance(op, FuncOp))
+    names = {f"{source_name(argument.location)}, from the host" for argument in main.body.block.args}
+    lives = [life for one in found.timelines.values() for life in one.lives("arena")]
+    given = {content(life, name, found) for name in found.timelines for life in lives if life.writer is None}
+    assert given == names

@@ -23,7 +23,7 @@ MODELS = Path(__file__).parents[1] / "models"
 REPORTED = {
     "tour": Target("ethos-u55-128", limit=24000),
     "digits_cnn": Target("ethos-u65-256", memory_mode="Dedicated_Sram"),
-    "two_islands": Target("ethos-u55-128"),
+    "custom_in_the_middle": Target("ethos-u55-128"),
     "strange_names": Target("ethos-u55-128"),
 }
 

@@ -123,7 +123,7 @@ def memory_peak(profile: Profile) -> Peak:
     spans: dict[tuple[str, bool], list[Span]] = {}
     for life in lives:
         if life.start <= time < life.end:
-            spans.setdefault((content(life), life.writer is None), []).append(life.span)
+            spans.setdefault((content(life, program, profile), life.writer is None), []).append(life.span)
     held = [
         Held(name, min(span.start for span in found), sum(span.end - span.start for span in found))
         for (name, _), found in spans.items()
@@ -131,9 +131,12 @@ def memory_peak(profile: Profile) -> Peak:
     return Peak(program, time, most, sorted(held, key=lambda one: -one.size))
 
 
-def content(life: Life) -> str:
-    """What bytes hold, for people."""
+def content(life: Life, program: str, profile: Profile) -> str:
+    """What bytes of a program hold, for people."""
     if life.writer is None:
+        for start, end, name in profile.inputs.get(program, ()):
+            if life.span.space == "arena" and start <= life.span.start and life.span.end <= end and name:
+                return f"{short(name)}, from the host"
         return "from the host"
     name = short(source_name(life.writer.op.location)) or title(life.writer)
     return name if life.writer.is_kernel else f"brought for {name}"

@@ -156,7 +156,7 @@ def _lives(profile: Profile, begin: dict[str, int], number: dict[int, int]) -> d
             columns["size"].append(life.span.end - life.span.start)
             columns["row"].append(-1 if life.writer is None else number[id(life.writer)])
             columns["kind"].append(-1 if life.writer is None else kind(life.writer))
-            columns["name"].append(names.setdefault(content(life), len(names)))
+            columns["name"].append(names.setdefault(content(life, program, profile), len(names)))
     columns["names"] = list(names)
     return columns
 

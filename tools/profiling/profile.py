@@ -15,9 +15,9 @@ from xdsl.utils.exceptions import DiagnosticException
 
 from npuc.analysis.timeline import Timeline, timeline
 from npuc.dialects.locations import Source, sources
-from npuc.dialects.npu import Space, target_of
-from npuc.dialects.npu_cmd import ProgramOp
-from npuc.dialects.tfl import CPU_REASON
+from npuc.dialects.npu import InvokeOp, Space, target_of
+from npuc.dialects.npu_cmd import InputOp, ProgramOp
+from npuc.dialects.tfl import CPU_REASON, is_operator, tensor_name
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.memory import MemorySetup, memory_setup
 from npuc.hardware.parameters import DEFAULT, CostParameters
@@ -47,6 +47,8 @@ class Profile:
     fast: int | None
     """Bytes of the fast memory beside it; None where the file has none."""
     host: list[HostOperator] = field(default_factory=list[HostOperator])
+    inputs: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict[str, list[tuple[int, int, str]]])
+    """Of each program the tensors in the arena that the host gives it: first and last byte plus one, and name."""
 
     @property
     def cycles(self) -> int:
@@ -148,13 +150,28 @@ def profile_of(module: ModuleOp, machine: Accelerator, setup: MemorySetup, name:
         raise UserError(driver.format_error(error, name)) from None
     sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE)]
     arena, fast = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
-    return Profile(machine, setup, timelines, arena or 0, fast, host_operators(module))
+    return Profile(machine, setup, timelines, arena or 0, fast, host_operators(module), region_inputs(module))
+
+
+def region_inputs(module: ModuleOp) -> dict[str, list[tuple[int, int, str]]]:
+    """Where the programs of a module find in the arena what the host gives them, by program."""
+    invokes = {op.callee.string_value(): op for op in module.walk() if isinstance(op, InvokeOp)}
+    found: dict[str, list[tuple[int, int, str]]] = {}
+    for program in module.ops:
+        invoke = invokes.get(program.sym_name.data) if isinstance(program, ProgramOp) else None
+        if invoke is None or not isinstance(program, ProgramOp):
+            continue
+        places = found[program.sym_name.data] = []
+        for op in program.body.block.ops:
+            if isinstance(op, InputOp) and op.address is not None and op.buffer.space == "arena":
+                index, at = op.index.data[0], op.address.data[0]
+                if index < len(invoke.arguments):
+                    places.append((at, at + op.buffer.size, tensor_name(invoke.arguments[index])))
+    return found
 
 
 def host_operators(module: ModuleOp) -> list[HostOperator]:
     """The operators of a module that stay on the CPU, as far as they are known to come from a source."""
-    from npuc.dialects.tfl import is_operator
-
     host: list[HostOperator] = []
     for op in module.walk():
         known = sources(op.location) if is_operator(op) else ()
