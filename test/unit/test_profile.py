@@ -253,3 +253,32 @@ def test_what_the_host_gives_has_its_name() -> None:
     lives = [life for one in found.timelines.values() for life in one.lives("arena")]
     given = {content(life, name, found) for name in found.timelines for life in lives if life.writer is None}
     assert given == names
+
+
+def test_a_script_answers_what_people_ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the JSON alone: what takes the time and why, what holds the memory, what another compiler does otherwise."""
+    ours, theirs, text = tmp_path / "ours.tflite", tmp_path / "theirs.tflite", tmp_path / "theirs.xml"
+    ours.write_bytes(compiled("unet", Target("ethos-u55-128")))
+    named = compiled("unet", Target("ethos-u55-128", strategy="size"))
+    theirs.write_bytes(compiled("unet", Target("ethos-u55-128", strategy="size", debug_info=False)))
+    text.write_bytes(database(load(named, "named.tflite")))
+
+    assert main([str(ours), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    five = sorted(found["rows"], key=lambda row: -row["cycles"])[:5]
+    assert all(row["operators"][0]["type"].isupper() and row["bound"] in CAUSES for row in five)
+    assert sum(row["share"] for row in found["rows"]) == pytest.approx(1)
+    holds = found["peak"]["holds"]
+    tensors = {operator["tensor"].split(";")[0] for row in found["rows"] for operator in row["operators"]}
+    assert any(any(tensor in one["name"] for tensor in tensors) for one in holds)
+    assert sum(one["bytes"] for one in holds) == found["peak"]["bytes"] <= found["sram_bytes"]
+    assert max(found["bounds"]["cycles"].values()) <= found["cycles"]
+
+    reference = str(MODELS / "unet.tflite")
+    arguments = [str(ours), str(theirs), "--debug-db", str(text), "--reference", reference, "--json"]
+    assert main(arguments) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert sum(line["difference"] for line in both["lines"]) == both["cycles"][1] - both["cycles"][0]
+    assert all(all(line["rows"]) for line in both["lines"])  # every operator is found in both
+    assert main([str(theirs), "--debug-db", str(ours)]) == 1
+    assert "it is no debug database of vela" in capsys.readouterr().err
