@@ -30,13 +30,16 @@ from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.allocation import ALIGNMENT, QUESTION_TRIES, LiveRange, allocate, lower_bound
+from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate, lower_bound
 from npuc.analysis.host import invoking_functions
 from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
 from npuc.dialects.npu import MISSED_ATTR, TARGET_ATTR, IntsAttr, Space, target_of
 from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
 from npuc.dialects.tfl import INTERMEDIATES, set_arena_offsets, without_arena_offset
+
+APART_TRIES = 500
+"""Orders tried to lay apart what launches would wait for; where there are such addresses, few take as many."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class NpuCmdAllocatePass(ModulePass):
             ranges = lives.apart(items, found.height, transfers)
             if lower_bound(ranges) > found.height:
                 continue  # which proves that there is no such placement
-            apart = allocate(ranges, QUESTION_TRIES, found.height)
+            apart = allocate(ranges, APART_TRIES, found.height)
             if apart.height <= found.height:
                 found = apart
                 break
