@@ -89,7 +89,7 @@ from npuc.lowering.tflite.tflite_schema import (
     tables,
     unions,
 )
-from npuc.operators import operator_classes
+from npuc.operators import operator_class
 
 OFFLINE_ALLOCATION = "OfflineMemoryAllocation"
 """Name of the metadata that gives tensors their places in the arena."""
@@ -602,7 +602,7 @@ class _SubgraphImporter:
     def operands(self, inputs: Sequence[int], what: str, builtin: str) -> tuple[list[SSAValue], int]:
         """The operands, and how many absent ones are left out at the end, where a class of ours has them optional."""
         present = len(inputs)
-        if builtin in operator_classes():
+        if operator_class(builtin) is not None:
             while present and inputs[present - 1] == -1:
                 present -= 1
         operands: list[SSAValue] = []
@@ -627,7 +627,7 @@ class _SubgraphImporter:
         if builtin == "CUSTOM":
             return CustomOp(custom_code or "", operands, types, self.custom_options(operator))
         own_table = options_tables().get(builtin)
-        op_class = operator_classes().get(builtin)
+        op_class = operator_class(builtin)
         if op_class is None:
             op = BuiltinOp(builtin, operands, types)
             if options is not None:
