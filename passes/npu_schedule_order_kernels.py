@@ -35,7 +35,7 @@ from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, Trans
 from npuc.passes.npu_schedule_limit_sram import available
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.order import orders
+from npuc.planning.order import orders, peaks, problem_of
 from npuc.planning.placement import movable_roots
 from npuc.planning.schedules import score_as_it_stands
 from npuc.planning.tasks import Works
@@ -58,12 +58,17 @@ class NpuScheduleOrderKernelsPass(ModulePass):
                 continue
             kept = held.get(function.sym_name.data, NOTHING_HELD)
             network = _network(function, kept)
+            is_scarce = self.strategy == "size" or network.plain_peak > available(op)
             proposed = orders(network)
+            if not is_scarce:
+                # Those that only help in cascades, or elsewhere than at the peak, need not be timed.
+                problem = problem_of(network)
+                given_peak = max(peaks(problem, range(len(network.items))))
+                proposed = [order for order in proposed if max(peaks(problem, order)) < given_peak]
             if not proposed:
                 continue
             items = [item.op for item in network.items]
             given = list(function.body.ops)
-            is_scarce = self.strategy == "size" or network.plain_peak > available(op)
             value_of = _memory if is_scarce else _memory_and_time
             first = best = value_of(function, kept)
             chosen: list[int] | None = None
