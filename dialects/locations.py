@@ -147,6 +147,11 @@ def source_name(location: Attribute) -> str:
     return ""
 
 
+def first_name(tensor: str) -> str:
+    """The first of the names that converters join."""
+    return tensor.split(";")[0]
+
+
 def describe(op: Operation) -> str:
     """`npu_cmd.conv (Conv1/Relu6)`: an operation as an error message names it."""
     name = source_name(op.location)

@@ -22,7 +22,7 @@ Both ends walk the module in the same order, so that nothing else tells which en
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, groupby, repeat
 from typing import NamedTuple, TypeVar
 
@@ -32,6 +32,7 @@ from xdsl.ir import Operation
 from npuc.dialects.locations import (
     Source,
     SourceOperator,
+    first_name,
     joined,
     name_location,
     of_operator,
@@ -70,17 +71,26 @@ def encode_sources(programs: Sequence[ProgramOp], host: Sequence[Operation], mos
     """
     The entry for programs and operators of the host, in the order of the file; empty where nothing is known.
 
-    If it has more than `most` bytes, tensors have no names; if it still has, there is none.
+    If it has more than `most` bytes, of the names that converters join with `;` only the first is kept, then tensors
+    have no names; if it is still larger, there is none.
     """
-    for with_names in (True, False):
-        data = _encode(programs, host, with_names)
+    for named in (_whole, first_name, _nothing):
+        data = _encode(programs, host, named)
         if len(data) <= most:
             return data
     return b""
 
 
-def _encode(programs: Sequence[ProgramOp], host: Sequence[Operation], with_names: bool) -> bytes:
-    table = _Table(with_names)
+def _whole(tensor: str) -> str:
+    return tensor
+
+
+def _nothing(_: str) -> str:
+    return ""
+
+
+def _encode(programs: Sequence[ProgramOp], host: Sequence[Operation], named: Callable[[str], str]) -> bytes:
+    table = _Table(named)
     streams: list[list[int]] = []
     for program in programs:
         runs: list[int] = []
@@ -206,8 +216,9 @@ def take_entry(module: ModuleOp) -> bytes | None:
 class _Table:
     """Texts, operators and locations, each once, in the order of their first use."""
 
-    def __init__(self, with_names: bool) -> None:
-        self.with_names = with_names
+    def __init__(self, named: Callable[[str], str]) -> None:
+        self.named = named
+        """What is kept of the name of a tensor."""
         self.texts: dict[str, int] = {}
         self.operators: dict[SourceOperator, int] = {}
         self.locations: dict[tuple[tuple[int, int], ...], int] = {}
@@ -235,8 +246,8 @@ class _Table:
     def _number(self, location: LocationAttr) -> int:
         entries: list[tuple[int, int]] = []
         for operator, tensor in sources(location):
-            entries.append((self._operator(operator), self.text(tensor if self.with_names else "")))
-        if self.with_names and not entries and (name := source_name(location)):
+            entries.append((self._operator(operator), self.text(self.named(tensor))))
+        if not entries and (name := self.named(source_name(location))):
             entries.append((0, self.text(name)))
         return self.locations.setdefault(tuple(entries), len(self.locations)) + 1 if entries else 0
 

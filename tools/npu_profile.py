@@ -53,8 +53,8 @@ def run(arguments: Sequence[str] | None) -> None:
     args = parser().parse_args(arguments)
     if args.top < 0:
         raise UserError(f"--top {args.top}: a number of rows is not negative")
-    if args.other is not None and (args.csv or args.trace or args.html or args.by != "operator"):
-        raise UserError("two files are compared by operator, as text or with --json")
+    if args.other is not None and (args.csv or args.trace or args.by != "operator"):
+        raise UserError("two files are compared by operator, as text, with --json or --html")
     profiles = [_profile(path, args) for path in (args.model, args.other) if path is not None]
     first = profiles[0]
     files: list[tuple[Path, bytes]] = []
@@ -65,7 +65,8 @@ def run(arguments: Sequence[str] | None) -> None:
     if args.html:
         from npuc.tools.profiling.page import as_html
 
-        files.append((Path(args.html), as_html(first, args.model).encode()))
+        other = None if args.other is None else (profiles[1], args.other)
+        files.append((Path(args.html), as_html(first, args.model, other).encode()))
     driver.write_files(files)
     print(_text(profiles, args))
 

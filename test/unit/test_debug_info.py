@@ -10,7 +10,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from npuc.dialects import tfl
-from npuc.dialects.locations import SourceOperator, source_name, sources
+from npuc.dialects.locations import SourceOperator, first_name, source_name, sources
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp, TransferOp
 from npuc.lowering.debug_info import SMALL, SOURCES, decode_sources, encode_sources, host_operators, origins
@@ -136,13 +136,18 @@ def test_tensors_lose_their_names_before_the_entry_is_too_large() -> None:
     module = load(compile_tflite((MODELS / "digits_cnn.tflite").read_bytes(), Target("ethos-u55-128")).data)
     programs = [op for op in module.ops if isinstance(op, ProgramOp)]
     whole = encode_sources(programs, [], 1 << 20)
-    short = encode_sources(programs, [], len(whole) - 1)
-    assert 0 < len(short) < len(whole)
-    named, bare = ([known for runs in decode_sources(one).programs for known, _ in runs] for one in (whole, short))
-    assert [sources(one)[0].operator for one in named if one] == [sources(one)[0].operator for one in bare if one]
-    assert all(sources(one)[0].tensor for one in named if one)
-    assert not any(sources(one)[0].tensor for one in bare if one)
-    assert encode_sources(programs, [], len(short) - 1) == b""
+    first = encode_sources(programs, [], len(whole) - 1)
+    bare = encode_sources(programs, [], len(first) - 1)
+    assert len(whole) > len(first) > len(bare) > 0
+    assert encode_sources(programs, [], len(bare) - 1) == b""
+    known = [
+        [sources(location)[0] for runs in decode_sources(one).programs for location, _ in runs if location is not None]
+        for one in (whole, first, bare)
+    ]
+    assert len({tuple(source.operator for source in one) for one in known}) == 1
+    assert any(";" in source.tensor for source in known[0])
+    assert [first_name(source.tensor) for source in known[0]] == [source.tensor for source in known[1]]
+    assert not any(source.tensor for source in known[2])
 
 
 def test_what_is_damaged_is_refused() -> None:

@@ -35,6 +35,12 @@ def reported(request: pytest.FixtureRequest) -> tuple[str, Profile]:
 
 
 def embedded(page: str) -> dict[str, Any]:
+    """What a page of one file shows."""
+    (file,) = contents(page)["files"]
+    return file
+
+
+def contents(page: str) -> dict[str, Any]:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     return json.loads(text)
 
@@ -66,6 +72,26 @@ def test_what_it_shows_adds_up(reported: tuple[str, Profile]) -> None:
     assert sum(size for _, _, size in data["peak"]["held"]) == data["peak"]["bytes"]
     ends = [at + size for at, size in zip(lives["address"], lives["size"], strict=True)]
     assert max(ends) <= data["sram"]
+
+
+@pytest.fixture(scope="module")
+def two() -> tuple[Profile, Profile]:
+    """A network for two machines."""
+    source = (MODELS / "digits_cnn.tflite").read_bytes()
+    first, second = (profile(compile_tflite(source, Target(f"ethos-u55-{macs}")).data) for macs in (128, 32))
+    return first, second
+
+
+def test_two_files_are_on_one_page(two: tuple[Profile, Profile]) -> None:
+    first, second = two
+    data = contents(as_html(first, "a.tflite", (second, "b.tflite")))
+    assert [file["name"] for file in data["files"]] == ["a.tflite", "b.tflite"]
+    for number, file in enumerate(data["files"]):
+        assert sum(line["cycles"][number] for line in data["lines"]) == file["cycles"]
+        named = sorted(row for line in data["lines"] for row in line["rows"][number])
+        assert named == [*range(len(file["rows"]))]
+        for line in data["lines"]:
+            assert sum(file["rows"][row]["cycles"] for row in line["rows"][number]) == line["cycles"][number]
 
 
 def test_names_cannot_end_the_script() -> None:
@@ -198,6 +224,25 @@ def test_a_browser_zooms_moves_and_changes_its_colours(shown: tuple[Any, dict[st
         ]
         assert page.locator("#roofline circle").count() == len(points)
     assert page.locator("#host tbody tr").count() == len(data["host"])
+
+
+def test_a_browser_shows_either_of_two_files(browser: Any, two: tuple[Profile, Profile], tmp_path: Path) -> None:
+    first, second = two
+    path = tmp_path / "two.html"
+    path.write_text(as_html(first, "a.tflite", (second, "b.tflite")))
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=10000)
+    lines = contents(path.read_text())["lines"]
+    assert page.locator("#lines tbody tr").count() == len(lines)
+    assert f"{first.cycles:,} cycles" in page.inner_text("#tiles")
+    page.click("#lines tbody tr >> nth=0")
+    assert lines[0]["name"].split(" ")[1] in page.inner_text("#detail h3")
+    page.click("#switch button >> nth=1")
+    page.wait_for_function("document.getElementById('name')?.textContent === 'b.tflite'")
+    assert f"{second.cycles:,} cycles" in page.inner_text("#tiles")
+    assert page.get_attribute("#switch button >> nth=1", "aria-pressed") == "true"
+    page.close()
 
 
 def many(data: dict[str, Any], times: int) -> dict[str, Any]:

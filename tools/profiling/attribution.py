@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from npuc.analysis.timeline import Event, Life, Timeline, launch_bound
-from npuc.dialects.locations import Source, source_name, sources
+from npuc.dialects.locations import Source, first_name, source_name, sources
 from npuc.dialects.npu_cmd import DmaOp, ElementwiseOp, LaunchOp, PoolOp
 from npuc.tools.profiling.profile import Profile
 
@@ -219,13 +219,8 @@ def title(event: Event) -> str:
     else:
         ofm = op.ofm_map.data
         text = f"{_kind(op)} {ofm.height}x{ofm.width}x{ofm.depth}"
-    name = short(source_name(op.location))
+    name = first_name(source_name(op.location))
     return f"{text} {name}" if name else text
-
-
-def short(tensor: str) -> str:
-    """The first of the names that converters join."""
-    return tensor.split(";")[0]
 
 
 def _name(row: Row, by: By) -> str:
@@ -238,7 +233,7 @@ def _name(row: Row, by: By) -> str:
         return f"{numbers[0]}-{numbers[-1]} {' + '.join(dict.fromkeys(o.type for o in operators))}"
     operator, tensor = main[0]
     where = f"{operator.subgraph}:" if operator.subgraph else ""
-    return f"{where}{operator.number} {operator.type} {short(tensor)}".rstrip()
+    return f"{where}{operator.number} {operator.type} {first_name(tensor)}".rstrip()
 
 
 def _measure_memory(table: list[Row], lives: list[Life]) -> None:

@@ -14,11 +14,11 @@ from math import ceil
 
 from npuc.analysis.accesses import Span
 from npuc.analysis.timeline import Life
-from npuc.dialects.locations import source_name
+from npuc.dialects.locations import first_name, source_name
 from npuc.dialects.npu_cmd import LaunchOp
 from npuc.hardware.cycles import least_output_cycles
 from npuc.hardware.memory import MemorySetup
-from npuc.tools.profiling.attribution import profile_of, short, title
+from npuc.tools.profiling.attribution import profile_of, title
 from npuc.tools.profiling.profile import Profile
 
 
@@ -136,7 +136,7 @@ def content(life: Life, program: str, profile: Profile) -> str:
     if life.writer is None:
         for start, end, name in profile.inputs.get(program, ()):
             if life.span.space == "arena" and start <= life.span.start and life.span.end <= end and name:
-                return f"{short(name)}, from the host"
+                return f"{first_name(name)}, from the host"
         return "from the host"
-    name = short(source_name(life.writer.op.location)) or title(life.writer)
+    name = first_name(source_name(life.writer.op.location)) or title(life.writer)
     return name if life.writer.is_kernel else f"brought for {name}"

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from npuc.analysis.timeline import Event
+from npuc.dialects.locations import first_name
 from npuc.dialects.npu_cmd import ConvOp, DepthwiseOp, DmaOp, PoolOp
-from npuc.tools.profiling.attribution import CAUSES, Row, charge, profile_of, rows, short, title
+from npuc.tools.profiling.attribution import CAUSES, Row, charge, profile_of, rows, title
 from npuc.tools.profiling.bounds import bounds, content, memories, memory_peak
+from npuc.tools.profiling.comparison import compare
 from npuc.tools.profiling.profile import Profile
 from npuc.tools.profiling.tables import row_data
 
@@ -28,18 +30,42 @@ EVENT_COLUMNS = ("start", "end", "row", "kind", "cause", "title", "bytes", "macs
 AREAS = ("arena", "cache", "constants", "external")
 
 
-def as_html(profile: Profile, name: str) -> str:
-    """The page as text."""
+def as_html(profile: Profile, name: str, other: tuple[Profile, str] | None = None) -> str:
+    """The page as text; with another file to compare with it shows either, and both operator by operator."""
     style, script = (FOLDER / f"report.{kind}" for kind in ("css", "js"))
     parts = {
         "title": html.escape(Path(name).name),
         "style": style.read_text(),
         # Within a script nothing but its end is special.
-        "data": json.dumps(page_data(profile, name), separators=(",", ":")).replace("</", "<\\/"),
+        "data": json.dumps(files_data(profile, name, other), separators=(",", ":")).replace("</", "<\\/"),
         "script": script.read_text(),
     }
     # Parts may hold what looks like the place of another.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (FOLDER / "report.html").read_text())
+
+
+def files_data(profile: Profile, name: str, other: tuple[Profile, str] | None) -> dict[str, Any]:
+    """What is shown of one file or two, and with two which of their rows belong together, by number."""
+    files = [page_data(profile, name)]
+    if other is None:
+        return {"files": files}
+    files.append(page_data(*other))
+    numbers = [
+        {(row.program, row.events[0].index): number for number, row in enumerate(rows(one))}
+        for one in (profile, other[0])
+    ]
+    lines = [
+        {
+            "name": line.name,
+            "cycles": line.cycles,
+            "rows": [
+                [known[row.program, row.events[0].index] for row in table]
+                for table, known in zip((line.first, line.second), numbers, strict=True)
+            ],
+        }
+        for line in compare(profile, other[0])
+    ]
+    return {"files": files, "lines": lines}
 
 
 def page_data(profile: Profile, name: str) -> dict[str, Any]:
@@ -112,7 +138,7 @@ def _row(row: Row, profile: Profile, begin: int) -> dict[str, Any]:
         **row_data(row, profile),
         "number": None if main is None else main.operator.number,
         "type": row.kind,
-        "tensor": row.name if main is None else short(main.tensor),
+        "tensor": row.name if main is None else first_name(main.tensor),
         "kind": work.most_common(1)[0][0],
         "start": begin + min(event.start for event in row.events),
         "end": begin + max(event.end for event in row.events),

@@ -1,7 +1,11 @@
 "use strict";
 // Shows what the element `data` holds. Times are cycles, sizes bytes; nothing is fetched.
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const { files, lines } = JSON.parse(document.getElementById("data").textContent);
+  // Of two files the page shows one; which is in its address.
+  const SECOND = "#second";
+  const which = files.length > 1 && location.hash === SECOND ? 1 : 0;
+  const data = files[which];
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement;
   const whole = (n) => Math.round(n).toLocaleString("en-US");
@@ -601,6 +605,46 @@
     draw();
   }
 
+  // Two files -------------------------------------------------------------------------------------------------------
+
+  function drawBoth() {
+    byId("both").hidden = files.length < 2;
+    if (files.length < 2) return;
+    const [first, second] = files;
+    byId("ratio").textContent = `${whole(first.cycles)} and ${whole(second.cycles)} cycles, ${(second.cycles / Math.max(1, first.cycles)).toFixed(3)} times as many; ${bytes(first.sram)} and ${bytes(second.sram)} of SRAM`;
+    byId("switch").replaceChildren(...files.map((file, n) => {
+      const button = element("button", { type: "button", "aria-pressed": String(n === which) }, `${n ? "second" : "first"}: ${file.name}`);
+      button.addEventListener("click", () => {
+        if (n === which) return;
+        location.hash = n ? SECOND : "#first";
+        location.reload();
+      });
+      return button;
+    }));
+    const table = byId("lines");
+    const titles = ["operator", "first", "second", "second takes", "first bound by", "second bound by"];
+    const isText = (n) => n === 0 || n > 3;
+    table.tHead.replaceChildren(element("tr", {}, ...titles.map((title, n) => element("th", { scope: "col", className: isText(n) ? "text" : "" }, title))));
+    const change = (line) => line.cycles[1] - line.cycles[0];
+    const most = Math.max(...lines.map((line) => Math.abs(change(line))), 1);
+    const signed = (n) => `${n > 0 ? "+" : n < 0 ? "−" : "±"}${whole(Math.abs(n))}`;
+    const bound = (n, numbers) => (numbers.length ? data.causes[files[n].rows[numbers.reduce((a, b) => (files[n].rows[b].cycles > files[n].rows[a].cycles ? b : a))].bound] : "not there");
+    table.tBodies[0].replaceChildren(...lines.map((line) => {
+      const difference = change(line), width = (Math.abs(difference) / most) * 50;
+      const bar = element("td", { className: "change" },
+        element("i", { style: `width:${width}%;${difference > 0 ? "left:50%" : "right:50%"};background:var(${difference > 0 ? "--kind-4" : "--kind-0"})` }), element("span", {}, signed(difference)));
+      const row = element("tr", { tabIndex: 0 },
+        element("td", { className: "text name", title: line.name }, line.name), element("td", {}, whole(line.cycles[0])), element("td", {}, whole(line.cycles[1])), bar,
+        ...[0, 1].map((n) => element("td", { className: "text" }, bound(n, line.rows[n]))));
+      const show = () => { if (line.rows[which].length) choose(line.rows[which][0], { scroll: true }); };
+      row.addEventListener("click", show);
+      row.addEventListener("keydown", (event) => { if (event.key === "Enter") show(); });
+      return row;
+    }));
+    const total = element("td", { className: "change" }, signed(second.cycles - first.cycles));
+    table.tFoot.replaceChildren(element("tr", {}, element("td", { className: "text" }, "all"), element("td", {}, whole(first.cycles)), element("td", {}, whole(second.cycles)), total, element("td"), element("td")));
+  }
+
   // Roofline --------------------------------------------------------------------------------------------------------
 
   function drawRoofline() {
@@ -735,6 +779,7 @@
   window.addEventListener("resize", draw);
   canvas.setAttribute("aria-label", `Kernels, transfers and stalls over ${whole(data.cycles)} cycles, above what the bytes of SRAM hold. The table below has the same figures.`);
   drawTop();
+  drawBoth();
   drawLegend();
   drawPeak();
   drawHost();
