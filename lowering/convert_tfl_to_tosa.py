@@ -40,10 +40,11 @@ class ConvertTflToTosaPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in regions_of(op):
             for block in function.body.blocks:
-                _convert(block, in_region=is_region(function))
+                convert_block(block, in_region=is_region(function))
 
 
-def _convert(block: Block, in_region: bool) -> None:
+def convert_block(block: Block, in_region: bool) -> None:
+    """Operators that have a conversion become tosa; OperationError for others that an NPU region must not have."""
     build = Builder()
     converted: list[Operation] = []
     for op in list(block.ops):

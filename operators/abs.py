@@ -28,7 +28,11 @@ class AbsOp(tfl.UnaryOp):
 
 
 def check(op: AbsOp) -> None:
-    rules.check_rescaled(op)
+    rules.check_unary(op)
+    # The least value's magnitude may be one more than the greatest value.
+    least, greatest = rules.values(op.input)
+    factor = to_float32(rules.element(op.input).scale / rules.element(op.output).scale)
+    rules.require_scalable((0, max(-least, greatest)), factor, op.output)
 
 
 def convert(build: Builder, op: AbsOp) -> list[SSAValue]:

@@ -165,7 +165,6 @@ def _operator(op: type[tfl.BinaryOp], kernels: str) -> Operator:
         plain=True,
         rank=6,
         batches=True,
-        scalars=True,
     )
 
 

@@ -49,7 +49,7 @@ def check_space_to_depth(op: SpaceToDepthOp) -> None:
 
 def _check(op: DepthToSpaceOp | SpaceToDepthOp, deep: SSAValue, wide: SSAValue) -> None:
     """`deep` has the blocks as channels, `wide` as rows and columns."""
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     block = op.block_size.value.data
     rules.require(block >= 1, "the size of a block must be at least 1", op.input)
     rules.require(len(rules.shape(op.input)) == 4, "the input must have 4 dimensions", op.input)

@@ -66,7 +66,7 @@ def _gathered(op: GatherOp) -> Gathered:
 
 
 def check(op: GatherOp) -> None:
-    rules.same_quantization(op, [op.params], op.output)
+    rules.same_elements(op, op.params, op.output)
     shape, axis, indices = _gathered(op)
     moving.check_gathered(op.params, shape, axis, indices)
 

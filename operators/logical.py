@@ -73,7 +73,6 @@ OPERATORS = (
             plain=True,
             rank=6,
             batches=True,
-            scalars=True,
         )
         for op, kernels in ((LogicalAndOp, "one MIN"), (LogicalOrOp, "one MAX"))
     ),

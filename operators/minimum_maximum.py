@@ -55,7 +55,6 @@ OPERATORS = tuple(
         plain=True,
         rank=6,
         batches=True,
-        scalars=True,
     )
     for op, kernels in ((MinimumOp, "one MIN"), (MaximumOp, "one MAX"))
 )

@@ -67,7 +67,6 @@ OPERATORS = (
         convert=convert,
         types=(*INTEGERS, "int32"),
         plain=True,
-        scalars=True,
         rank=6,
         batches=True,
     ),

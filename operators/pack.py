@@ -92,7 +92,6 @@ OPERATORS = (
         rank=moving.RANK,
         host_cycles=1.0,
         batches=True,
-        scalars=True,
     ),
     Operator(
         op=UnpackOp,

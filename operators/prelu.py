@@ -121,6 +121,5 @@ OPERATORS = (
         types=BYTES,
         rank=4,
         batches=True,
-        scalars=True,
     ),
 )

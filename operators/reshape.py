@@ -69,6 +69,7 @@ def check_squeeze(op: SqueezeOp) -> None:
 
 def check_expand_dims(op: ExpandDimsOp) -> None:
     rules.integers(op.dim, "the axis must be constant")
+    rules.same_quantization(op, [op.input], op.output)
     rules.check_moved_whole(op, op.input, op.output)
 
 
@@ -86,7 +87,7 @@ OPERATORS = (
         arguments=("shape",),
         types=moving.TYPES,
         plain=True,
-        rank=moving.RANK,
+        rank=8,
         batches=True,
         host_cycles=0.25,
     ),
@@ -97,7 +98,7 @@ OPERATORS = (
         convert=convert,
         types=moving.TYPES,
         plain=True,
-        rank=moving.RANK,
+        rank=8,
         batches=True,
         host_cycles=0.25,
     ),
@@ -109,7 +110,7 @@ OPERATORS = (
         arguments=("dim",),
         types=moving.TYPES,
         plain=True,
-        rank=moving.RANK,
+        rank=8,
         batches=True,
         host_cycles=0.25,
     ),

@@ -39,7 +39,7 @@ def check(op: ReverseV2Op) -> None:
     rank = len(rules.shape(op.input))
     axes = [rules.axis_of(axis, rank, op.axis) for axis in rules.integers(op.axis, "the axes must be constant")]
     rules.require(len(set(axes)) == len(axes), "no axis may be reversed twice", op.axis)
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     rules.require_shape(op.output, rules.shape(op.input))
 
 

@@ -102,7 +102,6 @@ def _operator(op: type[AnySelectOp], kernels: str) -> Operator:
         plain=True,
         rank=6,
         batches=True,
-        scalars=True,
     )
 
 

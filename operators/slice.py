@@ -36,7 +36,7 @@ class SliceOp(tfl.TflOp):
 def check(op: SliceOp) -> None:
     begin = rules.integers(op.begin, "begin and size must be constant")
     size = rules.integers(op.size, "begin and size must be constant")
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     shape = rules.shape(op.input)
     rules.require(len(begin) == len(size) == len(shape), "begin and size must have one element a dimension", op.begin)
     sizes = [whole - b if s == -1 else s for b, s, whole in zip(begin, size, shape, strict=True)]

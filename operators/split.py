@@ -84,7 +84,7 @@ def _parts(op: SplitOp | SplitVOp) -> tuple[int, list[int]]:
 def _check_results(op: SplitOp | SplitVOp, axis: int, sizes: Sequence[int]) -> None:
     shape = rules.shape(op.input)
     for output, size in zip(op.outputs, sizes, strict=True):
-        rules.same_quantization(op, [op.input], output)
+        rules.same_elements(op, op.input, output)
         rules.require_shape(output, (*shape[:axis], size, *shape[axis + 1 :]))
 
 

@@ -104,6 +104,5 @@ OPERATORS = (
         types=("int8",),
         rank=6,
         batches=True,
-        scalars=True,
     ),
 )

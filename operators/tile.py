@@ -50,7 +50,7 @@ class BroadcastToOp(tfl.TflOp):
 
 def check_tile(op: TileOp) -> None:
     multiples = rules.integers(op.multiples, "the multiples must be constant")
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     shape = rules.shape(op.input)
     rules.require(len(multiples) == len(shape), "there must be a multiple for each dimension", op.multiples)
     rules.require_shape(op.output, [size * count for size, count in zip(shape, multiples, strict=True)])
@@ -58,7 +58,7 @@ def check_tile(op: TileOp) -> None:
 
 def check_broadcast_to(op: BroadcastToOp) -> None:
     target = rules.integers(op.shape, "the new shape must be constant")
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     shape = rules.shape(op.input)
     rules.require(len(shape) <= len(target), "BROADCAST_TO must not drop dimensions", op.input)
     padded = (*(1,) * (len(target) - len(shape)), *shape)

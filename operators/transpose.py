@@ -33,7 +33,7 @@ def check(op: TransposeOp) -> None:
     order = [rules.axis_of(axis, len(shape), op.perm) for axis in order]
     whole = sorted(order) == list(range(len(shape)))
     rules.require(whole, "the permutation must name each dimension once", op.perm)
-    rules.same_quantization(op, [op.input], op.output)
+    rules.same_elements(op, op.input, op.output)
     rules.require_shape(op.output, [shape[axis] for axis in order])
 
 

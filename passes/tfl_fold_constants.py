@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, DictionaryAttr, ModuleOp, TensorType, UnitAttr, i32
+from xdsl.dialects.builtin import DYNAMIC_INDEX, DenseArrayBase, DictionaryAttr, ModuleOp, TensorType, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -33,7 +33,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.host import value_bytes
 from npuc.dialects import tfl
-from npuc.dialects.npu import REGION_ATTR, host_functions
+from npuc.dialects.npu import host_functions
 from npuc.dialects.quant import quantization, storage_tensor
 from npuc.operators import operator_of
 from npuc.operators.support.rules import operator_name, shape_signature
@@ -183,7 +183,7 @@ def _computed(op: tfl.TflOp) -> list[NDArray[Any]] | None:
     if record is None or record.goes_directly(op):
         return None
     from npuc.interpreters.tosa import run
-    from npuc.lowering.convert_tfl_to_tosa import ConvertTflToTosaPass
+    from npuc.lowering.convert_tfl_to_tosa import convert_block
     from npuc.operators.support.legality import cpu_reason
 
     data = [value for value in dict.fromkeys(op.operands) if record.is_data(op, value)]
@@ -199,11 +199,9 @@ def _computed(op: tfl.TflOp) -> list[NDArray[Any]] | None:
     function = FuncOp("main", (block.arg_types, copy.result_types), Region(block))
     if cpu_reason(copy) is not None:
         return None
-    function.attributes[REGION_ATTR] = UnitAttr()
-    module = ModuleOp([function])
-    ConvertTflToTosaPass().apply(Context(), module)
+    convert_block(block, in_region=True)
     try:
-        return run(module, arrays)
+        return run(ModuleOp([function]), arrays)
     except ArithmeticError:  # TOSA leaves the result open
         return None
 

@@ -55,7 +55,7 @@ class TflFoldDilationPass(ModulePass):
     name = "tfl-fold-dilation"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for last in [found for found in op.walk() if isinstance(found, BatchToSpaceNdOp)]:
+        for last in [one for one in op.walk() if isinstance(one, BatchToSpaceNdOp)]:
             pattern = _pattern(last)
             if pattern is not None:
                 _fold(pattern)

@@ -206,19 +206,19 @@ def _waiting(block: Block, stages: dict[Operation, int]) -> dict[Operation, int]
 
     Not if that region would then need more memory than anything has between the two as it is.
     """
-    found = dict(stages)
+    waits = dict(stages)
     if not any(map(_on_npu, stages)):
-        return found
+        return waits
     lives = _Lives(block, stages)
     for op in reversed(list(stages)):
         if not _on_npu(op) or len(op.results) != 1:
             continue
-        goal = min((found.get(use.operation, lives.last) for use in op.results[0].uses), default=lives.last)
-        if goal > found[op]:
-            found |= dict.fromkeys(_run_that_waits(op, goal, found, lives), goal)
+        goal = min((waits.get(use.operation, lives.last) for use in op.results[0].uses), default=lives.last)
+        if goal > waits[op]:
+            waits |= dict.fromkeys(_run_that_waits(op, goal, waits, lives), goal)
     # Regions that have nothing left are no regions.
-    used = sorted({stage for op, stage in found.items() if _on_npu(op)})
-    return {op: bisect_right(used, stage) - 1 for op, stage in found.items()}
+    used = sorted({stage for op, stage in waits.items() if _on_npu(op)})
+    return {op: bisect_right(used, stage) - 1 for op, stage in waits.items()}
 
 
 class _Lives:

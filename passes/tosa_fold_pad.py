@@ -61,10 +61,10 @@ def _padding_of(value: SSAValue) -> tuple[tosa.PadOp, Pads] | None:
 class _FoldPad(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: tosa.Conv2DOp | tosa.DepthwiseConv2DOp, rewriter: PatternRewriter, /):
-        found = _padding_of(op.input)
-        if found is None:
+        padding = _padding_of(op.input)
+        if padding is None:
             return
-        pad, counts = found
+        pad, counts = padding
         zero_point = tosa.scalar_value(op.input_zp)
         if zero_point is None or tosa.scalar_value(pad.pad_const) != zero_point:
             return

@@ -19,6 +19,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import LimitError, setup_of
+from npuc.hardware.accelerators import accelerator
 from npuc.operators.support.rules import BORDER, FLOATS
 from npuc.tools import driver
 from npuc.tools.driver import PassFailure, UserError
@@ -226,6 +227,10 @@ def compile_tflite(
     except PassFailure as failure:
         cause = failure.__cause__
         if passes is None and isinstance(cause, LimitError):
+            reach = 1 << accelerator(target.accelerator).address_bits
+            if cause.need > reach:
+                line = f"{cause.need} bytes must be held at one time, {target.accelerator} addresses {reach}"
+                raise UserError(f"{name}: {line}") from None
             least = _smallest_limit(data, target, name, cause.need)
             line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest found to work is {least}"
             raise UserError(line) from None

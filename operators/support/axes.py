@@ -62,12 +62,12 @@ class Axis:
         if step == 1:
             return [(0, self)]
         count = -(-self.count // step)
-        found: list[tuple[int, Axis]] = []
+        phases: list[tuple[int, Axis]] = []
         for rest in range(step):
             groups, offset = divmod(rest - self.before, step)
             size = -(-(self.size - offset) // step)
-            found.append((offset, Axis(size, count, self.kernel, before=-groups)))
-        return found
+            phases.append((offset, Axis(size, count, self.kernel, before=-groups)))
+        return phases
 
     def divides(self, step: int) -> bool:
         """Whether windows of stride 1 that are `step` apart are all there is between multiples of `step`."""

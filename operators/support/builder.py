@@ -75,20 +75,20 @@ class Builder:
         plain = self._storage[value]
         if plain.type == value.type:
             return plain
-        found = self._quantized.get(value)
-        if found is None:
-            found = self._quantized[value] = self.insert(StorageCastOp(plain, value.type))
-            if isinstance(value.owner, Operation) and isinstance(found.owner, Operation):
-                found.owner.location = value.owner.location
-        return found
+        made = self._quantized.get(value)
+        if made is None:
+            made = self._quantized[value] = self.insert(StorageCastOp(plain, value.type))
+            if isinstance(value.owner, Operation) and isinstance(made.owner, Operation):
+                made.owner.location = value.owner.location
+        return made
 
     def storage(self, value: SSAValue) -> SSAValue:
         """The plain value of an operand: `value` itself where it is not quantised."""
-        found = self._storage.get(value)
-        if found is None:
-            found = self._make_storage(value)
-            self._storage[value] = found
-        return found
+        made = self._storage.get(value)
+        if made is None:
+            made = self._make_storage(value)
+            self._storage[value] = made
+        return made
 
     def _make_storage(self, value: SSAValue) -> SSAValue:
         constant = tfl.constant_value(value)
@@ -101,10 +101,10 @@ class Builder:
 
     def constant(self, value: DenseIntOrFPElementsAttr) -> SSAValue:
         """The constant tensor `value`."""
-        found = self._constants.get(value)
-        if found is None:
-            found = self._constants[value] = self.insert(tosa.ConstOp(value))
-        return found
+        made = self._constants.get(value)
+        if made is None:
+            made = self._constants[value] = self.insert(tosa.ConstOp(value))
+        return made
 
     def array(self, values: NDArray[Any], element_type: Attribute) -> SSAValue:
         """A constant of an array that is stored as `element_type` is (see npuc.dialects.constants)."""
@@ -112,11 +112,11 @@ class Builder:
 
     def number(self, value: int, element_type: Attribute) -> SSAValue:
         """A constant of one element."""
-        found = self._numbers.get((value, element_type))
-        if found is None:
-            found = self.array(np.array([value], numpy_dtype(element_type)), element_type)
-            self._numbers[value, element_type] = found
-        return found
+        made = self._numbers.get((value, element_type))
+        if made is None:
+            made = self.array(np.array([value], numpy_dtype(element_type)), element_type)
+            self._numbers[value, element_type] = made
+        return made
 
     def reshaped_constant(self, value: SSAValue, shape: Sequence[int]) -> SSAValue:
         """A constant operand's integers in another shape, the bytes untouched."""
@@ -128,10 +128,10 @@ class Builder:
     def shape(self, values: Sequence[int]) -> SSAValue:
         """A constant shape."""
         key = tuple(values)
-        found = self._shapes.get(key)
-        if found is None:
-            found = self._shapes[key] = self.insert(tosa.ConstShapeOp(key))
-        return found
+        made = self._shapes.get(key)
+        if made is None:
+            made = self._shapes[key] = self.insert(tosa.ConstShapeOp(key))
+        return made
 
     # Operations ---------------------------------------------------------------------------------
 

@@ -37,11 +37,11 @@ def output_border(value: SSAValue) -> TflOp | None:
 
 def borders(block: Block) -> set[Operation]:
     """The float borders of a network, by the block of its main function."""
-    found = {op for argument in block.args for op in input_borders(argument)}
+    operators = {op for argument in block.args for op in input_borders(argument)}
     end = block.last_op
     if isinstance(end, ReturnOp):
-        found |= {op for value in end.operands if (op := output_border(value)) is not None}
-    return found
+        operators |= {op for value in end.operands if (op := output_border(value)) is not None}
+    return operators
 
 
 def _is(op: Operation, name: str) -> bool:

@@ -96,8 +96,6 @@ def _check_shape(record: Operator, op: tfl.TflOp, value: SSAValue) -> None:
     rules.require(-1 not in rules.shape_signature(value)[1:], "only the first dimension may be open", value)
     rules.require(len(shape) <= record.rank, f"tensors must have at most {record.rank} dimensions", value)
     rules.require(all(1 <= size <= limit for size in shape), f"dimensions must be 1 to {limit}", value)
-    if not shape and not (record.scalars and value not in op.results):
-        rules.refuse("only operands of element-wise operators may be scalars", value)
     if len(shape) >= 4:
         if not record.batches:
             rules.require(math.prod(shape[:-3]) == 1, "the batch must be 1", value)

@@ -33,7 +33,10 @@ else:
 SCRATCH = 1 << 14
 """Bytes of products that one pool sums up, unless those of one row are more."""
 MAX_ROWS = 512
-"""Most rows of the matrix with fewer: so many kernels one operator may become."""
+"""
+Most rows of the matrix with fewer: so many kernels one operator may become. More than `rules.MAX_LAUNCHES`, as each
+computes a whole row of products: attention over 16 x 16 patches needs 256.
+"""
 _APART = 8
 """So many rows of A take about as long as one of B, where results lie apart."""
 

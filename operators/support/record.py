@@ -64,8 +64,6 @@ class Operator:
     """Arguments that say no more than the result's type does: they need not be constant."""
     batches: bool = False
     """Whether rank 4 tensors may have a batch above 1."""
-    scalars: bool = False
-    """Whether operands may be of rank 0."""
     host_cycles: float | None = None
     """
     About how many cycles an element costs that the host reads or makes: what a round trip to the NPU is weighed

@@ -96,7 +96,7 @@ def pieces(op: tfl.ResizeOp, lists: Sequence[Sequence[int]]) -> list[tuple[int, 
 
 def check_pieces(op: tfl.ResizeOp, lists: Sequence[Sequence[int]]) -> None:
     """Refuses rows and columns that many copies make, or that the machine cannot address."""
-    found = pieces(op, lists)
-    count = sum(gathering.copies(piece) for _, piece in found)
+    made = pieces(op, lists)
+    count = sum(gathering.copies(piece) for _, piece in made)
     most = rules.MAX_LAUNCHES
     rules.require(count <= most, f"rows and columns must be moved by at most {most} copies, not {count}", op.output)

@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, AnyFloat, DenseArrayBase, Integ
 from xdsl.ir import Operation, SSAValue
 
 from npuc.dialects import tfl
-from npuc.dialects.quant import UniformQuantizedType, quantization, to_float32
+from npuc.dialects.quant import UniformQuantizedType, quantization, storage_tensor, to_float32
 from npuc.operators.support.axes import Axis
 from npuc.operators.support.broadcasting import broadcast_of
 
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
 MAX_DIMENSION = 65535
 MAX_LAUNCHES = 64
-"""Most kernels that an operator is split into: by broadcasting, or where the machine lacks its stride or window."""
+"""
+Most kernels that an operator is split into: by broadcasting, or where the machine lacks its stride or window. Each
+costs a launch and commands, for little but moved data. Kernels of matrix products do more, and have their own limit.
+"""
 
+
+MAX_STEPS = (1 << 31) - (1 << 17)
+"""Beyond these a limit, rounded to float32, and a zero point do not fit 32 bits together."""
 
 FLOATS = "the NPU does not compute with floats"
 """The rule that keeps float and hybrid networks on the CPU."""
@@ -113,6 +119,14 @@ def same_quantization(op: Operation, values: Sequence[SSAValue], result: SSAValu
         require(alike, f"{operator_name(op)} must have operands of its result's {kind}", value)
 
 
+def same_elements(op: Operation, source: SSAValue, result: SSAValue) -> None:
+    """For operators that move bytes as TFLite does, whatever the quantisation of the result says."""
+    types = (storage_tensor(source.type), storage_tensor(result.type))
+    if isinstance(types[0], TensorType) and isinstance(types[1], TensorType):
+        alike = types[0].element_type == types[1].element_type
+        require(alike, f"{operator_name(op)} must have operands of its result's type", source)
+
+
 def values(value: SSAValue) -> tuple[int, int]:
     """Least and greatest of a tensor's values less its zero point."""
     type_ = element(value)
@@ -141,13 +155,13 @@ def axes(
     input_: SSAValue, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], padding: str
 ) -> tuple[Axis, Axis]:
     """Rows and columns of TFLite's window over an NHWC input; with SAME the smaller half of the padding is before."""
-    found: list[Axis] = []
+    both: list[Axis] = []
     for size, taps, step, spread in zip(shape(input_)[1:3], kernel, stride, dilation, strict=True):
         reach = (taps - 1) * spread + 1
         count = -(-size // step) if padding == "SAME" else (size - reach) // step + 1
         before = max((count - 1) * step + reach - size, 0) // 2
-        found.append(Axis(size, count, taps, step, spread, before))
-    return found[0], found[1]
+        both.append(Axis(size, count, taps, step, spread, before))
+    return both[0], both[1]
 
 
 def check_activation(activation: StringAttr, result: SSAValue) -> None:
@@ -163,7 +177,7 @@ def check_limits(result: SSAValue, activation: str) -> None:
 
     limit = max(abs(one or 0.0) for one in ACTIVATION_LIMITS[activation])
     steps = limit / element(result).scale
-    require(steps < 1 << 30, f"the activation's limit, {limit:g}, must be below 2^30 steps of the scale", result)
+    require(steps < MAX_STEPS, f"the activation's limit, {limit:g}, must be below 2^31 steps of the scale", result)
 
 
 class Strided(Protocol):
@@ -230,6 +244,6 @@ def without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
 
 
 def check_moved_whole(op: tfl.TflOp, source: SSAValue, result: SSAValue) -> None:
-    same_quantization(op, [source], result)
+    same_elements(op, source, result)
     size = math.prod(shape(source))
     require(math.prod(shape(result)) == size, f"{operator_name(op)} must keep all {size} elements", result)

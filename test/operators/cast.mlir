@@ -59,3 +59,13 @@ func.func @overflow(%x: tensor<1x8xi32>) -> tensor<1x8xi32> {
   %y = tfl.mul %x, %x : (tensor<1x8xi32>, tensor<1x8xi32>) -> tensor<1x8xi32>
   func.return %y : tensor<1x8xi32>
 }
+
+// -----
+
+// A scalar is a map of one element.
+// CHECK-LABEL: func.func private @npu_0(%0: tensor<i8>) -> tensor<i16>
+// CHECK: npu_schedule.pool average {{.*}} -> tensor<1x1x1x1xi16>
+func.func @scalar(%x: tensor<i8>) -> tensor<i16> {
+  %y = tfl.cast %x : (tensor<i8>) -> tensor<i16>
+  func.return %y : tensor<i16>
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tiny_writer import Model, Op, Subgraph, Tensor
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.parser import Parser
 
@@ -10,7 +11,9 @@ from npuc.analysis import host
 from npuc.analysis.host import HostTimes, Span, held_by_host, host_peak, host_times
 from npuc.analysis.live_ranges import live_ranges
 from npuc.dialects.npu import InvokeOp
-from npuc.tools.driver import make_context
+from npuc.tools.driver import UserError, make_context
+from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.pipeline import Target
 
 TYPES = """
 !s = tensor<16xi8>
@@ -173,3 +176,13 @@ def test_a_function_that_many_operators_run_is_looked_at_once(monkeypatch: pytes
     assert spans < 4 * (runs + length)
     last = max(span.start for op, span in found.spans.items() if op.name == "tfl.builtin")
     assert {end for name, (_, end) in lives(found).items() if name.startswith("t")} == {last}
+
+
+def test_tensors_of_the_host_beyond_what_the_npu_addresses() -> None:
+    """The message is about the tensors, not about a limit that nobody gave."""
+    x, y = (Tensor(name, (1, 70000, 70000), "float32") for name in "xy")
+    a, b = (Tensor(name, (1, 4, 4, 8), "int8", 0.5, 0) for name in "ab")
+    model = Model(Subgraph([x, a], [y, b], [Op("RELU", [x], [y]), Op("RELU", [a], [b])]))
+    message = "39200000128 bytes must be held at one time, ethos-u55-128 addresses 4294967296"
+    with pytest.raises(UserError, match=message):
+        compile_tflite(model.to_bytes(), Target("ethos-u55-128"))
