@@ -110,6 +110,15 @@ def _shape(item: Item, network: Network) -> _Shape:
     return _Shape(nhwc(op.result)[0], op.stripe.data[0] if op.stripe is not None else 0, reads)
 
 
+class _Cut(NamedTuple):
+    """The stages of a segment."""
+
+    stages: list[Stage]
+    counted: Counted
+    rolling: list[int | None]
+    """Bytes of the rolling buffer that the OFM of each lives in; None where it is whole."""
+
+
 class Planner:
     """Values segments of a network on a machine and finds the best cuts."""
 
@@ -124,11 +133,17 @@ class Planner:
         """Cycles of launches of works by their rows, and whether their weights come from a buffer."""
         self._measured = set[int]()
         """Items whose weights have been measured as they stand."""
-        self._cut: dict[tuple[int, int], tuple[list[Stage], Counted]] = {} if like is None else like._cut
-        """The stages of the longest segment that ends with an item in launches of so many rows."""
+        self._cut: dict[tuple[int, int], _Cut] = {} if like is None else like._cut
+        """The longest segment that ends with an item in launches of so many rows."""
         self._places = [Places() if isinstance(item.op, CascadeOp) else places_of(item.op) for item in network.items]
         self._shapes = [_shape(item, network) for item in network.items] if like is None else like._shapes
         self._walks: dict[tuple[int, int], _Walk] = {}
+        written = [network.tensors[item.writes[0]] for item in network.items]
+        self._whole_bytes = [one.size if one.first == number else 0 for number, one in enumerate(written)]
+        """What the OFM of each item takes where it is whole."""
+        brought = ([network.tensors[one] for one in item.brings] for item in network.items)
+        self._brought = [sum(t.size for t in new if t.first == number) for number, new in enumerate(brought)]
+        """Bytes that are brought right before each item."""
         self.pinned = self._pinned()
         self.segments: list[list[Segment]] = [[] for _ in network.items]
         """Segments by the item that they end with."""
@@ -262,9 +277,8 @@ class Planner:
         """The segments of two or more items that end with `stop`, in launches of `rows` rows at the end."""
         network = self.network
         if (stop, rows) not in self._cut:
-            stages = self._stages(lowest, stop, rows)
-            self._cut[stop, rows] = stages, count(tuple(stages))
-        stages, (launches, alive) = self._cut[stop, rows]
+            self._cut[stop, rows] = self._longest(lowest, stop, rows)
+        stages, (launches, _), rolling = self._cut[stop, rows]
         moves: dict[int, SSAValue] = {}
         for number, stage in enumerate(stages[:-1], lowest):
             if not stage.leaves and self._places[number].ofm != self._near:
@@ -274,19 +288,24 @@ class Planner:
         found: list[Segment] = []
         buffers = 0
         for number in range(stop, lowest - 1, -1):
-            index = number - lowest
-            tensor = network.tensors[network.items[number].writes[0]]
-            if not stages[index].leaves:
-                op = network.items[number].op
-                pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
-                buffers += rounded(max(pinned, alive[index]) * tensor.row)
-            elif tensor.first == number:
-                buffers += tensor.size
-            brought = (network.tensors[one] for one in network.items[number].brings)
-            buffers += sum(tensor.size for tensor in brought if tensor.first == number)
+            rolls = rolling[number - lowest]
+            buffers += self._brought[number] + (self._whole_bytes[number] if rolls is None else rolls)
             if number < stop:
                 found.append(Segment(number, stop, rows, network.before[number] + buffers))
         return found
+
+    def _longest(self, lowest: int, stop: int, rows: int) -> _Cut:
+        """The segment of items `lowest` to `stop`; nothing of it depends on where values lie."""
+        network = self.network
+        stages = self._stages(lowest, stop, rows)
+        counted = count(tuple(stages))
+        rolling: list[int | None] = []
+        for number, (stage, alive) in enumerate(zip(stages, counted.alive, strict=True), lowest):
+            op = network.items[number].op
+            pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
+            row = network.tensors[network.items[number].writes[0]].row
+            rolling.append(None if stage.leaves else rounded(max(pinned, alive) * row))
+        return _Cut(stages, counted, rolling)
 
     # -- time
 
