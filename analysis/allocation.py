@@ -15,9 +15,13 @@ drawn. These reach the bound more often, but use memory again as soon as it is f
 other more. Climbs begin at them, too: where nothing reached the bound before, more of what one can begin with does more
 than a longer climb.
 
-The answer depends on nothing but sizes and which ranges meet: neither on how times are counted, nor on the order in
-which ranges are given, nor on who has asked before. So a planner that knows launches and a pass that knows commands get
-the same answer, and a search that one of them has begun is carried on for the other.
+A `Rule` lets a range lie over another one that is about to die, so far before or behind it as their launches allow. The
+search then forbids only what the rule leaves: one end of what two ranges that meet keep each other from. It places that
+one first which is to lie lower. The bound counts with the nearest that rules allow, as planners do.
+
+The answer depends on nothing but sizes, rules and which ranges meet: neither on how times are counted, nor on the order
+in which ranges are given, nor on who has asked before. So a planner that knows launches and a pass that knows commands
+get the same answer, and a search that one of them has begun is carried on for the other.
 """
 
 from __future__ import annotations
@@ -70,6 +74,38 @@ class LiveRange:
         return self.start <= other.end and other.start <= self.end
 
 
+class Rule(NamedTuple):
+    """
+    A range may begin at most `at` bytes behind another one, or at least so many if `behind`, though both are alive;
+    both by number, `at` a multiple of the alignment.
+    """
+
+    upper: int
+    lower: int
+    at: int
+    behind: bool
+
+    def saved(self, upper: int, lower: int) -> int:
+        """Bytes less than both sizes together that two such ranges take at best."""
+        return max(0, shared_bytes(upper, lower, self.best(upper, lower)))
+
+    def best(self, upper: int, lower: int) -> int:
+        """How far behind the other it begins at best: within it if it may."""
+        return max(self.at, lower - upper) if self.behind else min(self.at, 0)
+
+    def forbidden(self, upper: int, lower: int) -> tuple[int, int]:
+        """Between which distances behind the other it may not begin; both ends are allowed."""
+        return (-upper, min(lower, self.at)) if self.behind else (max(-upper, self.at), lower)
+
+
+def shared_bytes(upper: int, lower: int, at: int) -> int:
+    """
+    How many bytes less than both together two buffers of these sizes take from the lowest to the highest, if the first
+    begins so many bytes behind the second; negative if there is a gap.
+    """
+    return min(at + upper, lower) - max(at, 0)
+
+
 @dataclass(frozen=True)
 class Allocation:
     """An address for each live range, the bytes used in all, and the bytes that no placement can do without."""
@@ -79,17 +115,27 @@ class Allocation:
     bound: int
 
 
-def lower_bound(ranges: Sequence[LiveRange]) -> int:
-    """The largest sum of rounded sizes alive at one time."""
-    return max((total for _, total in usage(ranges)), default=0)
+def lower_bound(ranges: Sequence[LiveRange], rules: Sequence[Rule] = ()) -> int:
+    """The largest sum of rounded sizes alive at one time, less what rules save."""
+    return max((total for _, total in usage(ranges, rules)), default=0)
 
 
-def usage(ranges: Sequence[LiveRange]) -> list[tuple[int, int]]:
-    """Bytes alive from each time at which that changes: (time, bytes), in order of time."""
+def usage(ranges: Sequence[LiveRange], rules: Sequence[Rule] = ()) -> list[tuple[int, int]]:
+    """Bytes alive from each time at which that changes: (time, bytes), in order of time; rules at their best."""
     steps: dict[int, int] = {}
     for r in ranges:
         steps[r.start] = steps.get(r.start, 0) + r.rounded
         steps[r.end + 1] = steps.get(r.end + 1, 0) - r.rounded
+    for rule in rules:
+        upper, lower = ranges[rule.upper], ranges[rule.lower]
+        if upper.meets(lower):
+            saved, start, end = (
+                rule.saved(upper.rounded, lower.rounded),
+                max(upper.start, lower.start),
+                min(upper.end, lower.end),
+            )
+            steps[start] -= saved
+            steps[end + 1] += saved
     total = 0
     curve: list[tuple[int, int]] = []
     for time in sorted(steps):
@@ -112,9 +158,9 @@ def _neighbours(ranges: Sequence[LiveRange]) -> list[list[int]]:
     return found
 
 
-def _crowding(ranges: Sequence[LiveRange]) -> list[int]:
+def _crowding(ranges: Sequence[LiveRange], rules: Sequence[Rule]) -> list[int]:
     """For each range, the most bytes alive at one time during its life."""
-    curve = usage(ranges)
+    curve = usage(ranges, rules)
     times = [time for time, _ in curve]
     return [
         max(total for _, total in curve[bisect_right(times, r.start) - 1 : bisect_right(times, r.end)]) for r in ranges
@@ -145,10 +191,11 @@ class _Search:
     answer is the same, however far somebody else has looked.
     """
 
-    def __init__(self, ranges: Sequence[LiveRange]) -> None:
+    def __init__(self, ranges: Sequence[LiveRange], rules: Sequence[Rule] = ()) -> None:
         self.sizes = [r.rounded for r in ranges]
         self.neighbours = _neighbours(ranges)
-        self.bound = lower_bound(ranges)
+        self.bound = lower_bound(ranges, rules)
+        self.rules = rules
         self.tries = -ORDERS
         """The first orders do not count."""
         self.random = Random(0)
@@ -176,10 +223,10 @@ class _Search:
     def _orders_and_climbs(self, ranges: Sequence[LiveRange]) -> Generator[None]:
         """The first orders, a few climbs from them, orders that fill from below, climbs from all; one order a step."""
         starts: list[_Placement] = []
-        filling, drawn = _filling_orders(ranges, self.neighbours), self._drawn_orders(ranges)
-        for orders in (_orders(ranges), chain(filling, drawn)):
+        filling, drawn = _filling_orders(ranges, self.rules, self.neighbours), self._drawn_orders(ranges)
+        for orders in (_orders(ranges, self.rules), chain(filling, drawn)):
             for order in orders:
-                starts.append(self._place(order))
+                starts.append(self._place(self._ordered(order)))
                 self._take(starts[-1])
                 yield
             starts.sort(key=lambda placement: placement.height)
@@ -189,6 +236,10 @@ class _Search:
                     if self.tries >= FEW:
                         break
         yield from self._climbs(starts)
+
+    def _ordered(self, order: list[int]) -> list[int]:
+        """An order as rules want it."""
+        return order
 
     def _drawn_orders(self, ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
         """Orders that fill the memory from below, each time with one of the ranges that take most of it for longest."""
@@ -308,8 +359,52 @@ class _Search:
         return max(map(add, addresses, self.sizes))
 
 
-def _orders(ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
-    crowding = _crowding(ranges)
+class _RuledSearch(_Search):
+    """The same where some ranges may lie over others."""
+
+    def __init__(self, ranges: Sequence[LiveRange], rules: Sequence[Rule]) -> None:
+        super().__init__(ranges, rules)
+        self._free: dict[tuple[int, int], tuple[int, int]] = {}
+        """Of two ranges between which distances the first may not begin behind the second, where a rule says so."""
+        self._lower: dict[int, list[int]] = {}
+        """Of a range those that are to be placed before it, because they are to lie lower."""
+        for upper, lower, at, behind in rules:
+            low, high = Rule(upper, lower, at, behind).forbidden(self.sizes[upper], self.sizes[lower])
+            self._free[upper, lower] = low, high
+            self._free[lower, upper] = -high, -low
+            first, second = (lower, upper) if behind else (upper, lower)
+            self._lower.setdefault(second, []).append(first)
+
+    def _ordered(self, order: list[int]) -> list[int]:
+        found: dict[int, None] = {}
+        for i in order:
+            waiting = [i]
+            while waiting:
+                before = [j for j in self._lower.get(waiting[-1], ()) if j not in found and j not in waiting]
+                if before:
+                    waiting.append(before[0])
+                else:
+                    found[waiting.pop()] = None
+        return list(found)
+
+    def _lowest(self, i: int, turns: list[int], addresses: list[int]) -> tuple[int, int]:
+        sizes, free, turn = self.sizes, self._free, turns[i]
+        at, support = 0, -1
+        taken: list[tuple[int, int, int]] = []
+        for j in self.neighbours[i]:
+            if turns[j] < turn:
+                low, high = free.get((i, j)) or (-sizes[i], sizes[j])
+                taken.append((addresses[j] + low, addresses[j] + high, j))
+        for low, high, j in sorted(taken):
+            if low >= at:
+                break
+            if high > at:
+                at, support = high, j
+        return at, support
+
+
+def _orders(ranges: Sequence[LiveRange], rules: Sequence[Rule]) -> Iterator[list[int]]:
+    crowding = _crowding(ranges, rules)
     starts, ends = sorted(r.start for r in ranges), sorted(r.end for r in ranges)
     met = [bisect_right(starts, r.end) - bisect_left(ends, r.start) for r in ranges]
     size = [r.rounded for r in ranges]
@@ -326,9 +421,11 @@ def _orders(ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
         yield sorted(range(len(ranges)), key=key)
 
 
-def _filling_orders(ranges: Sequence[LiveRange], neighbours: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+def _filling_orders(
+    ranges: Sequence[LiveRange], rules: Sequence[Rule], neighbours: Sequence[Sequence[int]]
+) -> Iterator[list[int]]:
     """Orders that fill the memory from below, each time by the range that can lie lowest on those before it."""
-    crowding = _crowding(ranges)
+    crowding = _crowding(ranges, rules)
     length = [r.end - r.start + 1 for r in ranges]
     size = [r.rounded for r in ranges]
     keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
@@ -362,20 +459,36 @@ def _filling_order(
     return order
 
 
-def allocate(ranges: Sequence[LiveRange], tries: int | None = None, enough: int = 0) -> Allocation:
+def allocate(
+    ranges: Sequence[LiveRange], tries: int | None = None, enough: int = 0, rules: Sequence[Rule] = ()
+) -> Allocation:
     """
-    Addresses for all ranges; `height` is the end of the highest. Tries so many orders (TRIES) to reach the bound, or
-    `enough` bytes where that is more, and ends earlier where many of them in a row have not helped. Where it reaches
-    them, so it does with more tries, and where less is enough.
+    Addresses for all ranges, of which some may lie over others by rules; `height` is the end of the highest. Tries so
+    many orders (TRIES) to reach the bound, or `enough` bytes where that is more, and ends earlier where many of them in
+    a row have not helped. Where it reaches them, so it does with more tries, and where less is enough.
     """
     if not ranges:
         return Allocation((), 0, 0)
     moments = in_moments(ranges)
-    order = sorted(range(len(ranges)), key=lambda i: (moments[i].start, moments[i].end, -moments[i].size))
-    search = _search(tuple(moments[i] for i in order))
+    parts = _parts(moments, rules)
+    order = sorted(range(len(ranges)), key=lambda i: (moments[i].start, moments[i].end, -moments[i].size, parts[i]))
+    turns = {i: turn for turn, i in enumerate(order)}
+    known = sorted(rule._replace(upper=turns[rule.upper], lower=turns[rule.lower]) for rule in rules)
+    search = _search(tuple(moments[i] for i in order), tuple(known))
     best = search.reach(enough, TRIES if tries is None else tries)
     addresses = dict(zip(order, best.addresses, strict=True))
     return Allocation(tuple(addresses[i] for i in range(len(ranges))), best.height, search.bound)
+
+
+def _parts(ranges: Sequence[LiveRange], rules: Sequence[Rule]) -> list[list[tuple[int, ...]]]:
+    """What rules say of each range, whatever the numbers are."""
+    parts: list[list[tuple[int, ...]]] = [[] for _ in ranges]
+    for upper, lower, at, behind in rules:
+        for own, one, other in ((0, upper, lower), (1, lower, upper)):
+            parts[one].append((own, at, behind, ranges[other].start, ranges[other].end, ranges[other].size))
+    for part in parts:
+        part.sort()
+    return parts
 
 
 class Needs(NamedTuple):
@@ -412,13 +525,20 @@ class Needs(NamedTuple):
         return found
 
 
-def needs(ranges: Sequence[LiveRange], times: Sequence[int], enough: int) -> Needs:
+def needs(ranges: Sequence[LiveRange], times: Sequence[int], enough: int, rules: Sequence[Rule] = ()) -> Needs:
     """
-    What ranges need at some times, in order. Addresses for all of them are looked for until they keep to `enough`
-    bytes; those that `allocate` finds do so as well then.
+    What ranges, of which some may lie over others by rules, need at some times, in order. Addresses for all of them are
+    looked for until they keep to `enough` bytes; those that `allocate` finds do so as well then.
     """
     tops, steps = [0] * len(times), [0] * (len(times) + 1)
-    found = allocate(ranges, QUESTION_TRIES, enough)
+    found = allocate(ranges, QUESTION_TRIES, enough, rules)
+    for rule in rules:
+        upper, lower = ranges[rule.upper], ranges[rule.lower]
+        first = bisect_left(times, max(upper.start, lower.start))
+        stop = max(first, bisect_right(times, min(upper.end, lower.end)))
+        saved = rule.saved(upper.rounded, lower.rounded)
+        steps[first] -= saved
+        steps[stop] += saved
     for one, address in zip(ranges, found.addresses, strict=True):
         top, first, stop = address + one.rounded, bisect_left(times, one.start), bisect_right(times, one.end)
         steps[first] += one.rounded
@@ -430,8 +550,8 @@ def needs(ranges: Sequence[LiveRange], times: Sequence[int], enough: int) -> Nee
 
 
 @lru_cache(maxsize=8)
-def _search(ranges: tuple[LiveRange, ...]) -> _Search:
-    return _Search(ranges)
+def _search(ranges: tuple[LiveRange, ...], rules: tuple[Rule, ...]) -> _Search:
+    return _RuledSearch(ranges, rules) if rules else _Search(ranges)
 
 
 def in_moments(ranges: Sequence[LiveRange]) -> list[LiveRange]:

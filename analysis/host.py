@@ -316,8 +316,10 @@ def held_by_host(module: ModuleOp) -> dict[str, Held]:
         size = alive[span.start] - sum(_rounded(host.values[value]) for value in own)
         # One of a function that is run again lasts until then.
         size = max([size, *alive[span.start + 1 : span.end + 1]])
-        kept = {k for k, v in enumerate(op.arguments) if v in host.values and host.values[v].end > span.end}
         name = op.callee.string_value()
+        # A region that runs more than once has one place for each operand all the time.
+        again = span.end > span.start or name in found
+        kept = {k for k, v in enumerate(op.arguments) if v in host.values and (again or host.values[v].end > span.end)}
         before = found.get(name, NOTHING_HELD)
         found[name] = Held(max(size, before.size), before.arguments | kept)
     return found

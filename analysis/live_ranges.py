@@ -3,22 +3,33 @@ Who needs memory when, over a whole network of linear programs.
 
 The time axis runs over the host's operations (`npuc.analysis.host`) and, inside an invocation, over the commands. A
 buffer lives from its `alloc` to its `free`; a value of the host, whether regions touch it or not, from whoever writes
-it to its last reader, and is one item in every program.
+it to its last reader, and is one item in every program. `npu_cmd.overlap` says which of them may overlap, and how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
-from npuc.analysis.allocation import LiveRange, usage
+from npuc.analysis.allocation import LiveRange, Rule, usage
 from npuc.analysis.host import Span, host_times
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import InvokeOp, Space
-from npuc.dialects.npu_cmd import BufferOp, DmaOp, FreeOp, InputOp, LaunchOp, MemoryOp, OutputOp, ProgramOp
+from npuc.dialects.npu_cmd import (
+    AllocOp,
+    BufferOp,
+    DmaOp,
+    FreeOp,
+    InputOp,
+    LaunchOp,
+    MemoryOp,
+    OutputOp,
+    OverlapOp,
+    ProgramOp,
+)
 from npuc.dialects.tfl import arena_offset, tensor_name
 
 
@@ -33,6 +44,11 @@ class Item:
     """The host's, if it is one."""
     value_size: int = 0
     """Its bytes."""
+
+    @property
+    def live_range(self) -> LiveRange:
+        """What an address is to be found for."""
+        return LiveRange(self.start, self.end, self.size)
 
     @property
     def size(self) -> int:
@@ -57,13 +73,26 @@ class LiveRanges:
 
     items: list[Item]
     times: dict[Operation, int]
+    rules: list[Rule] = field(default_factory=list[Rule])
+    """Which items may lie over which others."""
+
+    def rules_among(self, items: Sequence[Item]) -> list[Rule]:
+        """Those that concern two of these, by their numbers there."""
+        numbers = {id(item): number for number, item in enumerate(items)} if self.rules else {}
+        found: list[Rule] = []
+        for rule in self.rules:
+            upper, lower = (numbers.get(id(self.items[number])) for number in rule[:2])
+            if upper is not None and lower is not None:
+                found.append(rule._replace(upper=upper, lower=lower))
+        return found
 
     def usage(self, space: Space) -> list[int]:
         """Bytes of a memory that are alive at each time."""
-        ranges = [LiveRange(i.start, i.end, i.size) for i in self.items if i.space == space]
+        items = [item for item in self.items if item.space == space]
+        curve = usage([item.live_range for item in items], self.rules_among(items))
         found: list[int] = []
         total = 0
-        for time, after in [*usage(ranges), (1 + max(self.times.values(), default=0), 0)]:
+        for time, after in [*curve, (1 + max(self.times.values(), default=0), 0)]:
             found += [total] * (time - len(found))
             total = after
         return found
@@ -76,14 +105,18 @@ class LiveRanges:
         Where something lies that a launch is the last to read, what comes behind it would have to wait for that launch,
         though there is memory for both. Two launches can be under way when a transfer could begin.
         """
-        ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+        ranges = [item.live_range for item in items]
+        rules = self.rules_among(items)
+        ruled = {number for rule in rules for number in rule[:2]}
         used: list[int] = []
         total = 0
-        for time, after in [*usage(ranges), (1 + max((one.end for one in ranges), default=0), 0)]:
+        for time, after in [*usage(ranges, rules), (1 + max((one.end for one in ranges), default=0), 0)]:
             used += [total] * (time - len(used))
             total = after
-        for number, item in enumerate(items):
-            for start in self._launches_before(item, transfers):
+        # Those that transfers write first: these take longer than the ends of launches do.
+        for number, item in sorted(enumerate(items), key=lambda one: not _is_brought(one[1])):
+            # What may lie over another is to do so.
+            for start in self._launches_before(item, transfers) if number not in ruled else ():
                 one = ranges[number]
                 if max(used[start : one.start], default=0) + one.rounded > most:
                     break
@@ -97,7 +130,7 @@ class LiveRanges:
         if item.value is not None or len(item.ops) != 1:
             return []
         (buffer,) = item.ops
-        brought = any(isinstance(use.operation, DmaOp) for use in buffer.result.uses)
+        brought = _is_brought(item)
         if self.times.get(buffer) != item.start or (transfers and not brought):
             return []
         found: list[int] = []
@@ -107,6 +140,11 @@ class LiveRanges:
                 found.append(self.times[op])
             op = op.prev_op
         return found
+
+
+def _is_brought(item: Item) -> bool:
+    """Whether a transfer fills a buffer, or reads it."""
+    return any(isinstance(use.operation, DmaOp) for op in item.ops for use in op.result.uses)
 
 
 def live_ranges(module: ModuleOp) -> LiveRanges:
@@ -143,7 +181,23 @@ def live_ranges(module: ModuleOp) -> LiveRanges:
         if program not in runs:
             start, now = now + 1, _walk(program, now + 1, found)
             found.items += [_edge(op, Span(start, now), found.times) for op in _edges(program)]
+    _add_rules(programs.values(), found)
     return found
+
+
+def _add_rules(programs: Iterable[ProgramOp], found: LiveRanges) -> None:
+    """Find out which items may overlap."""
+    overlaps = [op for program in programs for op in program.body.block.ops if isinstance(op, OverlapOp)]
+    owners: dict[SSAValue, int] = {}
+    if overlaps:
+        owners |= {op.result: number for number, item in enumerate(found.items) for op in item.ops}
+    for op in overlaps:
+        if op.source not in owners or op.under not in owners:
+            raise OperationError(op, "it names a buffer that gets no address")
+        last = max(found.times[use.operation] for use in op.under.uses)
+        if found.items[owners[op.under]].end > last and not isinstance(op.under.owner, AllocOp):
+            raise OperationError(op, "the host needs later what a buffer is to lie over")
+        found.rules.append(Rule(owners[op.source], owners[op.under], op.distance, op.at_least is not None))
 
 
 def _walk(program: ProgramOp, start: int, found: LiveRanges) -> int:

@@ -35,6 +35,7 @@ from npuc.dialects.npu import Element
 from npuc.dialects.npu_schedule import (
     CascadeOp,
     ConcatOp,
+    ConstantOp,
     CopyOp,
     ElementwiseOp,
     KernelOp,
@@ -288,6 +289,34 @@ class Storage:
                 continue
             if _meet((there, value), (place, old)):
                 return f"it overwrites in place what it reads as operand {other} under another mapping"
+        return None
+
+    def lying_problem(self, op: KernelOp) -> str | None:
+        """
+        Why the result of a kernel of a cascade cannot lie over what stands there for that (`over`), however far apart;
+        None if it can: both fill memory of their own, and nothing but that cascade, as it is, reads the operand then.
+        """
+        value, cascade = op.laid_over, op.parent_op()
+        assert value is not None
+        assert isinstance(cascade, CascadeOp)
+        for what, one in (("it", op.result), ("what it lies over", value)):
+            size = storage_bytes(tensor_type(self.root(one)))
+            if not self.is_linear(one) or size != storage_bytes(tensor_type(one)):
+                return f"{what} is part of other memory, or written under other strides than its own"
+        root = self.root(value)
+        if self.root(op.result).owner is not cascade:
+            return "it lies in the memory of something else"
+        if isinstance(root.owner, ConstantOp):
+            return "what it lies over is a constant"
+        for member in inside(root):
+            for reader in (use.operation for use in member.uses):
+                if isinstance(reader, SliceOp | ReshapeOp | TransposeOp | ConcatOp):
+                    continue
+                if reader.parent_op() is cascade:
+                    if member is not value or not isinstance(reader, KernelOp):
+                        return "its cascade reads what it lies over by a transfer or through another view"
+                elif isinstance(reader, ReturnOp) or self._order[reader] > self._order[cascade]:
+                    return f"{reader.name} needs what it lies over later"
         return None
 
     def _last_reader(self, origin: SSAValue) -> Operation:

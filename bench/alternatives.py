@@ -82,7 +82,7 @@ def backwards(*given: Any) -> prefetch.Plan:
     return prefetch.plan(*given[:3])
 
 
-def grown(planner: Planner, limit: int, buffers: bool = True) -> list[Segment]:
+def grown(planner: Planner, limit: int, buffers: bool = True, overlaps: bool = True) -> list[Segment]:
     """
     `Planner.quickest` greedily. In program order: an item that fits by itself runs whole. One that does not begins a
     cascade, which takes in the items behind it as long as that lowers its memory or the next one would not fit by
@@ -129,7 +129,7 @@ def by_size(self: Any, root: SSAValue) -> float:
     return -float(size * size)
 
 
-def by_size_only(ranges: Sequence[allocation.LiveRange]) -> Iterator[list[int]]:
+def by_size_only(ranges: Sequence[allocation.LiveRange], rules: object) -> Iterator[list[int]]:
     """`allocation._orders`: the largest first."""
     yield sorted(range(len(ranges)), key=lambda number: -ranges[number].rounded)
 

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, BlockArgument, OpResult, SSAValue
 from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.npu import Element, FeatureMapSpace, LayoutAttr
-from npuc.hardware.shram import Format
+from npuc.hardware.shram import BRICK, Format
 
 VALUES = (OpResult, BlockArgument)
 """All that an `SSAValue` is: asking for these is quicker than for an abstract class."""
@@ -66,6 +66,12 @@ def verify_written(value: SSAValue) -> None:
 def form_of(value: SSAValue) -> tuple[tuple[int, int, int], int, bool, FeatureMapSpace]:
     """What two feature maps have in common of which one fits in the place of the other."""
     return nhwc(value), element_of(value).bits, is_brick(value), space_of(value)
+
+
+def row_bytes(value: SSAValue) -> int:
+    """Bytes from row to row of a feature map without gaps."""
+    _, width, depth = nhwc(value)
+    return width * (-(-depth // BRICK) * BRICK if is_brick(value) else depth) * element_of(value).size
 
 
 def stored(type_: TensorType[Attribute], layout: Format, space: FeatureMapSpace) -> TensorType[Attribute]:

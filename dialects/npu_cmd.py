@@ -74,6 +74,7 @@ from npuc.dialects.npu import (
 from npuc.dialects.npu_schedule import BINARY_KINDS, POOL_KINDS, UNARY_KINDS
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.accelerators import Block as MachineBlock
+from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.shram import Dims, Kernel, Kind, acc_bits, explain, kernel_problem, layout
 from npuc.hardware.shram import Operation as MachineOperation
 
@@ -357,6 +358,47 @@ class AllocOp(BufferOp):
         super().verify_()
         if self.buffer.space in ("read_only", "external"):
             raise VerifyException(f"nothing is written to memory that is {self.buffer.space}")
+
+
+@clause_op_definition
+class OverlapOp(ClauseOp):
+    """
+    The first buffer may have bytes in common with the second, which dies meanwhile, if it begins `at_most` so many
+    bytes behind it, or `at_least`. It is no command: it tells whoever finds addresses what launches allow.
+
+        npu_cmd.overlap %y, %x at_most <-2560> : !npu.buffer<12288, arena>, !npu.buffer<12288, arena>
+    """
+
+    name = "npu_cmd.overlap"
+    source = operand_def(BufferType)
+    under = operand_def(BufferType)
+    at_most = opt_prop_def(IntsAttr)
+    at_least = opt_prop_def(IntsAttr)
+
+    CLAUSES: ClassVar[tuple[Clause, ...]] = (
+        Clause(operand="source"),
+        Clause(operand="under"),
+        Clause("at_most", attribute="at_most", payload=IntsAttr),
+        Clause("at_least", attribute="at_least", payload=IntsAttr),
+    )
+
+    @property
+    def distance(self) -> int:
+        """Bytes from the start of the second buffer to that of the first, at most or at least."""
+        given = self.at_most or self.at_least
+        assert given is not None
+        return given.data[0]
+
+    def verify_(self) -> None:
+        given = self.at_most or self.at_least
+        if given is None or (self.at_most is not None and self.at_least is not None):
+            raise VerifyException("a buffer begins `at_most` so many bytes behind another, or `at_least`")
+        if len(given.data) != 1 or given.data[0] % ALIGNMENT:
+            raise VerifyException(f"the distance is one number of bytes, a multiple of {ALIGNMENT}")
+        owners = [value.owner for value in (self.source, self.under)]
+        buffers = [owner for owner in owners if isinstance(owner, BufferOp) and owner.buffer.space in ("arena", "fast")]
+        if len(buffers) < 2 or buffers[0].buffer.space != buffers[1].buffer.space or self.source is self.under:
+            raise VerifyException("buffers that may overlap are two of one memory that kernels write")
 
 
 @irdl_op_definition
@@ -764,6 +806,7 @@ NPU_CMD = Dialect(
         InputOp,
         OutputOp,
         AllocOp,
+        OverlapOp,
         MemoryOp,
         ConstantOp,
         FreeOp,

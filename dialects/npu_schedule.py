@@ -13,7 +13,9 @@ run stripe by stripe. A kernel takes scaling, clamp, function and table of its O
 
 Decisions are optional properties that passes fill in and respect where they stand already: `block`,
 `cascade` (the number of the cascade that the kernel is to become part of), `stripe` (OFM rows per launch, at most, in a
-cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `scales_apart` (weights and
+cascade), `rolling` (rows of the rolling buffer that holds the result inside a cascade), `upwards` (the cascade walks
+from the last rows to the first), `over` (what the result of a cascade is to lie over as far as its launches allow),
+`at` (how many bytes behind that it begins), `scales_apart` (weights and
 scales are constants of their own, and the scales are read in place), `slices` (OFM depths at which the weights are
 cut), `buffers` (how many SRAM buffers the slices pass through: one memory, with a part for each) and `in_place` (which
 operand's memory the result takes over). Where each buffer is to be memory of its own they are values,
@@ -32,11 +34,13 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from xdsl.dialects.builtin import (
+    DenseArrayBase,
     DenseIntOrFPElementsAttr,
     IntAttr,
     StringAttr,
     TensorType,
     UnitAttr,
+    i32,
 )
 from xdsl.ir import (
     Attribute,
@@ -69,7 +73,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.assembly import Clause, ClauseOp, clause_op_definition
 from npuc.dialects.constants import as_numpy
-from npuc.dialects.feature_maps import element_of, form_of, is_brick, nhwc, space_of, verify_written
+from npuc.dialects.feature_maps import element_of, form_of, is_brick, nhwc, row_bytes, space_of, verify_written
 from npuc.dialects.launch import launch_problem, padding
 from npuc.dialects.npu import (
     ActivationAttr,
@@ -83,8 +87,9 @@ from npuc.dialects.npu import (
     WindowAttr,
     within,
 )
-from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, unroll
+from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, bytes_before, turned, unroll
 from npuc.dialects.views import ConcatOp, ReshapeOp, SliceOp, TransposeOp
+from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.limits import MAX_EXTENT
 from npuc.hardware.shram import BRICK, MICRO_BLOCK_DEPTH, Dims, Format, Kernel, Kind, prefers_part_kernel
 from npuc.hardware.shram import Operation as ElementwiseOperation
@@ -246,6 +251,9 @@ _DECISIONS = (
     Clause("cascade", attribute="cascade", payload=IntsAttr),
     Clause("stripe", attribute="stripe", payload=IntsAttr),
     Clause("rolling", attribute="rolling", payload=IntsAttr),
+    Clause("upwards", attribute="upwards"),
+    Clause("over", operand="over"),
+    Clause("at", attribute="at", payload=IntsAttr),
 )
 _WEIGHT_DECISIONS = (
     Clause("scales_apart", attribute="scales_apart"),
@@ -287,6 +295,8 @@ class KernelOp(ClauseOp):
     cascade = opt_prop_def(IntsAttr)
     stripe = opt_prop_def(IntsAttr)
     rolling = opt_prop_def(IntsAttr)
+    upwards = opt_prop_def(UnitAttr)
+    at = opt_prop_def(IntsAttr)
     traits = traits_def(Pure())
 
     INPUTS: ClassVar[tuple[str, ...]] = ("ifm",)
@@ -329,6 +339,26 @@ class KernelOp(ClauseOp):
         return next(iter(self.values_of("table")), None)
 
     @property
+    def laid_over(self) -> SSAValue | None:
+        """The feature map that the result is to lie over, as far as launches allow; None for memory of its own."""
+        return next(iter(self.values_of("over")), None)
+
+    def lay_over(self, value: SSAValue | None) -> None:
+        """Let the result lie over a feature map as far as launches allow it, or have memory of its own again."""
+        index = [name for name, _ in self.get_irdl_definition().operands].index("over")
+        sizes = self.properties["operandSegmentSizes"]
+        assert isinstance(sizes, DenseArrayBase)
+        lengths = list(sizes.get_values())
+        start = sum(lengths[:index])
+        self.operands = [
+            *self.operands[:start],
+            *([] if value is None else [value]),
+            *self.operands[start + lengths[index] :],
+        ]
+        lengths[index] = int(value is not None)
+        self.properties["operandSegmentSizes"] = DenseArrayBase.from_list(i32, lengths)
+
+    @property
     def sliding(self) -> Window:
         """The window, 1x1 for kernels that have none."""
         attribute = self.properties.get("window")
@@ -337,6 +367,11 @@ class KernelOp(ClauseOp):
     def reach(self, value: SSAValue) -> Reach:
         """Which rows of `value`, a feature map that the kernel reads, its launches read."""
         return Reach.of(self.sliding, nhwc(value)[0])
+
+    def walked(self, value: SSAValue) -> Reach:
+        """The same in the order in which the kernel is to be walked: rows counted from the last one for `upwards`."""
+        reach = self.reach(value)
+        return reach if self.upwards is None else reach.mirrored(nhwc(self.result)[0])
 
     def verify_common(self) -> None:
         """Shapes, zero points, activation and table fit each other."""
@@ -361,6 +396,24 @@ class KernelOp(ClauseOp):
         verify_rows(ofm_h, self.stripe, self.rolling)
         if self.cascade is not None and len(self.cascade.data) != 1:
             raise VerifyException("a kernel is part of one cascade")
+        self._verify_over()
+
+    def _verify_over(self) -> None:
+        """What the result lies over can be that."""
+        value = self.laid_over
+        if value is None:
+            if self.at is not None:
+                raise VerifyException("`at` says how many bytes behind what it lies over a result begins: `over` what?")
+            return
+        nhwc(value)
+        if space_of(value) != space_of(self.result):
+            raise VerifyException("a result lies over what is in the same memory")
+        if self.at is None:
+            return
+        if len(self.at.data) != 1 or self.at.data[0] % ALIGNMENT:
+            raise VerifyException(f"`at` is one number of bytes, a multiple of {ALIGNMENT}")
+        if not isinstance(self.parent_op(), CascadeOp):
+            raise VerifyException("a result lies over what is read meanwhile in a cascade only, stripe by stripe")
 
     def verify_window(self) -> None:
         """The OFM is no larger than the padded IFM allows."""
@@ -386,6 +439,7 @@ class ConvKernelOp(KernelOp):
     weights = operand_def(TensorType)
     scales = operand_def(ScalesType)
     table = opt_operand_def(TensorType)
+    over = opt_operand_def(TensorType)
     through = var_operand_def(BufferType)
     window = prop_def(WindowAttr)
     weight_zero_point = opt_prop_def(IntsAttr)
@@ -488,7 +542,9 @@ class PoolOp(KernelOp):
     kind = prop_def(StringAttr)
     ifm = operand_def(TensorType)
     table = opt_operand_def(TensorType)
+    over = opt_operand_def(TensorType)
     window = prop_def(WindowAttr)
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     KINDS: ClassVar[tuple[str, ...]] = tuple(POOL_KINDS)
     CLAUSES: ClassVar[tuple[Clause, ...]] = (
@@ -529,6 +585,7 @@ class ElementwiseOp(KernelOp):
     ifm = operand_def(TensorType)
     ifm2 = opt_operand_def(TensorType)
     table = opt_operand_def(TensorType)
+    over = opt_operand_def(TensorType)
     is_reversed = opt_prop_def(UnitAttr, prop_name="reversed")
     operand_scales = opt_prop_def(OperandScalesAttr)
     in_place = opt_prop_def(IntsAttr)
@@ -713,6 +770,12 @@ class CascadeOp(IRDLOperation):
         %y = npu_schedule.cascade -> tensor<1x32x32x16xi8> {
           %near = npu_schedule.transfer %x rolling <10> : (tensor<1x32x32x8xi8>) -> tensor<1x32x32x8xi8>
           %1 = npu_schedule.conv2d %near, ... window <3x3, pad 1 1 1 1> stripe <4> : ...
+
+    A result may lie over what the cascade is the last to read, so far before it that no launch writes a row that one is
+    still to read; or so far behind it, if all kernels walk `upwards`, from the last rows to the first:
+
+        %y = npu_schedule.cascade -> tensor<1x32x32x16xi8> {
+          %1 = npu_schedule.pool max %x ... window <3x3, pad 1 1 1 1> stripe <4> over %x at <-2560> : ...
     """
 
     name = "npu_schedule.cascade"
@@ -741,14 +804,51 @@ class CascadeOp(IRDLOperation):
         assert isinstance(last, YieldOp)
         return tuple(last.values)
 
+    @property
+    def upwards(self) -> bool:
+        """Whether it walks from the last rows to the first."""
+        return any(op.upwards is not None for op in self.kernels)
+
     def unrolled(self) -> Unrolled:
         """The launches in order; VerifyException if a rolling buffer is too low for what is alive in it."""
+        walk = self._walk()
+        return turned(walk, stages_of(self.stages, self.yielded)) if self.upwards else walk
+
+    def _walk(self) -> Unrolled:
+        """The same, rows counted from the last one where it walks upwards."""
         stages = self.stages
         found = unroll(stages_of(stages, self.yielded))
         for op, rows in zip(stages, found.alive, strict=True):
             if op.rolling is not None and op.result not in self.yielded and rows > op.rolling.data[0]:
                 raise VerifyException(f"{rows} rows are alive in a rolling buffer of {op.rolling.data[0]}")
         return found
+
+    def nearest(self, op: KernelOp) -> int:
+        """
+        How many bytes behind what the result of one of its kernels lies over it may begin: at most so many, or at least
+        where the cascade walks upwards, a multiple of 16. Both are taken to have no gaps.
+        """
+        return self._nearest(op, self._walk())
+
+    def _nearest(self, op: KernelOp, walk: Unrolled) -> int:
+        value, stages = op.laid_over, self.stages
+        assert value is not None
+        readers = [
+            (index, one.walked(value))
+            for index, one in enumerate(stages)
+            if isinstance(one, KernelOp)
+            for read in one.feature_maps
+            if read is value
+        ]
+        if not readers:
+            raise VerifyException("a result lies over what its own cascade reads, and nothing reads later")
+        row, read_row = row_bytes(op.result), row_bytes(value)
+        apart = bytes_before(walk.launches, stages.index(op), row, readers, read_row)
+        if self.upwards:
+            # As far as its end lies behind the other end.
+            behind = apart + nhwc(value)[0] * read_row - nhwc(op.result)[0] * row
+            return -(-behind // ALIGNMENT) * ALIGNMENT
+        return -apart // ALIGNMENT * ALIGNMENT
 
     def verify_(self) -> None:
         last = self.body.block.last_op
@@ -762,7 +862,34 @@ class CascadeOp(IRDLOperation):
             if isinstance(op, ElementwiseOp) and op.in_place is not None:
                 # Stripes take turns: another kernel may read the operand's rows after this one has written them.
                 raise VerifyException("a kernel of a cascade cannot be in_place")
-        self.unrolled()
+        kernels = self.kernels
+        if self.upwards and any(op.upwards is None for op in kernels):
+            raise VerifyException("the kernels of a cascade walk in one direction: all are `upwards`, or none is")
+        if self.upwards and any(op.sliding.upscale != "none" for op in kernels):
+            raise VerifyException("a cascade that upscales does not walk upwards")
+        walk = self._walk()
+        for op in kernels:
+            if op.at is not None:
+                self._verify_over(op, walk)
+
+    def _verify_over(self, op: KernelOp, walk: Unrolled) -> None:
+        """A result that lies over an operand leaves alone what is still to be read of it."""
+        value = op.laid_over
+        assert value is not None
+        assert op.at is not None
+        if op.result not in self.yielded:
+            raise VerifyException("what lies over an operand of its cascade leaves the cascade")
+        if sum(one.laid_over is value for one in self.kernels) > 1:
+            raise VerifyException("two results do not lie over one feature map")
+        nearest, at = self._nearest(op, walk), op.at.data[0]
+        if self.upwards and at < nearest:
+            raise VerifyException(
+                f"it writes over rows that are still to be read {at} bytes behind what it lies over: at least {nearest}"
+            )
+        if not self.upwards and at > nearest:
+            raise VerifyException(
+                f"it writes over rows that are still to be read {at} bytes behind what it lies over: at most {nearest}"
+            )
 
     def _verify_transfer(self, op: TransferOp) -> None:
         owner = op.source.owner
@@ -778,7 +905,8 @@ def stages_of(
     """
     The stages that kernels and transfers in program order are in one cascade, the results `leaving` it given.
 
-    `stripes` are rows a launch for each of them; None takes those that are written on them, or all rows.
+    `stripes` are rows a launch for each of them; None takes those that are written on them, or all rows. Rows are
+    counted from the last one where the kernels walk upwards.
     """
     index: dict[SSAValue, int] = {op.result: k for k, op in enumerate(ops)}
     stages: list[Stage] = []
@@ -793,7 +921,7 @@ def stages_of(
             Stage(
                 height,
                 written if stripes is None else stripes[k],
-                tuple(Input(index[value], op.reach(value)) for value in op.feature_maps if value in index),
+                tuple(Input(index[value], op.walked(value)) for value in op.feature_maps if value in index),
                 op.result in leaving,
                 own if own.up > 1 else None,
             )

@@ -9,6 +9,9 @@ in launches of at most their stripe. Then no row is made before somebody waits f
 only what a consumer's launch sees: `(stripe - 1) * stride + window rows` for a single consumer, and the lag between
 branches where there are several.
 
+A cascade may walk *upwards*, from the last rows to the first. That is the same walk where rows are counted from the
+last one: its stages are those of mirrored reaches, and its launches are turned in the end.
+
 A transfer is a stage as well. It runs *ahead*: right behind a launch that reads from it, it brings what the next one
 will read, so that it runs beside the kernel. Its rolling buffer holds the rows of both.
 """
@@ -51,6 +54,10 @@ class Reach(NamedTuple):
         if self.whole:
             return self.height
         return min(self.height, -(-((stop - 1) * self.stride + self.window - self.top) // self.up))
+
+    def mirrored(self, rows: int) -> Reach:
+        """The same of an OFM of `rows` rows where rows of both are counted from the last one."""
+        return self._replace(top=(rows - 1) * self.stride + self.window - self.top - self.height * self.up)
 
     def aligned(self, stop: int) -> int:
         """The first place at or after `stop` where a next launch could start: at a row of the IFM as it is stored."""
@@ -119,6 +126,41 @@ def pieces(start: int, stop: int, rolling: int) -> Iterator[tuple[int, int]]:
         end = min(stop, start - start % rolling + rolling)
         yield start, end
         start = end
+
+
+def turned(unrolled: Unrolled, stages: Sequence[Stage]) -> Unrolled:
+    """Launches whose rows are counted from the last one, counted from the first; or the other way round."""
+    heights = [stage.height for stage in stages]
+    launches = [
+        Launch(stage, heights[stage] - stop, heights[stage] - start) for stage, start, stop in unrolled.launches
+    ]
+    return unrolled._replace(launches=launches)
+
+
+def bytes_before(
+    launches: Sequence[Launch], writer: int, row: int, readers: Sequence[tuple[int, Reach]], read_row: int
+) -> int:
+    """
+    How many bytes before a feature map that is read one that is written has to begin, so that none is written over one
+    that is still to be read; negative if it may begin behind.
+
+    `launches` are those of a walk from the first row on, `writer` is the stage that writes rows of `row` bytes,
+    `readers` are the stages that read rows of `read_row` bytes, and how. A launch may write over what launches before
+    it have read, nothing that it reads itself. Where both are to be walked upwards, rows and bytes are counted from the
+    end.
+    """
+    height = readers[0][1].height
+    least = -height * read_row
+    low = height
+    reaches: dict[int, list[Reach]] = {}
+    for stage, reach in readers:
+        reaches.setdefault(stage, []).append(reach)
+    for stage, start, stop in reversed(launches):
+        for reach in reaches.get(stage, ()):
+            low = min(low, reach.first(start))
+        if stage == writer and low < height:
+            least = max(least, stop * row - low * read_row)
+    return least
 
 
 LONGEST_PERIOD = 4

@@ -25,52 +25,47 @@ MORE = 45 * 1024
 SPLIT, HOIST = "npu-schedule-split-weight-buffers", "npu-cmd-hoist-dma"
 BUFFERS = frozenset({"npu-schedule-buffer-weights", SPLIT, HOIST})
 CASCADES = frozenset({"npu-schedule-limit-sram", "npu-schedule-plan-cascades", "npu-schedule-form-cascades"})
-SIZE = Target("ethos-u55-128", strategy="size")
+LIMIT = 32 * 1024
+SMALL = Target("ethos-u55-128", limit=LIMIT)
 
 # Of each step its name, target, and the passes that are left out of the pipeline; what it shows.
 STEPS = (
     (
         "whole",
-        SIZE,
+        Target("ethos-u55-128"),
         CASCADES | BUFFERS,
         "Whole feature maps, weights in flash. At the peak are the input and the large feature map that conv_0 makes.",
     ),
     (
         "cascaded",
-        SIZE,
+        SMALL,
         BUFFERS,
-        "Cascading. conv_0 and conv_1 take turns; of the large feature map 5 rows exist at a time. Every stripe costs "
-        "a fill, and reads its weights again.",
+        "Cascading. conv_0 and conv_1 take turns; of the large feature map 9 rows exist at a time. Every stripe costs "
+        "a fill, and reads its weights again. What conv_1 makes lies over the rows of the input that conv_0 has read.",
     ),
     (
         "buffered",
-        SIZE,
+        SMALL,
         frozenset({SPLIT, HOIST}),
-        "Weight buffering, where there is room below the limit: one buffer for conv_1, filled once for all stripes, "
-        "one for conv_2 and two for conv_3, which would read their weights from flash for each block. Kernels wait for "
-        "their first transfer.",
-    ),
-    (
-        "hoisted",
-        SIZE,
-        frozenset({SPLIT}),
-        "Transfers issued earlier. The one of conv_2 runs beside the last stripes. The two buffers of conv_3 are one "
-        "allocation still: beside conv_2 there is no room for both at once, so conv_3 has to wait.",
+        "Weight buffering, where there is room below the limit: one buffer for conv_0 and one for conv_1, filled once "
+        "for all stripes, one for conv_2 and two for conv_3, which would read their weights from flash for each block. "
+        "Kernels wait for their first transfer.",
     ),
     (
         "split",
-        SIZE,
+        SMALL,
         frozenset[str](),
-        "Buffer-tensor splitting. Each of the two is a value of its own size and life. The first finds room beside "
-        "conv_2, and is filled as soon as conv_2 is queued behind the last stripe; the second is not there before its "
-        "own transfer, and gone before the first. This is what `npu-compile --optimise Size` does.",
+        "Transfers issued earlier, to buffers of their own. The one of conv_2 runs beside the last stripes. Each of "
+        "the two buffers of conv_3 is a value of its own size and life: both at once find no room beside conv_2, the "
+        "first does, and is filled as soon as conv_2 is queued behind the last stripe; the second is not there before "
+        f"its own transfer. This is what `npu-compile --arena-cache-size {LIMIT}` does.",
     ),
     (
         "limit",
         Target("ethos-u55-128", limit=MORE),
         frozenset[str](),
         f"SRAM limit. The same passes with a limit of {MORE} bytes: the room becomes taller stripes, "
-        "of 16 rows instead of 4. Above, the limit was the least that is not too slow.",
+        "of 16 rows instead of 8.",
     ),
 )
 HEAD = """\

@@ -5,9 +5,9 @@ the whole network.
 Assumes linear programs without addresses and, where there is a host function, that it calls each of them through
 `npu.invoke`. The time axis runs over the host's operations and, inside an invocation, over the commands: a buffer
 lives from its `alloc` to its `free`; a value of the host lives from whoever writes it to its last reader, and has one
-address in every program (`npuc.analysis.host`). So a runtime needs no byte beyond the arena for what has a known size,
-and values that no region touches take what regions use at other times. Equal constants share their place, also between
-programs.
+address in every program (`npuc.analysis.host`). Where `npu_cmd.overlap` says so, one may lie over another that dies. So
+a runtime needs no byte beyond the arena for what has a known size, and values that no region touches take what regions
+use at other times. Equal constants share their place, also between programs.
 
 Decides addresses, on buffers and as `arena_offset` of the host's tensors, in place of any that the source file had; a
 tensor whose size is not known has none. Writes the sizes on the module: `npu.arena_size` with the bound below which no
@@ -30,7 +30,7 @@ from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, ModuleOp, i64
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from npuc.analysis.allocation import ALIGNMENT, LiveRange, allocate, lower_bound
+from npuc.analysis.allocation import ALIGNMENT, allocate, lower_bound
 from npuc.analysis.host import invoking_functions
 from npuc.analysis.live_ranges import Item, LiveRanges, live_ranges
 from npuc.analysis.machine import LimitError, scarce_space_of, setup_of, written_limit
@@ -92,13 +92,14 @@ class NpuCmdAllocatePass(ModulePass):
         module.attributes["npu.read_only_size"] = IntegerAttr(end, i64)
 
     def _place(self, module: ModuleOp, lives: LiveRanges, items: list[Item], space: Space) -> None:
-        found = allocate([LiveRange(item.start, item.end, item.size) for item in items])
+        rules = lives.rules_among(items)
+        found = allocate([item.live_range for item in items], rules=rules)
         bound = found.bound
         for transfers in (False, True):
             ranges = lives.apart(items, found.height, transfers)
-            if lower_bound(ranges) > found.height:
+            if lower_bound(ranges, rules) > found.height:
                 continue  # which proves that there is no such placement
-            apart = allocate(ranges, APART_TRIES, found.height)
+            apart = allocate(ranges, APART_TRIES, found.height, rules)
             if apart.height <= found.height:
                 found = apart
                 break

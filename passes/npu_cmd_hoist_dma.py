@@ -43,7 +43,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from npuc.analysis.allocation import ALIGNMENT, LiveRange, Needs, needs
+from npuc.analysis.allocation import ALIGNMENT, LiveRange, Needs, Rule, needs
 from npuc.analysis.live_ranges import Item, live_ranges
 from npuc.analysis.machine import (
     UNLIMITED,
@@ -81,7 +81,8 @@ class NpuCmdHoistDmaPass(ModulePass):
         ranges = live_ranges(op)
         usage = {space: ranges.usage(space) for space in SPACES}
         tables = _table_usage(programs, ranges.times)
-        alive = _Alive([item for item in ranges.items if item.space == scarce])
+        here = [item for item in ranges.items if item.space == scarce]
+        alive = _Alive(here, ranges.rules_among(here))
         for program in programs:
             launches = [one for one in program.body.block.ops if isinstance(one, LaunchOp)]
             jobs = _jobs(program, machine, setup)
@@ -118,8 +119,9 @@ class _Job:
 class _Alive:
     """What is alive in the scarce memory, and what becomes of that as transfers are moved."""
 
-    def __init__(self, items: Sequence[Item]):
-        self.ranges = [LiveRange(item.start, item.end, item.size) for item in items]
+    def __init__(self, items: Sequence[Item], rules: Sequence[Rule]):
+        self.ranges = [item.live_range for item in items]
+        self._rules = rules
         self._total = sum(one.rounded for one in self.ranges)
         self._numbers: dict[Operation, int] = {op: number for number, item in enumerate(items) for op in item.ops}
 
@@ -136,7 +138,7 @@ class _Alive:
             return Needs.anyhow(self._total, len(times))
         ranges = list(self.ranges)
         self.move(ranges, jobs, times, plan)
-        return needs(ranges, times, enough)
+        return needs(ranges, times, enough, self._rules)
 
 
 def _free_inputs(program: ProgramOp) -> None:

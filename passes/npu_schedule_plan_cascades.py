@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -62,12 +62,12 @@ def plan(function: FuncOp, held: Held, limit: int) -> None:
         raise PassFailedException(f"@{function.sym_name.data}: {error}") from error
     numbers = {number for item in network.items if (number := _number(item.op)) is not None}
     following = max(numbers, default=-1) + 1
-    for segment in segments:
+    for segment, upwards in zip(segments, region.planner.directions(segments, limit).upwards, strict=True):
         if not segment.rows:
             continue
         if _number(network.items[segment.start].op) is None:
             following += 1
-        _write(region.planner, segment, following - 1)
+        _write(region.planner, segment, following - 1, upwards)
 
 
 def _number(op: object) -> int | None:
@@ -75,7 +75,7 @@ def _number(op: object) -> int | None:
     return op.cascade.data[0] if isinstance(op, KernelOp) and op.cascade is not None else None
 
 
-def _write(planner: Planner, segment: Segment, number: int) -> None:
+def _write(planner: Planner, segment: Segment, number: int, upwards: bool) -> None:
     """What has been decided about a segment, but for what stands on its kernels already."""
     choice = planner.choice(segment)
     items = planner.network.items[segment.start : segment.stop + 1]
@@ -84,9 +84,14 @@ def _write(planner: Planner, segment: Segment, number: int) -> None:
         assert isinstance(op, KernelOp)
         op.cascade = op.cascade or IntsAttr((number,))
         op.stripe = op.stripe or IntsAttr((stripe,))
+        op.upwards = op.upwards or (UnitAttr() if upwards else None)
         if rolling is not None and op.rolling is None:
             op.rolling = IntsAttr((rolling,))
             # What is spilled as a whole need not be as a rolling buffer.
             layout = "nhcwb16" if is_brick(op.result) else "nhwc"
             rolled = stored(tensor_type(op.result), layout, planner.network.space)
             Rewriter.replace_value_with_new_type(op.result, rolled)
+    last = items[-1].op
+    assert isinstance(last, KernelOp)
+    if segment.over >= 0 and last.laid_over is None:
+        last.lay_over(planner.overlaps.value(segment.over, segment.start, segment.stop))

@@ -35,7 +35,9 @@ from npuc.dialects.stripes import Counted, Input, Launch, Reach, Stage, count, u
 from npuc.hardware.accelerators import TABLE_BYTES
 from npuc.hardware.cycles import Places, dma_cycles, launch_cycles
 from npuc.hardware.memory import Area
+from npuc.planning.directions import Directions, Part, directions
 from npuc.planning.network import Item, Network, rounded
+from npuc.planning.overlaps import Overlaps, mirrored
 from npuc.planning.residency import NOTHING, Resident, best_within, extended
 from npuc.planning.tasks import Work, Works
 
@@ -52,6 +54,8 @@ class Segment(NamedTuple):
     """OFM rows a launch of the last kernel; 0 for an item that runs as it stands."""
     memory: int
     """Bytes while it runs."""
+    over: int = -1
+    """The tensor that its result lies over as far as launches allow it; -1 for none."""
 
 
 class Choice(NamedTuple):
@@ -119,6 +123,12 @@ class _Cut(NamedTuple):
     """Bytes of the rolling buffer that the OFM of each lives in; None where it is whole."""
 
 
+def _higher(alive: Sequence[int], stages: Sequence[Stage]) -> list[int]:
+    """The rows of rolling buffers that are enough for a cascade in either direction; `alive` are those of one."""
+    other = mirrored(stages)
+    return list(alive) if other is None else [max(pair) for pair in zip(alive, count(other).alive, strict=True)]
+
+
 class Planner:
     """Values segments of a network on a machine and finds the best cuts."""
 
@@ -144,6 +154,7 @@ class Planner:
         brought = ([network.tensors[one] for one in item.brings] for item in network.items)
         self._brought = [sum(t.size for t in new if t.first == number) for number, new in enumerate(brought)]
         """Bytes that are brought right before each item."""
+        self.overlaps = Overlaps(network)
         self.pinned = self._pinned()
         self.segments: list[list[Segment]] = [[] for _ in network.items]
         """Segments by the item that they end with."""
@@ -177,16 +188,16 @@ class Planner:
     # -- segments
 
     def _ending(self, stop: int) -> list[Segment]:
-        """All segments whose last item is `stop`."""
+        """All segments whose last item is `stop`; one of a single item that is cut lies over an operand."""
         network = self.network
         found: list[Segment] = []
         if stop not in self.pinned:
             found.append(Segment(stop, stop, 0, network.alone(stop)))
         if stop in self.pinned and self.pinned[stop][1] != stop:
             return found
-        lowest = self._lowest(stop) if self._may_be_cut(stop) else stop
-        if lowest == stop:
+        if not self._may_be_cut(stop):
             return found if stop not in self.pinned else self._refuse(stop)
+        lowest = self._lowest(stop)
         kernel = network.items[stop].kernel
         assert kernel is not None
         for rows in heights(nhwc(kernel.result)[0]) if kernel.stripe is None else [kernel.stripe.data[0]]:
@@ -203,7 +214,7 @@ class Planner:
         raise OperationError(
             op,
             f"cascade {op.cascade.data[0]} cannot be formed: that takes two or more kernels of several rows, in order, "
-            "that read each other's results as they are",
+            "that read each other's results as they are, or one whose result can lie over an operand",
         )
 
     def _lowest(self, stop: int) -> int:
@@ -257,11 +268,37 @@ class Planner:
         """The stripes of a segment, and the rows of its rolling buffers."""
         stages = self._stages(segment.start, segment.stop, segment.rows)
         alive = count(tuple(stages)).alive
+        if segment.over >= 0:
+            alive = _higher(alive, stages)
         rolling = [
             None if stage.leaves or index == len(stages) - 1 else rows
             for index, (stage, rows) in enumerate(zip(stages, alive, strict=True))
         ]
         return Choice([stage.stripe for stage in stages], rolling)
+
+    def directions(self, cut: Sequence[Segment], limit: int) -> Directions:
+        """Which segments of a cut walk upwards so that all of it fits in `limit` bytes, and the bytes that it takes."""
+        return directions(self.network, [self._part(segment) for segment in cut], limit)
+
+    def _part(self, segment: Segment) -> Part:
+        """What a segment needs in memory while it runs."""
+        start, stop, rows, _, over = segment
+        items, tensors = self.network.items[start : stop + 1], self.network.tensors
+        if not rows:
+            return Part(start, stop, frozenset(), (), None, None)
+        choice = self.choice(segment)
+        leaving = [one is None for one in choice.rolling]
+        inside: list[int] = []
+        buffers: list[int] = []
+        for item, height in zip(items, choice.rolling, strict=True):
+            if height is not None:
+                tensor = tensors[item.writes[0]]
+                pinned = item.op.rolling.data[0] if isinstance(item.op, KernelOp) and item.op.rolling is not None else 0
+                inside.append(item.writes[0])
+                buffers.append(rounded(max(pinned, height) * tensor.row))
+        rules = None if over < 0 else self.overlaps.rules(start, stop, rows, leaving, over)
+        pinned = start in self.pinned and any(isinstance(i.op, KernelOp) and i.op.upwards is not None for i in items)
+        return Part(start, stop, frozenset(inside), buffers, rules, True if pinned else None)
 
     def launches(self, segment: Segment) -> Sequence[Launch]:
         """The launches of a cascade in order; their stages count from the first item of the segment."""
@@ -278,34 +315,44 @@ class Planner:
         network = self.network
         if (stop, rows) not in self._cut:
             self._cut[stop, rows] = self._longest(lowest, stop, rows)
-        stages, (launches, _), rolling = self._cut[stop, rows]
+        stages, (launches, alive), rolling = self._cut[stop, rows]
         moves: dict[int, SSAValue] = {}
         for number, stage in enumerate(stages[:-1], lowest):
             if not stage.leaves and self._places[number].ofm != self._near:
                 (moves[number],) = network.items[number].op.results
         stripes = [stage.stripe for stage in stages]
         self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [])
+        overlaps = self.overlaps.ending(lowest, stop, rows, [stage.leaves for stage in stages])
+        either = _higher(alive, stages) if any(overlaps) else alive
         found: list[Segment] = []
-        buffers = 0
+        buffers = more = 0
+        """Of one that walks downwards, and how much more of one that may walk in either direction."""
         for number in range(stop, lowest - 1, -1):
             rolls = rolling[number - lowest]
             buffers += self._brought[number] + (self._whole_bytes[number] if rolls is None else rolls)
+            if rolls is not None:
+                more += self._rolling(number, either[number - lowest]) - rolls
+            memory, overlap = network.before[number] + buffers, overlaps[stop - number]
             if number < stop:
-                found.append(Segment(number, stop, rows, network.before[number] + buffers))
+                found.append(Segment(number, stop, rows, memory))
+            if overlap is not None and more < overlap.saved:
+                found.append(Segment(number, stop, rows, memory + more - overlap.saved, overlap.tensor))
         return found
 
     def _longest(self, lowest: int, stop: int, rows: int) -> _Cut:
         """The segment of items `lowest` to `stop`; nothing of it depends on where values lie."""
-        network = self.network
         stages = self._stages(lowest, stop, rows)
         counted = count(tuple(stages))
         rolling: list[int | None] = []
         for number, (stage, alive) in enumerate(zip(stages, counted.alive, strict=True), lowest):
-            op = network.items[number].op
-            pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
-            row = network.tensors[network.items[number].writes[0]].row
-            rolling.append(None if stage.leaves else rounded(max(pinned, alive) * row))
+            rolling.append(None if stage.leaves else self._rolling(number, alive))
         return _Cut(stages, counted, rolling)
+
+    def _rolling(self, number: int, rows: int) -> int:
+        """Bytes of the rolling buffer of what an item writes, for so many rows or those that are pinned."""
+        op = self.network.items[number].op
+        pinned = op.rolling.data[0] if isinstance(op, KernelOp) and op.rolling is not None else 0
+        return rounded(max(pinned, rows) * self.network.tensors[self.network.items[number].writes[0]].row)
 
     # -- time
 
@@ -436,24 +483,26 @@ class Planner:
             reached.append(any(reached[s.start] and s.memory <= limit for s in segments))
         return None if reached[-1] else max(number for number, is_reached in enumerate(reached) if is_reached)
 
-    def quickest(self, limit: int, buffers: bool = True) -> list[Segment]:
+    def quickest(self, limit: int, buffers: bool = True, overlaps: bool = True) -> list[Segment]:
         """
         The segments, in order, of the cut with the fewest cycles whose peak is at most `limit`, where weights may take
-        what is left of it if there are `buffers`.
+        what is left of it if there are `buffers`, and results may lie over operands if there are `overlaps`.
 
-        Of equals the one with the least sum of memory. PassFailedException if no cut keeps to the limit.
+        Of equals the one with the fewest results that lie over operands, of these the one with the least sum of memory.
+        PassFailedException if no cut keeps to the limit.
         """
         self._measure(limit)
-        best: list[tuple[int, int] | None] = [(0, 0)]
+        best: list[tuple[int, int, int] | None] = [(0, 0, 0)]
         taken: list[Segment | None] = []
         for segments in self.segments:
-            found: tuple[int, int] | None = None
+            found: tuple[int, int, int] | None = None
             chosen: Segment | None = None
             for segment in segments:
                 before = best[segment.start]
-                if before is None or segment.memory > limit:
+                if before is None or segment.memory > limit or (segment.over >= 0 and not overlaps):
                     continue
-                value = (before[0] + self.cycles(segment, limit if buffers else 0), before[1] + segment.memory)
+                cycles = self.cycles(segment, limit if buffers else 0)
+                value = (before[0] + cycles, before[1] + (segment.over >= 0), before[2] + segment.memory)
                 if found is None or value < found:
                     found, chosen = value, segment
             best.append(found)

@@ -104,7 +104,10 @@ class Issues(NamedTuple):
     held: set[int]
     """Launches behind which transfers wait for the launch before."""
     late: set[int]
-    """Of these the ones to buffers that do not fit beside what the launch before needs, so that they wait for it."""
+    """
+    Of these, and of those before a launch, the ones to buffers that do not fit beside what the launch before needs, so
+    that they wait for it.
+    """
 
 
 class RegionMemory(Protocol):
@@ -232,8 +235,8 @@ class Program:
     def _late(self, plan: Plan) -> Iterator[int]:
         """
         Transfers that are moved, to buffers that do not fit beside what the launch before the one behind which they are
-        issued needs. Addresses are found for the least memory in all; within that, for buffers apart from what launches
-        before them read last.
+        issued needs; and those that are not, to buffers that do not fit beside what the launch before needs. Addresses
+        are found for the least memory in all; within that, for buffers apart from what launches before them read last.
         """
         moved = [(number, min(parts)) for number, parts in enumerate(plan.pieces) if parts]
         area = str(self.area)
@@ -248,6 +251,10 @@ class Program:
         for number, launch in moved:
             one = self.transfers[number]
             if launch and one.memory == area and used[launch - 1] + one.buffer > most:
+                yield number
+        for number, one in enumerate(self.transfers):
+            waits = not plan.pieces[number] and not self.fills[number].behind and one.memory == area
+            if waits and one.after and used[one.after - 1] + one.buffer > most:
                 yield number
 
     def cycles(self, issues: Issues) -> int:
@@ -274,6 +281,8 @@ class _Run:
         clock = Clock(program.machine, program.setup)
         for number, (launch, overlaps) in enumerate(zip(program.launches, program.overlaps, strict=True)):
             for one in before.get(number, ()):
+                if one in late:
+                    clock.wait_kernels(0)
                 self._bring(clock, one, program.transfers[one].size, number)
             for need in (launch.weights, launch.table, *launch.maps):
                 if need is not None and need in self.last:

@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from npuc.analysis.allocation import LiveRange, Needs, needs, usage
+from npuc.analysis.allocation import LiveRange, Needs, Rule, needs, usage
 from npuc.analysis.host import Span, host_times
 from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import storage_bytes, tensor_type
@@ -51,6 +51,8 @@ class Lives(NamedTuple):
     own: list[Life]
     """What nobody else sees, buffers of weights included."""
     launches: int
+    rules: list[Rule]
+    """Which results lie over operands of their cascades; numbers count `own`, `arguments` and `results`, in order."""
 
 
 def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
@@ -85,8 +87,8 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
             first = -1
         return Life(first, count if root in left else end, _size(network, root))
 
-    inner = [root for root in spans if root not in given and root not in left]
-    own = [one for root in inner if (one := life(root)) is not None]
+    inner = {root: one for root in spans if root not in given and root not in left and (one := life(root)) is not None}
+    own = list(inner.values())
     arguments, results = [life(value) for value in block.args], [life(root) for root in returned]
     ends = {one.last for one in (*own, *arguments) if one is not None} | {buffer.last for buffer in program.buffers}
     for buffer in program.buffers:
@@ -95,7 +97,14 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
             # Nothing gives way right behind that launch, so that all that meets the next one is the same.
             first += 1
         own.append(Life(first, buffer.last, buffer.size))
-    return Lives(arguments, results, own, count)
+    numbers = {root: number for number, root in enumerate(inner)}
+    numbers |= {root: len(own) + number for number, root in enumerate((*block.args, *returned))}
+    rules = [
+        Rule(numbers[one.upper], numbers[one.lower], one.at, one.behind)
+        for one in network.overlaps
+        if one.upper in numbers and one.lower in numbers
+    ]
+    return Lives(arguments, results, own, count, rules)
 
 
 def _size(network: Network, root: SSAValue) -> int:
@@ -113,6 +122,8 @@ class _Value:
     start: int
     end: int
     size: int
+    number: int = 0
+    """Among all that needs an address."""
 
 
 class Memory:
@@ -158,31 +169,51 @@ class Memory:
         ends = () if name in self._invoked else (*lives.arguments, *lives.results)
         return [*lives.own, *(one for one in ends if one)]
 
-    def ranges(self, function: FuncOp, lives: Lives) -> tuple[list[LiveRange], range]:
-        """All live ranges of the network if a region needs this, and the times of its launches."""
+    def ranges(self, function: FuncOp, lives: Lives) -> tuple[list[LiveRange], list[Rule], range]:
+        """
+        All live ranges of the network if a region needs this, which may lie over which others, and the times of its
+        launches.
+        """
         begin = self._spans[function.sym_name.data][0].start * STEPS + 1
-        return self._ranges({**self._lives, function.sym_name.data: lives}), range(begin, begin + lives.launches)
+        return *self._ranges({**self._lives, function.sym_name.data: lives}), range(begin, begin + lives.launches)
 
-    def _ranges(self, regions: dict[str, Lives]) -> list[LiveRange]:
-        """All live ranges of the network, launches between the times of the host."""
+    def _ranges(self, regions: dict[str, Lives]) -> tuple[list[LiveRange], list[Rule]]:
+        """All live ranges of the network, launches between the times of the host, and their rules."""
         values = {
             value: _Value(one.start * STEPS, one.end * STEPS + STEPS - 1, one.size)
             for value, one in self._values.items()
         }
         own: list[_Value] = []
+        named: dict[str, list[_Value | None]] = {}
+        """By region what its rules count."""
         for name, lives in regions.items():
             spans = self._spans[name]
             begin, end = spans[0].start * STEPS, max(span.end for span in spans) * STEPS + STEPS - 1
             # What runs again needs its memory until then.
             again = len(spans) > 1 or spans[0].end > spans[0].start
-            for one in self._mine(name, lives):
+            named[name] = []
+            for number, one in enumerate((*lives.own, *lives.arguments, *lives.results)):
+                if one is None or (number >= len(lives.own) and name in self._invoked):
+                    named[name].append(None)
+                    continue
                 stop = end if again or one.last == lives.launches else begin + 1 + one.last
                 own.append(_Value(begin + 1 + one.first, max(stop, begin + 1 + one.first), one.size))
+                named[name].append(own[-1])
         for op, span in self._invokes:
             name = op.callee.string_value()
             if name in regions and len(self._spans[name]) == 1 and span.end == span.start:
                 self._join(op, span, regions[name], values)
-        return [LiveRange(one.start, one.end, one.size) for one in (*values.values(), *own)]
+                named[name][len(regions[name].own) :] = [values.get(value) for value in (*op.arguments, *op.res)]
+        everything = [*values.values(), *own]
+        for number, one in enumerate(everything):
+            one.number = number
+        rules: list[Rule] = []
+        for name, those in named.items():
+            for rule in regions[name].rules:
+                upper, lower = those[rule.upper], those[rule.lower]
+                if upper is not None and lower is not None:
+                    rules.append(rule._replace(upper=upper.number, lower=lower.number))
+        return [LiveRange(one.start, one.end, one.size) for one in everything], rules
 
     def _join(self, op: InvokeOp, span: Span, lives: Lives, values: dict[SSAValue, _Value]) -> None:
         """The host's values do not need all of the region's time where it is the last to read or the first to write."""
@@ -215,8 +246,8 @@ class RegionView:
         if 2 * total <= limit:
             # Everything at once, and each buffer once more. So many regions are not looked through for each of them.
             return [total] * lives.launches
-        ranges, times = self._memory.ranges(self._network.function, lives)
-        curve = usage(ranges)
+        ranges, rules, times = self._memory.ranges(self._network.function, lives)
+        curve = usage(ranges, rules)
         starts = [time for time, _ in curve]
         return [curve[bisect_right(starts, time) - 1][1] if starts and time >= starts[0] else 0 for time in times]
 
@@ -229,4 +260,5 @@ class RegionView:
         total = self._memory.total(self._network.function, lives)
         if total <= enough:
             return Needs.anyhow(total, lives.launches)
-        return needs(*self._memory.ranges(self._network.function, lives), enough)
+        ranges, rules, times = self._memory.ranges(self._network.function, lives)
+        return needs(ranges, times, enough, rules)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
-from npuc.analysis.allocation import ALIGNMENT
+from npuc.analysis.allocation import ALIGNMENT, Rule
 from npuc.analysis.host import NOTHING_HELD, Held
 from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
@@ -37,6 +38,17 @@ from npuc.planning.forms import Form
 def rounded(size: int) -> int:
     """Bytes that a buffer takes in the arena."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+class Overlap(NamedTuple):
+    """A result of a cascade that lies over one of its operands; both roots."""
+
+    upper: SSAValue
+    lower: SSAValue
+    at: int
+    """It begins at most so many bytes behind the operand."""
+    behind: bool
+    """At least so many."""
 
 
 def inputs_of(op: KernelOp | CopyOp | TransferOp) -> Sequence[SSAValue]:
@@ -86,6 +98,8 @@ class Item:
     """Rolling buffers of a formed cascade, in bytes."""
     over: list[int] = field(default_factory=list[int])
     """Tensors of which its OFM takes the place of one that lies in the same memory."""
+    rules: list[Rule] = field(default_factory=list[Rule])
+    """How tensors that a formed cascade writes lie over others as these die."""
     saved: int = 0
     """Bytes that it does not need because its OFM takes the place of an operand."""
 
@@ -136,7 +150,19 @@ class Network:
             if isinstance(op := item.op, ElementwiseOp):
                 operands = [op.feature_maps[number] for number in self.storage.all_reusable(op)]
                 item.over = [self._index[self.storage.root(value)] for value in operands]
-        self._host_bytes = host.size
+        self.overlaps: list[Overlap] = []
+        for item in self.items:
+            for kernel in item.op.kernels if isinstance(item.op, CascadeOp) else ():
+                if kernel.laid_over is None or kernel.at is None:
+                    continue
+                roots = self.storage.root(kernel.result), self.storage.root(kernel.laid_over)
+                at, behind = kernel.at.data[0], kernel.upwards is not None
+                if all(root in self._index for root in roots):
+                    self.overlaps.append(Overlap(*roots, at, behind))
+                    upper, lower = (self._index[root] for root in roots)
+                    item.rules.append(Rule(upper, lower, at, behind))
+        self.host_bytes = host.size
+        """Of what the host keeps in the scarce memory meanwhile."""
         self.before: list[int] = []
         """For each item the bytes of what exists when it begins and is still needed."""
         self._add_up()
@@ -168,6 +194,9 @@ class Network:
         for item in self.items:
             reuses = any(self.tensors[index].size for index in item.over)
             item.saved = self.tensors[item.writes[0]].size if reuses else 0
+            for rule in item.rules:
+                sizes = self.tensors[rule.upper].size, self.tensors[rule.lower].size
+                item.saved += rule.saved(*sizes) if all(sizes) else 0
         count = len(self.items)
         steps = [0] * (count + 2)
         for tensor in self.tensors:
@@ -175,7 +204,7 @@ class Network:
             if tensor.last > tensor.first:
                 steps[tensor.first + 1] += tensor.size
                 steps[tensor.last + 1] -= tensor.size
-        total = self._host_bytes
+        total = self.host_bytes
         self.before = [total := total + step for step in steps[:count]]
 
     def form(self, op: KernelOp | CopyOp) -> Form:
@@ -201,6 +230,10 @@ class Network:
     def producer(self, value: SSAValue) -> int:
         """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
         return self._kernels.get(value, -1)
+
+    def tensor_of(self, value: SSAValue) -> int | None:
+        """The number of the tensor that a value lies in; None for constants."""
+        return self._find(value)
 
     def _find(self, value: SSAValue) -> int | None:
         """The tensor that a value lives in; None for constants."""

@@ -21,7 +21,9 @@ from typing import NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.utils.exceptions import PassFailedException
 
+from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import (
     UNLIMITED,
@@ -49,7 +51,7 @@ turned round.
 """
 LOWER_LIMITS = 2
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
-CUTS = 4
+CUTS = 5
 """So many cuts are timed: the best ones for the limit and for lower limits, as the planner of cascades has it."""
 MORE_LIMITS = 5
 """So many are tried where it is settled."""
@@ -63,6 +65,8 @@ STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
 LARGER_LIMITS = 8
 """So many limits are tried where the smallest asks for too many commands."""
+LOWER_CUTS = 6
+"""So many cuts for lower limits are tried where results that lie over operands find no addresses within one."""
 ROUNDS = 8
 """So often buffers are planned anew because the allocator leaves gaps."""
 
@@ -293,6 +297,7 @@ class Region:
         self._near_works = Works(network, machine, setup, near)
         self._schedules = Schedules(AREAS[network.space], machine, setup)
         self._bares: dict[tuple[Segment, ...], int] = {}
+        self._heights: dict[tuple[tuple[Segment, ...], int], int] = {}
 
     @cached_property
     def planner(self) -> Planner:
@@ -324,16 +329,55 @@ class Region:
         The cut within a limit whose whole schedule, buffers of weights included, is quickest: of the best cuts for the
         limit and for lower ones by the estimates of the planner of cascades. PassFailedException if none keeps to it.
         """
-        cuts = self._cuts(limit)
+        cuts = self._fitting(self._cuts(limit), limit)
         if len(cuts) == 1:
             return cuts[0]
 
         def score(cut: Sequence[Segment]) -> float:
             schedules, near = self._schedules, self.tasks(cut, self._near_works)
             least = schedules.quick(self.tasks(cut), limit, lower=True).score
-            return min(least, schedules.quick(near, limit).score) if schedules.buffers_help else least
+            return min(least, schedules.quick(near, limit, lower=True).score) if schedules.buffers_help else least
 
         return min(cuts, key=score)
+
+    def height(self, cut: Sequence[Segment], limit: int) -> int:
+        """
+        Bytes that a cut takes where results lie over operands, at least its peak; addresses are looked for until they
+        keep to `limit`.
+        """
+        if all(one.over < 0 for one in cut):
+            return max(one.memory for one in cut)
+        key = tuple(cut), limit
+        if key not in self._heights:
+            self._heights[key] = self.planner.directions(cut, limit).height
+        return self._heights[key]
+
+    def _fitting(self, cuts: list[list[Segment]], limit: int) -> list[list[Segment]]:
+        """
+        Those cuts for which there are addresses within a limit. If there are for none, one for a lower limit, or one of
+        which no result lies over an operand; if that is not to be had, the one that takes least.
+        """
+        heights = [self.height(cut, limit) for cut in cuts]
+        if min(heights) > limit:
+            cuts = [*cuts, self.planner.quickest(limit, buffers=False)]
+            heights.append(self.height(cuts[-1], limit))
+        fitting = [cut for cut, height in zip(cuts, heights, strict=True) if height <= limit]
+        lower, least = limit, self.planner.least_peak()
+        height, best = min(zip(heights, cuts, strict=True))
+        for _ in range(LOWER_CUTS):
+            lower -= max(ALIGNMENT, (height - limit) // 2)
+            if fitting or lower < least:
+                break
+            cut = self.planner.quickest(lower)
+            height = self.height(cut, limit)
+            height, best = min((height, cut), (height, best))
+            fitting = [cut] if height <= limit else []
+        if fitting:
+            return fitting
+        try:
+            return [self.planner.quickest(limit, overlaps=False)]
+        except PassFailedException:
+            return [best]
 
     def score(self, limit: int) -> float:
         """That of the schedule within a limit, to compare regions by that differ in what lies where."""
@@ -341,13 +385,17 @@ class Region:
 
     def _cuts(self, limit: int) -> list[list[Segment]]:
         """The best cut for the limit, and for as many lower limits as have others."""
-        cuts = [self.planner.quickest(limit)]
         least, plain = self.planner.least_peak(), self.network.plain_peak
         steps = sorted({least + (plain - least) * step // STEPS for step in range(STEPS + 1)}, reverse=True)
-        for lower in [step for step in steps if step < limit]:
-            if len(cuts) == CUTS:
+        cuts: list[list[Segment]] = []
+        alike = set[tuple[tuple[int, ...], ...]]()
+        """How they are cut, whatever lies over an operand: that makes a difference in memory alone."""
+        for lower in (limit, *(step for step in steps if step < limit)):
+            cut = self.planner.quickest(lower)
+            alike.add(tuple(one[:3] for one in cut))
+            if len(alike) > CUTS:
                 break
-            if (cut := self.planner.quickest(lower)) not in cuts:
+            if cut not in cuts:
                 cuts.append(cut)
         return cuts
 
@@ -371,11 +419,27 @@ class Region:
                 high = middle
             else:
                 low = middle + 1
-        larger = [size for size in sizes[low:] if size < plain]
+        least = self._least_fitting(sizes[low:])
+        larger = [size for size in sizes[low:] if least <= size < plain]
+        if least not in larger and least < plain:
+            larger.insert(0, least)
         for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
             if self._more_command_bytes(planner.quickest(limit, buffers=False)) <= plain - limit:
                 return limit
-        return max(plain, sizes[low])
+        return max(plain, least)
+
+    def _least_fitting(self, sizes: Sequence[int]) -> int:
+        """
+        The first of some limits for which the quickest cut, all weights read in place, finds addresses; of those
+        between the lowest and what its cut takes only some are tried.
+        """
+        heights = [self.height(self.planner.quickest(sizes[0], buffers=False), sizes[0])]
+        between = [size for size in sizes if size < heights[0]]
+        for size in between[:: -(-len(between) // LARGER_LIMITS) or 1]:
+            heights.append(self.height(self.planner.quickest(size, buffers=False), size))
+            if heights[-1] <= size:
+                return size
+        return max(sizes[0], heights[0])
 
     def _bare(self, limit: int) -> int:
         """Cycles of the quickest schedule within a limit, all weights read in place."""

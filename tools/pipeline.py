@@ -32,6 +32,7 @@ SCHEDULE = (
     "npu-schedule-limit-sram",
     "npu-schedule-plan-cascades",
     "npu-schedule-form-cascades",
+    "npu-schedule-overlap-results",
     "npu-schedule-stage-operands",
     "npu-schedule-reuse-ifm",
     "npu-schedule-select-blocks",

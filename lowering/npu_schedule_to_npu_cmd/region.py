@@ -438,12 +438,29 @@ class RegionLowering:
         for op in stages:
             inputs = (op.source,) if isinstance(op, TransferOp) else op.feature_maps
             self._prepare([v for v in inputs if v not in produced], op.result)
+        over = {op for op in cascade.kernels if op.at is not None}
+        for op in over:
+            with concerning(op):
+                if (problem := self.storage.lying_problem(op)) is not None:
+                    raise VerifyException(f"its result cannot lie over an operand: {problem}")
         for index, start, stop in cascade.unrolled().launches:
             op = stages[index]
             if isinstance(op, TransferOp):
                 self._transfer(op, start, stop)
-            else:
-                self._emit_rows(op, start, stop)
+                continue
+            if op in over:
+                over.remove(op)
+                self._lay_over(op)
+            self._emit_rows(op, start, stop)
+
+    def _lay_over(self, op: KernelOp) -> None:
+        """Say how a result may lie over an operand."""
+        value, at = op.laid_over, op.at
+        assert value is not None
+        assert at is not None
+        source, under = (self.maps.buffers[self.storage.root(one)] for one in (op.result, value))
+        which = "at_least" if op.upwards is not None else "at_most"
+        self.builder.emit(npu_cmd.OverlapOp.of({"source": [source], "under": [under]}, {which: at}), op)
 
 
 def buffer_size(value: SSAValue) -> int:

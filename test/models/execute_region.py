@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin, IntegerAttr, ModuleOp, TensorType
 from xdsl.dialects.func import Func, FuncOp
+from xdsl.ir import Attribute
 from xdsl.parser import Parser
 from xdsl.passes import PassPipeline
 
@@ -72,8 +73,13 @@ def apply(module: ModuleOp, passes: Sequence[str]) -> None:
 def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str] = LOWERING) -> Execution:
     """Lower the only region of `module` by `passes` and run it; arguments in the order of the region's."""
     result_types = region_of(module).function_type.outputs.data
-    machine = machine_of(module)
     apply(module, passes)
+    return run(module, arguments, result_types)
+
+
+def run(module: ModuleOp, arguments: Sequence[NDArray], result_types: Sequence[Attribute] | None = None) -> Execution:
+    """Run the only program of `module`; by default its results have the types of the arguments."""
+    machine = machine_of(module)
     program = next(op for op in module.ops if isinstance(op, ProgramOp))
     constants = np.zeros(_size(module, "read_only"), np.uint8)
     # What nobody has written is noise, so that reading it shows.
@@ -98,9 +104,13 @@ def execute(module: ModuleOp, arguments: Sequence[NDArray], passes: Sequence[str
                 places[op.index.data[0]] = at
     reports = execute_payload(wrap(encode(program, machine), machine), regions)
     results: list[NDArray] = []
-    for index, type_ in enumerate(result_types):
-        assert isinstance(type_, TensorType)
-        dtype, shape = numpy_dtype(type_.element_type), type_.get_shape()
+    for index in sorted(places):
+        if result_types is None:
+            dtype, shape = arguments[index].dtype, arguments[index].shape
+        else:
+            type_ = result_types[index]
+            assert isinstance(type_, TensorType)
+            dtype, shape = numpy_dtype(type_.element_type), type_.get_shape()
         at = places[index]
         size = int(np.prod(shape)) * dtype.itemsize
         results.append(arena[at : at + size].view(dtype).reshape(shape).copy())

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from execute_region import region_of
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.utils.exceptions import VerifyException
 
 from npuc.analysis.machine import machine_of, scarce_space_of
 from npuc.analysis.storage import Storage, storage_bytes, tensor_type
@@ -25,6 +26,7 @@ from npuc.dialects.npu_schedule import (
     TransferOp,
     is_brick,
     nhwc,
+    space_of,
     stages_of,
 )
 from npuc.dialects.stripes import unroll
@@ -80,6 +82,55 @@ def transfer_at_random(module: ModuleOp, rng: np.random.Generator) -> tuple[int,
                 rolling += 1
     module.verify()
     return whole, rolling
+
+
+def overlap_at_random(module: ModuleOp, rng: np.random.Generator) -> tuple[int, int]:
+    """
+    Lay some results over operands that nothing reads later, as near as launches allow it or a little farther; returns
+    how many in cascades that walk downwards, and how many upwards.
+    """
+    found = [0, 0]
+    function = region_of(module)
+    items = [op for op in function.body.block.ops if isinstance(op, KernelOp | CascadeOp)]
+    covered = set[SSAValue]()
+    for item in items:
+        cascade = _cascade(item, rng) if rng.random() < 0.8 else None
+        if cascade is None or not cascade.kernels:
+            continue
+        upwards = rng.random() < 0.5
+        for kernel in cascade.kernels:
+            kernel.upwards = UnitAttr() if upwards else None
+        try:
+            cascade.verify_()
+        except VerifyException:  # it upscales, or would need higher buffers
+            upwards = False
+            for kernel in cascade.kernels:
+                kernel.upwards = None
+        kernel = cascade.kernels[-1]
+        values = [value for one in cascade.kernels for value in one.feature_maps]
+        value = values[rng.integers(0, len(values))]
+        storage = Storage(function)
+        outside = not isinstance(value.owner, CascadeOp | KernelOp) or value.owner.parent_op() is not cascade
+        if not outside or storage.root(value) in covered or space_of(value) != space_of(kernel.result):
+            continue
+        at = _laid_over(function, cascade, kernel, value)
+        if at is None:
+            continue
+        covered.add(storage.root(value))
+        more = int(rng.choice([0, 0, 16, 160]))
+        kernel.at = IntsAttr((at + more if upwards else at - more,))
+        found[upwards] += 1
+    module.verify()
+    return found[0], found[1]
+
+
+def _laid_over(function, cascade: CascadeOp, kernel: KernelOp, value: SSAValue) -> int | None:
+    """Let a result lie over an operand, and say how near it may; None, and nothing is changed, if it cannot."""
+    kernel.lay_over(value)
+    if kernel.result in cascade.yielded and Storage(function).lying_problem(kernel) is None:
+        return cascade.nearest(kernel)
+    kernel.lay_over(None)
+    return None
 
 
 def _in(value: SSAValue, space):

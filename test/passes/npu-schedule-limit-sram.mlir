@@ -2,12 +2,12 @@
 // RUN: npu-opt %s -p 'npu-schedule-limit-sram{strategy="size" slowdown=4.0}' --split-input-file | filecheck %s --check-prefix=SIZE
 // RUN: npu-opt %s -p 'npu-schedule-limit-sram{strategy="size" slowdown=1.0}' --split-input-file | filecheck %s --check-prefix=QUICK
 
-// Depth 8, then 32, then 8 again. Whole, %b reads 8192 bytes and writes 2048. As a cascade %a and %b need %x and %b,
-// 2048 each, and one row of %a, 512, of which each consumer's launch sees the only one.
+// Depth 8, then 32, then 8 again. Whole, %b reads 8192 bytes and writes 2048. As a cascade they need %x, 2048 bytes, over
+// which %b lies row by row, and one row of %a, 512, of which each consumer's launch sees the only one.
 
 // Performance may use what the target has, Size what the cascade needs, unless it must not take a cycle longer.
 // ALL:   @bottleneck{{.*}} npu.sram_limit = 100000 : i64
-// SIZE:  @bottleneck{{.*}} npu.sram_limit = 4608 : i64
+// SIZE:  @bottleneck{{.*}} npu.sram_limit = 2560 : i64
 // QUICK: @bottleneck{{.*}} npu.sram_limit = 10240 : i64
 module attributes {npu.target = #npu.target<"ethos-u55-128", "", "", limit 100000>} {
   func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8> attributes {npu.region} {
@@ -30,10 +30,11 @@ module attributes {npu.target = #npu.target<"ethos-u55-128", "", "", limit 10000
 // -----
 
 // The regions of a network share one arena. While @second runs, the host keeps %a, 1024 bytes, for @third: they count
-// beside the 2048 of the region itself. @first needs 2048 only, but all get the same limit. A limit that somebody has
-// written stays.
-// SIZE:     @first{{.*}} npu.sram_limit = 3072 : i64
-// SIZE:     @second{{.*}} npu.sram_limit = 3072 : i64
+// beside the region itself, which needs 1152 bytes: one row of %y, 128, lies before %x, the others over it. @first cannot
+// write over %x, which @second reads; it needs 2048 only, but all get the same limit. A limit that somebody has written
+// stays.
+// SIZE:     @first{{.*}} npu.sram_limit = 2176 : i64
+// SIZE:     @second{{.*}} npu.sram_limit = 2176 : i64
 // SIZE:     @third{{.*}} npu.sram_limit = 50000 : i64
 !t = tensor<1x8x8x16xi8>
 module attributes {npu.target = #npu.target<"ethos-u55-128">} {

@@ -1,13 +1,14 @@
 // RUN: npu-opt %s -p npu-schedule-plan-cascades --split-input-file | filecheck %s
 
 // Depth 8, 32, 32, 8: whole, the pool takes 16384 bytes. Of the schedules that need no more than 9000 the quickest has
-// stripes of two rows. Beside %x and %c, 2048 bytes each, it keeps what a launch of each consumer sees: four rows of %a
-// (512 bytes a row) under the 3x3 window, two of %b under the 1x1 window, 7168 in all. Four rows a launch would take 9216.
+// stripes of four rows. It keeps what a launch of each consumer sees: six rows of %a (512 bytes a row) under the 3x3
+// window, four of %b under the 1x1 window. With %x and %c, 2048 bytes each, that is 9216. So %c is to lie over %x, of which
+// enough rows have been read before rows of %c are written.
 
 // CHECK-LABEL: @bottleneck
-// CHECK: conv2d %{{.*}} cascade <0> stripe <2> rolling <4> :
-// CHECK: pool max {{.*}} cascade <0> stripe <2> rolling <2> :
-// CHECK: conv2d %{{.*}} cascade <0> stripe <2> :
+// CHECK: conv2d %[[X:x]], %{{.*}} cascade <0> stripe <4> rolling <6> :
+// CHECK: pool max {{.*}} cascade <0> stripe <4> rolling <4> :
+// CHECK: conv2d %{{.*}} cascade <0> stripe <4> over %[[X]] :
 module attributes {npu.target = #npu.target<"ethos-u55-128">} {
   func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
       attributes {npu.region, npu.sram_limit = 9000 : i64} {
@@ -62,8 +63,8 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
 
 // CHECK-LABEL: @bottleneck
 // CHECK: conv2d %{{.*}} cascade <0> stripe <1> rolling <3> :
-// CHECK: pool max {{.*}} cascade <0> stripe <1> rolling <4> :
-// CHECK: conv2d %{{.*}} cascade <0> stripe <4> :
+// CHECK: pool max {{.*}} cascade <0> stripe <1> rolling <8> :
+// CHECK: conv2d %{{.*}} cascade <0> stripe <8> over %{{.*}} :
 module attributes {npu.target = #npu.target<"ethos-u55-128">} {
   func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>
       attributes {npu.region, npu.sram_limit = 9000 : i64} {
@@ -87,11 +88,12 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
 
 // -----
 
-// A stripe of all its rows keeps a kernel out of cascades: the first two run as one now, and the last reads all of %b.
+// A stripe of all its rows keeps a kernel out of cascades: the last reads all of %b. A kernel can be cut alone, too, for its
+// result to lie over what it reads: %b begins before %a, of which each of its launches has read all that it writes over.
 
 // CHECK-LABEL: @bottleneck
-// CHECK: conv2d %{{.*}} cascade <0> {{.*}} rolling
-// CHECK: pool max {{.*}} cascade <0> stripe <{{[0-9]+}}> :
+// CHECK: %[[A:a]] = npu_schedule.conv2d %{{.*}} activation <-128, 127> :
+// CHECK: pool max {{.*}} cascade <0> stripe <4> over %[[A]] :
 // CHECK: conv2d %{{.*}} activation <-128, 127> stripe <16> :
 module attributes {npu.target = #npu.target<"ethos-u55-128">} {
   func.func @bottleneck(%x: tensor<1x16x16x8xi8>) -> tensor<1x16x16x8xi8>

@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, UnitAttr, i1, i64
 from xdsl.ir import Attribute
 
 from npuc.analysis import allocation
-from npuc.analysis.allocation import LiveRange, Needs, in_moments
+from npuc.analysis.allocation import LiveRange, Needs, Rule, in_moments
 from npuc.analysis.host import NOTHING_HELD, held_by_host
 from npuc.analysis.live_ranges import live_ranges
 from npuc.analysis.machine import (
@@ -65,13 +65,16 @@ def module_limit(module: ModuleOp) -> int:
     return limit
 
 
-def foreseen(module: ModuleOp) -> list[LiveRange]:
-    """All live ranges of the scarce memory by the schedules that stand in the IR."""
+Ranges = tuple[list[LiveRange], list[Rule]]
+
+
+def foreseen(module: ModuleOp) -> Ranges:
+    """All live ranges of the scarce memory by the schedules that stand in the IR, and which may overlap."""
     machine, setup, space = machine_of(module), setup_of(module), scarce_space_of(module)
     schedules, functions = Schedules(AREAS[space], machine, setup), scheduled_functions(module)
     held = held_by_host(module)
     memory = Memory(module, functions)
-    ranges: list[LiveRange] = []
+    found: Ranges = [], []
     for function in functions:
         network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
         works = Works(network, machine, setup)
@@ -82,18 +85,22 @@ def foreseen(module: ModuleOp) -> list[LiveRange]:
         placed = program.placed(limit, memory.of(network), most, transfers_forwards(function))
         lives = lives_of(network, program, placed.plan)
         memory.put(function, lives)
-        ranges, _ = memory.ranges(function, lives)
-    return ranges
+        found = memory.ranges(function, lives)[:2]
+    return found
 
 
-def emitted(module: ModuleOp) -> list[LiveRange]:
+def emitted(module: ModuleOp) -> Ranges:
     """The same by its commands."""
-    items = (item for item in live_ranges(module).items if item.space == scarce_space_of(module))
-    return [LiveRange(item.start, item.end, item.size) for item in items]
+    found = live_ranges(module)
+    items = [item for item in found.items if item.space == scarce_space_of(module)]
+    return [item.live_range for item in items], found.rules_among(items)
 
 
-def by_time(ranges: Sequence[LiveRange]) -> list[tuple[int, int, int]]:
-    return sorted((r.start, r.end, r.size) for r in in_moments([r for r in ranges if r.size]))
+def by_time(found: Ranges) -> tuple[list[tuple[int, ...]], list[tuple[object, ...]]]:
+    ranges, rules = found
+    moments = [(r.start, r.end, r.size) for r in in_moments(ranges)]
+    known = [(moments[rule.upper], moments[rule.lower], rule.at, rule.behind) for rule in rules]
+    return sorted(moment for moment in moments if moment[2]), sorted(known)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -216,7 +223,7 @@ def test_a_transfer_that_nobody_reads_takes_memory_all_the_same() -> None:
     func.return %z : {map_}
   }}
 }}""")
-    assert sorted(one.size for one in foreseen(module)) == [16, 1024, 1024, 1024]
+    assert sorted(one.size for one in foreseen(module)[0]) == [16, 1024, 1024, 1024]
     apply(module, ["npu-schedule-buffer-weights", *COMMANDS])
 
 
@@ -281,7 +288,7 @@ def test_buffers_are_planned_for_what_gaps_leave(models, lost: int) -> None:
 def weak(patch: pytest.MonkeyPatch) -> None:
     """An allocator that leaves gaps: first come, first served."""
 
-    def orders(ranges: Sequence[LiveRange]) -> Iterator[list[int]]:
+    def orders(ranges: Sequence[LiveRange], rules: Sequence[Rule]) -> Iterator[list[int]]:
         yield sorted(range(len(ranges)), key=lambda number: ranges[number].start)
 
     patch.setattr(allocation, "_orders", orders)

@@ -7,12 +7,15 @@ Kernels of all kinds, views, cascades with random stripes and rolling buffers; n
 
 import numpy as np
 import pytest
-from execute_region import LOWERING, apply, execute, parse, region_of
+from execute_region import LOWERING, apply, execute, parse, region_of, run
 from property_tests import seeds
-from random_decisions import place_at_random, transfer_at_random
+from random_decisions import overlap_at_random, place_at_random, transfer_at_random
 from random_region import random_region
 from schedule_reference import evaluate
+from xdsl.utils.exceptions import VerifyException
 
+from npuc.dialects.npu import IntsAttr
+from npuc.dialects.npu_cmd import OverlapOp, ProgramOp
 from npuc.hardware.accelerators import ACCELERATORS
 
 OPTIONAL = (
@@ -76,3 +79,68 @@ def test_random_places_and_transfers_equal_the_plain_evaluation(target: str) -> 
     assert whole > 5
     assert rolling > 5
     assert (fast > 5) == (target == "ethos-u65-256")
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_random_overlaps_in_both_directions_equal_the_plain_evaluation(name: str) -> None:
+    """Results over operands that die, as near as launches allow or farther, downwards and upwards; no hazard."""
+    counts = np.zeros(2, int)
+    for number in seeds(8):
+        seed = 8 * list(ACCELERATORS).index(name) + number
+        rng = np.random.default_rng(seed)
+        made = random_region(seed, f'"{name}"')
+        wanted = evaluate(region_of(parse(made.text)), made.arguments)
+        module = parse(made.text)
+        apply(module, ["npu-schedule-select-formats"])
+        counts += overlap_at_random(module, rng)
+        passes = list(LOWERING)
+        if number % 2:
+            passes.insert(1, "npu-cmd-hoist-dma")
+        if number % 3 == 0:
+            passes.insert(0, "npu-schedule-reuse-ifm")
+        found = execute(module, made.arguments, passes)
+        assert not found.reports, "\n".join([f"seed {seed}", *map(str, found.reports)])
+        for have, want in zip(found.results, wanted, strict=True):
+            np.testing.assert_array_equal(have, want, err_msg=f"seed {seed}")
+    assert counts.min() >= 1
+
+
+OVER = """module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @npu_0(%x: tensor<1x16x8x16xi8>) -> tensor<1x16x8x16xi8> attributes {npu.region} {
+    %y = npu_schedule.cascade -> tensor<1x16x8x16xi8> {
+      %1 = npu_schedule.pool max %x window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+           stripe <4>WALK : (tensor<1x16x8x16xi8>, tensor<1x16x8x16xi8>) -> tensor<1x16x8x16xi8>
+      npu_schedule.yield %1 : tensor<1x16x8x16xi8>
+    }
+    func.return %y : tensor<1x16x8x16xi8>
+  }
+}"""
+WALKS = [(" over %x at <-640>", -128), (" upwards over %x at <640>", 128)]
+ROWS = np.random.default_rng(5).integers(-128, 128, (1, 16, 8, 16)).astype(np.int8)
+
+
+@pytest.mark.parametrize(("walk", "row"), WALKS)
+def test_an_overlap_one_row_too_far_is_refused(walk: str, row: int) -> None:
+    """As near as the launches allow is right, a row nearer is one line."""
+    text = OVER.replace("WALK", walk)
+    found = execute(parse(text), [ROWS])
+    assert not found.reports
+    np.testing.assert_array_equal(found.results[0], evaluate(region_of(parse(text)), [ROWS])[0])
+    nearest = 5 * row
+    with pytest.raises(VerifyException, match=f"rows that are still to be read .* at (most|least) {nearest}\\n"):
+        parse(text.replace(str(nearest), str(4 * row)))
+
+
+@pytest.mark.parametrize(("walk", "row"), WALKS)
+def test_an_overlap_one_row_too_far_is_caught_by_the_simulator(walk: str, row: int) -> None:
+    """A fault behind the verifier's back: the result is wrong."""
+    module = parse(OVER.replace("WALK", walk))
+    wanted = evaluate(region_of(module), [ROWS])[0]
+    apply(module, LOWERING[:1])
+    (program,) = (op for op in module.ops if isinstance(op, ProgramOp))
+    (overlap,) = (op for op in program.body.block.ops if isinstance(op, OverlapOp))
+    given = IntsAttr((overlap.distance - row,))
+    overlap.at_most, overlap.at_least = (given, None) if overlap.at_most else (None, given)
+    apply(module, LOWERING[1:])
+    found = run(module, [ROWS])
+    assert found.reports or (found.results[0] != wanted).any()

@@ -1,0 +1,234 @@
+"""
+What a cascade saves if its result lies over what it is the last to read.
+
+A result may begin so far before an operand that no launch writes over rows that are still to be read, or end so far
+behind it if the cascade walks upwards (`npuc.dialects.stripes.bytes_before`). The launches of the last kernel alone
+decide how far: after each of them a kernel above has made as many rows as windows ask for, whatever the stripes are
+and wherever the cascade begins. So what all segments that end with one item need follows from one look at its rows.
+
+Which direction a cascade takes is decided when all of them stand (`npu-schedule-overlap-results`). What is counted here
+is the larger distance of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from xdsl.ir import SSAValue
+
+from npuc.analysis.allocation import Rule
+from npuc.analysis.storage import storage_bytes, tensor_type
+from npuc.dialects.feature_maps import nhwc, row_bytes
+from npuc.dialects.npu_schedule import KernelOp
+from npuc.dialects.stripes import Input, Reach, Stage
+from npuc.hardware.alignment import ALIGNMENT
+from npuc.planning.network import Network
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Overlap(NamedTuple):
+    """What a segment lays its result over, and the bytes that this saves."""
+
+    tensor: int
+    saved: int
+
+
+class _Read(NamedTuple):
+    """An operand of a kernel that it reads as it is, in memory of its own."""
+
+    tensor: int
+    value: SSAValue
+    reach: Reach
+
+
+def mirrored(stages: Sequence[Stage]) -> tuple[Stage, ...] | None:
+    """The same stages walked upwards; None where they cannot be."""
+    if any(stage.granule is not None for stage in stages):
+        return None
+    return tuple(
+        replace(stage, inputs=tuple(Input(one.producer, one.reach.mirrored(stage.height)) for one in stage.inputs))
+        for stage in stages
+    )
+
+
+class Overlaps:
+    """Answers for the segments of one network."""
+
+    def __init__(self, network: Network):
+        self.network = network
+        self._reads: list[list[_Read] | None] = [None] * len(network.items)
+        self._heights = [nhwc(item.op.results[0])[0] for item in network.items]
+        self._consumers: list[list[tuple[int, Reach]]] = [[] for _ in network.items]
+        for number, item in enumerate(network.items):
+            op = item.op
+            if not isinstance(op, KernelOp):
+                continue
+            for value in op.feature_maps:
+                if (producer := network.producer(value)) >= 0:
+                    self._consumers[producer].append((number, op.reach(value)))
+        self._rows: dict[tuple[int, bool], list[NDArray]] = {}
+        self._apart: dict[tuple[int, int, int, bool], NDArray] = {}
+
+    def value(self, tensor: int, start: int, stop: int) -> SSAValue:
+        """What items `start` to `stop` read of a tensor that their result lies over."""
+        return next(
+            read.value for number in range(start, stop + 1) for read in self._of(number) if read.tensor == tensor
+        )
+
+    def ending(self, lowest: int, stop: int, rows: int, leaving: Sequence[bool]) -> list[Overlap | None]:
+        """
+        For the segments of 1, 2, ... items that end with `stop`, the first of them item `lowest`, in launches of `rows`
+        rows at the end, what saves most; None where nothing does. `leaving` says of items from `lowest` on whether
+        others than the cascade need what they write.
+        """
+        network, tensors = self.network, self.network.tensors
+        found: list[Overlap | None] = [None] * (stop - lowest + 1)
+        op, result = network.items[stop].op, tensors[network.items[stop].writes[0]]
+        if not isinstance(op, KernelOp) or not result.size or result.first != stop or not self._is_own(op.result):
+            return found
+        asked = None if op.laid_over is None else network.tensor_of(op.laid_over)
+        height, row = self._heights[stop], row_bytes(op.result)
+        needs: dict[int, tuple[int, int]] = {}
+        """By tensor the bytes by which the result has to begin before it, and end behind it."""
+        seen: dict[int, SSAValue] = {}
+        several = any(leaving[:-1])
+        for number in range(stop, lowest - 1, -1):
+            if self._upscales(number):
+                break
+            for read in self._of(number):
+                tensor = tensors[read.tensor]
+                if tensor.last > stop or not tensor.size or tensor.first >= number:
+                    continue
+                if seen.setdefault(read.tensor, read.value) is not read.value or not self._is_own(read.value):
+                    needs[read.tensor] = height * row, height * row
+                    continue
+                down, up = (self._distance(stop, number, read, rows, upwards, several) for upwards in (False, True))
+                before = needs.get(read.tensor, (down, up))
+                needs[read.tensor] = max(before[0], down), max(before[1], up)
+            best = 0
+            for index, distances in needs.items():
+                tensor = tensors[index]
+                if tensor.first >= number or (asked is not None and index != asked):
+                    continue
+                rules = self._rules(stop, index, seen[index], distances)
+                saved = min(rule.saved(result.size, tensor.size) for rule in rules)
+                if saved > best:
+                    best = saved
+                    found[stop - number] = Overlap(index, saved)
+        return found
+
+    def rules(self, start: int, stop: int, rows: int, leaving: Sequence[bool], tensor: int) -> tuple[Rule, Rule]:
+        """
+        How the result of items `start` to `stop` may lie over a tensor: if they walk downwards, and upwards. `leaving`
+        says of each of them whether others need what it writes.
+        """
+        reads = [(n, read) for n in range(start, stop + 1) for read in self._of(n) if read.tensor == tensor]
+        down, up = (
+            max(self._distance(stop, n, read, rows, upwards, any(leaving[:-1])) for n, read in reads)
+            for upwards in (False, True)
+        )
+        return self._rules(stop, tensor, reads[0][1].value, (down, up))
+
+    def _rules(self, stop: int, index: int, value: SSAValue, distances: tuple[int, int]) -> tuple[Rule, Rule]:
+        """The rules that follow from how many bytes the result has to begin before a tensor, and end behind it."""
+        (down, up), result = distances, self.network.items[stop].op.results[0]
+        written = self.network.items[stop].writes[0]
+        behind = up + nhwc(value)[0] * row_bytes(value) - self._heights[stop] * row_bytes(result)
+        return (
+            Rule(written, index, -down // ALIGNMENT * ALIGNMENT, behind=False),
+            Rule(written, index, -(-behind // ALIGNMENT) * ALIGNMENT, behind=True),
+        )
+
+    def _distance(self, stop: int, number: int, read: _Read, rows: int, upwards: bool, several: bool) -> int:
+        """
+        The bytes by which the result of item `stop`, in launches of so many rows, has to begin before what item
+        `number` reads.
+        """
+        if number == stop:
+            return int(self._own_distances(stop, read, rows, upwards).max())
+        key = stop, number, read.tensor, upwards
+        if key not in self._apart:
+            self._apart[key] = self._distances(stop, number, read, upwards, several)
+        apart = self._apart[key]
+        return int(max(apart[rows - 1 :: rows].max(initial=apart[-1]), apart[-1]))
+
+    def _distances(self, stop: int, number: int, read: _Read, upwards: bool, several: bool) -> NDArray:
+        """The same for a launch that ended with row 1, 2, ..., after which item `number` reads from some row on."""
+        import numpy as np
+
+        done = self._done(stop, number, upwards)
+        ends = np.arange(1, self._heights[stop] + 1)
+        row, read_row = row_bytes(self.network.items[stop].op.results[0]), row_bytes(read.value)
+        apart = ends * row - _first(self._turned(number, read.reach, upwards), done) * read_row
+        # What other results want of it, too, it may go on to make in the end.
+        complete = self._heights[number] if several else done[-1]
+        return np.where(done >= complete, -nhwc(read.value)[0] * read_row, apart)
+
+    def _own_distances(self, stop: int, read: _Read, rows: int, upwards: bool) -> NDArray:
+        """The same for the launches of item `stop`, which reads the operand itself."""
+        import numpy as np
+
+        height = self._heights[stop]
+        starts = np.arange(0, height, rows)
+        ends = np.minimum(starts + rows, height)
+        row, read_row = row_bytes(self.network.items[stop].op.results[0]), row_bytes(read.value)
+        return ends * row - _first(self._turned(stop, read.reach, upwards), starts) * read_row
+
+    def _done(self, stop: int, number: int, upwards: bool) -> NDArray:
+        """The rows that an item has made when the last one has made 1, 2, ... rows."""
+        import numpy as np
+
+        known = self._rows.setdefault((stop, upwards), [np.arange(1, self._heights[stop] + 1)])
+        while len(known) <= stop - number:
+            at = stop - len(known)
+            done = np.zeros_like(known[0])
+            for reader, reach in self._consumers[at]:
+                if reader <= stop:
+                    done = np.maximum(done, _end(self._turned(reader, reach, upwards), known[stop - reader]))
+            known.append(done)
+        return known[stop - number]
+
+    def _turned(self, number: int, reach: Reach, upwards: bool) -> Reach:
+        return reach.mirrored(self._heights[number]) if upwards else reach
+
+    def _of(self, number: int) -> list[_Read]:
+        reads = self._reads[number]
+        if reads is None:
+            op, reads = self.network.items[number].op, []
+            for value in op.feature_maps if isinstance(op, KernelOp) else ():
+                tensor = self.network.tensor_of(value)
+                if tensor is not None:
+                    assert isinstance(op, KernelOp)
+                    reads.append(_Read(tensor, value, op.reach(value)))
+            self._reads[number] = reads
+        return reads
+
+    def _upscales(self, number: int) -> bool:
+        return any(read.reach.up > 1 for read in self._of(number))
+
+    def _is_own(self, value: SSAValue) -> bool:
+        """Whether a value fills memory of its own, row by row."""
+        storage = self.network.storage
+        size = storage_bytes(tensor_type(storage.root(value)))
+        return storage.is_linear(value) and size == storage_bytes(tensor_type(value))
+
+
+def _first(reach: Reach, starts: NDArray) -> NDArray:
+    """`Reach.first` of many rows."""
+    import numpy as np
+
+    return np.zeros_like(starts) if reach.whole else np.maximum(0, starts * reach.stride - reach.top) // reach.up
+
+
+def _end(reach: Reach, stops: NDArray) -> NDArray:
+    """`Reach.end` of many rows; 0 where none are made."""
+    import numpy as np
+
+    if reach.whole:
+        return np.where(stops > 0, reach.height, 0)
+    ends = -(-((stops - 1) * reach.stride + reach.window - reach.top) // reach.up)
+    return np.where(stops > 0, np.clip(ends, 0, reach.height), 0)
