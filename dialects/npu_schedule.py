@@ -45,6 +45,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import (
     Attribute,
     Dialect,
+    Operation,
     ParametrizedAttribute,
     Region,
     SSAValue,
@@ -88,7 +89,7 @@ from npuc.dialects.npu import (
     within,
 )
 from npuc.dialects.stripes import Input, Reach, Stage, Unrolled, bytes_before, turned, unroll
-from npuc.dialects.views import ConcatOp, ReshapeOp, SliceOp, TransposeOp
+from npuc.dialects.views import ConcatOp, ReshapeOp, SliceOp, TransposeOp, keeps_rows, row_sources
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.limits import MAX_EXTENT
 from npuc.hardware.shram import BRICK, MICRO_BLOCK_DEPTH, Dims, Format, Kernel, Kind, prefers_part_kernel
@@ -765,6 +766,9 @@ class CascadeOp(IRDLOperation):
     Kernels that run stripe by stripe, on demand of the last one (`npuc.dialects.stripes`): a value that stays inside
     lives in a rolling buffer of `rolling` rows, one that is yielded, or has no `rolling`, in a whole feature map.
 
+    A value may be read through slices and concats that keep rows, and are inside as well: the parts of a concat share
+    one rolling buffer, and each kernel writes its channels or columns of the rows.
+
     A transfer may be one of its stages: it brings rows of what lies outside, beside the kernels.
 
         %y = npu_schedule.cascade -> tensor<1x32x32x16xi8> {
@@ -855,8 +859,12 @@ class CascadeOp(IRDLOperation):
         if not isinstance(last, YieldOp) or list(last.operand_types) != list(self.result_types):
             raise VerifyException("a cascade yields exactly its results")
         for op in self.body.block.ops:
-            if not isinstance(op, KernelOp | TransferOp | ConstantOp | ScalesOp | YieldOp):
-                raise VerifyException(f"a cascade holds kernels, transfers and constants, not {op.name}")
+            if not isinstance(op, KernelOp | TransferOp | ConstantOp | ScalesOp | YieldOp) and not keeps_rows(op):
+                raise VerifyException(
+                    f"a cascade holds kernels, transfers, constants, and views that keep rows, not {op.name}"
+                )
+            if isinstance(op, ConcatOp | SliceOp):
+                self._verify_view(op)
             if isinstance(op, TransferOp):
                 self._verify_transfer(op)
             if isinstance(op, ElementwiseOp) and op.in_place is not None:
@@ -891,12 +899,29 @@ class CascadeOp(IRDLOperation):
                 f"it writes over rows that are still to be read {at} bytes behind what it lies over: at most {nearest}"
             )
 
+    def _verify_view(self, op: ConcatOp | SliceOp) -> None:
+        kernels = [source.owner for source in row_sources(op.result)]
+        if not all(isinstance(one, KernelOp) and one.parent_op() is self for one in kernels):
+            raise VerifyException("a view in a cascade is one of what its kernels write")
+        if op.result in self.yielded:
+            raise VerifyException("what is yielded is the result of a kernel: a view of it stands outside")
+        if isinstance(op, ConcatOp) and len({one.rolling for one in kernels if isinstance(one, KernelOp)}) > 1:
+            raise VerifyException("the parts of a concat lie in one rolling buffer: `rolling` is the same for all")
+
     def _verify_transfer(self, op: TransferOp) -> None:
         owner = op.source.owner
         if isinstance(owner, KernelOp | TransferOp) and owner.parent_op() is self:
             raise VerifyException("a transfer of a cascade brings what lies outside of it")
         if op.result in self.yielded:
             raise VerifyException("a transfer of a cascade brings what is read inside of it")
+
+
+def rolling_of(root: SSAValue) -> int | None:
+    """Rows of the rolling buffer that holds all that lies in a root; None where it is whole."""
+    owner = row_sources(root)[0].owner
+    if not isinstance(owner, KernelOp | TransferOp) or not isinstance(root.owner, Operation) or owner.rolling is None:
+        return None
+    return owner.rolling.data[0] if isinstance(root.owner.parent_op(), CascadeOp) else None
 
 
 def stages_of(
@@ -921,7 +946,12 @@ def stages_of(
             Stage(
                 height,
                 written if stripes is None else stripes[k],
-                tuple(Input(index[value], op.walked(value)) for value in op.feature_maps if value in index),
+                tuple(
+                    Input(index[source], op.walked(value))
+                    for value in op.feature_maps
+                    for source in row_sources(value)
+                    if source in index
+                ),
                 op.result in leaving,
                 own if own.up > 1 else None,
             )

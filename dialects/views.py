@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import prod
 
 from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     ParsePropInAttrDict,
@@ -170,3 +170,24 @@ class ConcatOp(IRDLOperation):
             raise VerifyException("the operands of a concat fill its result exactly")
         if at == 2 and is_brick(self.result) and any(nhwc(value)[2] % BRICK for value in self.inputs[:-1]):
             raise VerifyException(f"a concat of bricks joins at multiples of {BRICK} channels")
+
+
+def keeps_rows(op: Operation) -> bool:
+    """Whether an operation is a view whose rows consist of the same rows of its operands: a slice or a concat."""
+    if isinstance(op, SliceOp):
+        same = nhwc(op.source)[0] == nhwc(op.result)[0]
+        return same and op.offsets.data[0] == 0 and op.strides.data[0] == 1
+    return isinstance(op, ConcatOp) and op.axis.data[0] != 1
+
+
+def row_sources(value: SSAValue) -> list[SSAValue]:
+    """Of what the rows of a feature map consist: the same rows of these; of itself if it is no view that keeps rows."""
+    sources: dict[SSAValue, None] = {}
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one.owner, Operation) and keeps_rows(one.owner):
+            waiting += reversed(one.owner.operands)
+        else:
+            sources[one] = None
+    return list(sources)

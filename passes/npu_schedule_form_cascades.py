@@ -10,6 +10,7 @@ Leaving it out costs memory and changes no result: a kernel outside of a cascade
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -22,6 +23,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, YieldOp
+from npuc.dialects.views import keeps_rows, row_sources
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,29 @@ def planned_cascades(function: FuncOp) -> dict[int, list[KernelOp]]:
     return planned
 
 
+def _with_views(members: list[KernelOp], results: Collection[SSAValue]) -> list[Operation]:
+    """Some kernels, and the views that keep rows through which only they see their results, in program order."""
+    inside = set[Operation](members)
+    ordered: list[Operation] = []
+    op: Operation | None = members[-1]
+    while op is not None:
+        if keeps_rows(op) and all(source in results for source in row_sources(op.results[0])):
+            if all(use.operation in inside for use in op.results[0].uses):
+                inside.add(op)
+        if op in inside:
+            ordered.append(op)
+        op = None if op is members[0] else op.prev_op
+    return ordered[::-1]
+
+
 def form(number: int, members: list[KernelOp]) -> CascadeOp:
     """The cascade of some kernels, given in program order; it replaces them."""
-    inside = set[Operation](members)
     last = members[-1]
-    behind: list[Operation] = []
     results = {op.result for op in members}
+    body_ops = _with_views(members, results)
+    inside = set[Operation](body_ops)
+    results |= {op.results[0] for op in body_ops}
+    behind: list[Operation] = []
     waiting = set[SSAValue](results)
     op: Operation | None = members[0]
     while op is not None and op is not last:
@@ -74,8 +93,9 @@ def form(number: int, members: list[KernelOp]) -> CascadeOp:
     place = InsertPoint.after(last)
     body = Block()
     for op in members:
-        op.detach()
         op.cascade = None
+    for op in body_ops:
+        op.detach()
         body.add_op(op)
     body.add_op(YieldOp(leaving))
     cascade = CascadeOp(Region(body), [value.type for value in leaving])

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
-from npuc.analysis.storage import tensor_type
+from npuc.analysis.storage import inside, tensor_type
 from npuc.dialects.feature_maps import stored
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp, is_brick
@@ -77,8 +78,9 @@ def _number(op: object) -> int | None:
 
 def _write(planner: Planner, segment: Segment, number: int, upwards: bool) -> None:
     """What has been decided about a segment, but for what stands on its kernels already."""
-    choice = planner.choice(segment)
+    choice, storage = planner.choice(segment), planner.network.storage
     items = planner.network.items[segment.start : segment.stop + 1]
+    roots: dict[SSAValue, None] = {}
     for item, stripe, rolling in zip(items, choice.stripes, choice.rolling, strict=True):
         op = item.op
         assert isinstance(op, KernelOp)
@@ -87,10 +89,11 @@ def _write(planner: Planner, segment: Segment, number: int, upwards: bool) -> No
         op.upwards = op.upwards or (UnitAttr() if upwards else None)
         if rolling is not None and op.rolling is None:
             op.rolling = IntsAttr((rolling,))
-            # What is spilled as a whole need not be as a rolling buffer.
-            layout = "nhcwb16" if is_brick(op.result) else "nhwc"
-            rolled = stored(tensor_type(op.result), layout, planner.network.space)
-            Rewriter.replace_value_with_new_type(op.result, rolled)
+            roots[storage.root(op.result)] = None
+    # What is spilled as a whole need not be as a rolling buffer.
+    for value in [member for root in roots for member in inside(root)]:
+        layout = "nhcwb16" if is_brick(value) else "nhwc"
+        Rewriter.replace_value_with_new_type(value, stored(tensor_type(value), layout, planner.network.space))
     last = items[-1].op
     assert isinstance(last, KernelOp)
     if segment.over >= 0 and last.laid_over is None:

@@ -110,7 +110,7 @@ def _shape(item: Item, network: Network) -> _Shape:
     op = item.op
     if not isinstance(op, KernelOp):
         return _Shape(0, 0, [])
-    reads = [Input(network.producer(value), op.reach(value)) for value in op.feature_maps]
+    reads = [Input(producer, op.reach(value)) for value in op.feature_maps for producer in network.producers(value)]
     return _Shape(nhwc(op.result)[0], op.stripe.data[0] if op.stripe is not None else 0, reads)
 
 
@@ -119,8 +119,12 @@ class _Cut(NamedTuple):
 
     stages: list[Stage]
     counted: Counted
+    alive: list[int]
+    """The rows of each that are alive at one time; the same for those that lie in one rolling buffer."""
     rolling: list[int | None]
-    """Bytes of the rolling buffer that the OFM of each lives in; None where it is whole."""
+    """Bytes of the rolling buffer that the OFM of each is the first to write to; None where it is whole."""
+    torn: frozenset[int]
+    """Items with which no segment begins: another one writes earlier to the same rolling buffer."""
 
 
 def _higher(alive: Sequence[int], stages: Sequence[Stage]) -> list[int]:
@@ -230,6 +234,10 @@ class Planner:
             if number in self.pinned and self.pinned[number] != self.pinned[stop]:
                 break
             barrier = max(barrier, item.barrier)
+            for tensor in (self.network.tensors[index] for index in item.views):
+                if tensor.last > stop:
+                    # It would be needed whole, and views of it inside.
+                    barrier = max(barrier, 1 + max(one for one in tensor.writers if one < number))
             if number < barrier:
                 break
             size = self._table_bytes(number)
@@ -270,6 +278,7 @@ class Planner:
         alive = count(tuple(stages)).alive
         if segment.over >= 0:
             alive = _higher(alive, stages)
+        alive = self._together(alive, segment.start, segment.stop)
         rolling = [
             None if stage.leaves or index == len(stages) - 1 else rows
             for index, (stage, rows) in enumerate(zip(stages, alive, strict=True))
@@ -291,7 +300,7 @@ class Planner:
         inside: list[int] = []
         buffers: list[int] = []
         for item, height in zip(items, choice.rolling, strict=True):
-            if height is not None:
+            if height is not None and item.writes[0] not in inside:
                 tensor = tensors[item.writes[0]]
                 pinned = item.op.rolling.data[0] if isinstance(item.op, KernelOp) and item.op.rolling is not None else 0
                 inside.append(item.writes[0])
@@ -299,6 +308,14 @@ class Planner:
         rules = None if over < 0 else self.overlaps.rules(start, stop, rows, leaving, over)
         pinned = start in self.pinned and any(isinstance(i.op, KernelOp) and i.op.upwards is not None for i in items)
         return Part(start, stop, frozenset(inside), buffers, rules, True if pinned else None)
+
+    def _together(self, alive: Sequence[int], start: int, stop: int) -> list[int]:
+        """The rows of rolling buffers, those the same that lie in one: `alive` are those of each item by itself."""
+        items = self.network.items[start : stop + 1]
+        most: dict[int, int] = {}
+        for item, rows in zip(items, alive, strict=True):
+            most[item.writes[0]] = max(rows, most.get(item.writes[0], 0))
+        return [most[item.writes[0]] for item in items]
 
     def launches(self, segment: Segment) -> Sequence[Launch]:
         """The launches of a cascade in order; their stages count from the first item of the segment."""
@@ -315,7 +332,7 @@ class Planner:
         network = self.network
         if (stop, rows) not in self._cut:
             self._cut[stop, rows] = self._longest(lowest, stop, rows)
-        stages, (launches, alive), rolling = self._cut[stop, rows]
+        stages, (launches, _), alive, rolling, torn = self._cut[stop, rows]
         moves: dict[int, SSAValue] = {}
         for number, stage in enumerate(stages[:-1], lowest):
             if not stage.leaves and self._places[number].ofm != self._near:
@@ -323,16 +340,18 @@ class Planner:
         stripes = [stage.stripe for stage in stages]
         self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [])
         overlaps = self.overlaps.ending(lowest, stop, rows, [stage.leaves for stage in stages])
-        either = _higher(alive, stages) if any(overlaps) else alive
+        either = self._together(_higher(alive, stages), lowest, stop) if any(overlaps) else alive
         found: list[Segment] = []
         buffers = more = 0
         """Of one that walks downwards, and how much more of one that may walk in either direction."""
         for number in range(stop, lowest - 1, -1):
             rolls = rolling[number - lowest]
             buffers += self._brought[number] + (self._whole_bytes[number] if rolls is None else rolls)
-            if rolls is not None:
+            if rolls:
                 more += self._rolling(number, either[number - lowest]) - rolls
             memory, overlap = network.before[number] + buffers, overlaps[stop - number]
+            if number in torn:
+                continue
             if number < stop:
                 found.append(Segment(number, stop, rows, memory))
             if overlap is not None and more < overlap.saved:
@@ -343,10 +362,17 @@ class Planner:
         """The segment of items `lowest` to `stop`; nothing of it depends on where values lie."""
         stages = self._stages(lowest, stop, rows)
         counted = count(tuple(stages))
+        alive = self._together(counted.alive, lowest, stop)
         rolling: list[int | None] = []
-        for number, (stage, alive) in enumerate(zip(stages, counted.alive, strict=True), lowest):
-            rolling.append(None if stage.leaves else self._rolling(number, alive))
-        return _Cut(stages, counted, rolling)
+        torn = set[int]()
+        for number, (stage, high) in enumerate(zip(stages, alive, strict=True), lowest):
+            first = self.network.tensors[self.network.items[number].writes[0]].first
+            if stage.leaves:
+                rolling.append(None)
+                continue
+            rolling.append(self._rolling(number, high) if first == number else 0)
+            torn.update(range(first + 1, number + 1))
+        return _Cut(stages, counted, alive, rolling, frozenset(torn))
 
     def _rolling(self, number: int, rows: int) -> int:
         """Bytes of the rolling buffer of what an item writes, for so many rows or those that are pinned."""

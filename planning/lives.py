@@ -23,7 +23,7 @@ from npuc.analysis.host import Span, host_times
 from npuc.analysis.machine import scarce_space_of
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.npu import InvokeOp
-from npuc.dialects.npu_schedule import CascadeOp, ConstantOp, KernelOp, TransferOp, space_of
+from npuc.dialects.npu_schedule import ConstantOp, rolling_of, space_of
 from npuc.planning.evaluation import Program
 from npuc.planning.network import Network, rounded
 from npuc.planning.prefetch import Plan
@@ -109,9 +109,9 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
 
 def _size(network: Network, root: SSAValue) -> int:
     """Bytes of a root, in a rolling buffer where it has one."""
-    owner = root.owner
-    if isinstance(owner, KernelOp | TransferOp) and isinstance(owner.parent_op(), CascadeOp) and owner.rolling:
-        return owner.rolling.data[0] * network.storage.place(root).stride_y
+    rows = rolling_of(root)
+    if rows is not None:
+        return rows * network.storage.place(root).stride_y
     return storage_bytes(tensor_type(root))
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from npuc.analysis.allocation import ALIGNMENT, Rule
 from npuc.analysis.host import NOTHING_HELD, Held
@@ -24,14 +24,18 @@ from npuc.analysis.storage import Storage, storage_bytes, tensor_type
 from npuc.dialects.npu import FeatureMapSpace
 from npuc.dialects.npu_schedule import (
     CascadeOp,
+    ConcatOp,
     ConstantOp,
     CopyOp,
     ElementwiseOp,
     KernelOp,
+    SliceOp,
     TransferOp,
     nhwc,
+    rolling_of,
     space_of,
 )
+from npuc.dialects.views import keeps_rows, row_sources
 from npuc.planning.forms import Form
 
 
@@ -64,6 +68,35 @@ def scheduled_functions(module: ModuleOp) -> list[FuncOp]:
     return [f for f in module.ops if isinstance(f, FuncOp) and any(isinstance(op, kinds) for op in f.body.ops)]
 
 
+def _rolls(root: SSAValue) -> bool:
+    """Whether all that lies in a root is written and read by kernels row by row."""
+    read = False
+    waiting, seen = [root], {root}
+    while waiting:
+        value = waiting.pop()
+        owner = value.owner
+        if isinstance(owner, ConcatOp) and keeps_rows(owner):
+            members = list(owner.inputs)
+        elif isinstance(owner, ElementwiseOp) and owner.in_place is not None:
+            return False
+        elif isinstance(owner, SliceOp) and keeps_rows(owner):
+            members = [owner.source]
+        elif isinstance(owner, KernelOp):
+            members = []
+        else:
+            return False
+        for use in value.uses:
+            if isinstance(use.operation, SliceOp | ConcatOp):
+                members += use.operation.results
+            elif isinstance(use.operation, KernelOp):
+                read = True
+            else:
+                return False
+        waiting += (one for one in members if one not in seen)
+        seen.update(members)
+    return read
+
+
 @dataclass
 class Tensor:
     """Memory of the arena: one root of `Storage` and all that lives in it."""
@@ -74,7 +107,9 @@ class Tensor:
     last: int
     """The last item that reads it; the number of items if it is needed when the region ends."""
     rolls: bool = False
-    """It may live in a rolling buffer: the OFM of one kernel that other kernels read as it is."""
+    """It may live in a rolling buffer: only kernels write it, and read it as it is or through views that keep rows."""
+    writers: list[int] = field(default_factory=list[int])
+    """The items that write it, in order."""
     row: int = 0
     """Bytes of a row."""
     whole: int = 0
@@ -96,6 +131,8 @@ class Item:
     """Tensors that are transferred to memory right before it."""
     own: int = 0
     """Rolling buffers of a formed cascade, in bytes."""
+    views: list[int] = field(default_factory=list[int])
+    """Tensors that may live in rolling buffers and that it reads through views."""
     over: list[int] = field(default_factory=list[int])
     """Tensors of which its OFM takes the place of one that lies in the same memory."""
     rules: list[Rule] = field(default_factory=list[Rule])
@@ -183,10 +220,10 @@ class Network:
         if not isinstance(op, CascadeOp):
             return 0
         own = 0
-        for stage in op.stages:
-            if stage.result not in op.yielded and self._space_of(stage.result) == self.space:
-                rows = stage.rolling.data[0] if stage.rolling is not None else nhwc(stage.result)[0]
-                own += rounded(rows * self.storage.place(stage.result).stride_y)
+        for root in dict.fromkeys(self.storage.root(stage.result) for stage in op.stages):
+            inside = isinstance(root.owner, Operation) and root.owner.parent_op() is op
+            if inside and self._space_of(root) == self.space:
+                own += rounded((rolling_of(root) or nhwc(root)[0]) * self.storage.place(root).stride_y)
         return own
 
     def _add_up(self) -> None:
@@ -227,9 +264,9 @@ class Network:
         index = self._find(value)
         return -1 if index is None else self._writers.get(index, -1)
 
-    def producer(self, value: SSAValue) -> int:
-        """The item whose kernel's OFM a value is, as it is; -1 if it is none."""
-        return self._kernels.get(value, -1)
+    def producers(self, value: SSAValue) -> list[int]:
+        """The items whose kernels' OFMs a value consists of, row by row; -1 for what is none."""
+        return [self._kernels.get(source, -1) for source in row_sources(value)]
 
     def tensor_of(self, value: SSAValue) -> int | None:
         """The number of the tensor that a value lies in; None for constants."""
@@ -247,9 +284,8 @@ class Network:
             self._index[root] = len(self.tensors)
             whole = rounded(storage_bytes(tensor_type(root)))
             tensor = Tensor(whole if self._space_of(root) == self.space else 0, item, item, whole=whole)
-            if isinstance(root.owner, KernelOp):
-                uses = [use.operation for use in root.uses]
-                tensor.rolls = bool(uses) and all(isinstance(op, KernelOp) for op in uses)
+            if isinstance(root.owner, KernelOp | ConcatOp):
+                tensor.rolls = _rolls(root)
                 tensor.row = self.storage.place(root).stride_y
             self.tensors.append(tensor)
         return self._index[root]
@@ -289,11 +325,16 @@ class Network:
                 tensor = self.tensors[index]
                 tensor.last = max(tensor.last, number)
                 item.reads.append(index)
-                if value not in self._kernels and index in self._writers:
+                if value in self._kernels or index not in self._writers:
+                    continue
+                if tensor.rolls:
+                    item.views.append(index)
+                else:
                     item.barrier = max(item.barrier, 1 + self._writers[index])
         for value in results:
             index = self._tensor(value, number)
             item.writes.append(index)
+            self.tensors[index].writers.append(number)
             self._writers[index] = number
             if isinstance(op, KernelOp):
                 self._kernels[value] = number

@@ -68,8 +68,9 @@ class Overlaps:
             if not isinstance(op, KernelOp):
                 continue
             for value in op.feature_maps:
-                if (producer := network.producer(value)) >= 0:
-                    self._consumers[producer].append((number, op.reach(value)))
+                for producer in network.producers(value):
+                    if producer >= 0:
+                        self._consumers[producer].append((number, op.reach(value)))
         self._rows: dict[tuple[int, bool], list[NDArray]] = {}
         self._apart: dict[tuple[int, int, int, bool], NDArray] = {}
 

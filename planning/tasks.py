@@ -28,6 +28,7 @@ from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS
 from npuc.dialects.npu_schedule import CascadeOp, ConvKernelOp, CopyOp, ElementwiseOp, KernelOp, TransferOp, nhwc
 from npuc.dialects.stripes import Launch, pieces
+from npuc.dialects.views import row_sources
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import PORT_WEIGHT, KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
@@ -308,9 +309,9 @@ class Works:
         places, inputs = places_of(op), op.feature_maps
         if op.result in inside:
             places = places._replace(ofm=near)
-        if inputs[0] in inside:
+        if all(source in inside for source in row_sources(inputs[0])):
             places = places._replace(ifm=near)
-        if inputs[-1] in inside:
+        if all(source in inside for source in row_sources(inputs[-1])):
             places = places._replace(ifm2=near)
         return places
 

@@ -51,6 +51,7 @@ from npuc.dialects.npu_schedule import (
     WeightBuffersOp,
     is_brick,
     nhwc,
+    rolling_of,
     space_of,
 )
 from npuc.dialects.stripes import pieces
@@ -430,11 +431,11 @@ class RegionLowering:
         stages = cascade.stages
         produced = {op.result for op in stages}
         for op in stages:
-            if op.rolling is not None and self.storage.root(op.result) is op.result:
-                rows = op.rolling.data[0]
-                self.maps.rolling[op.result] = rows
-                size = rows * self.storage.place(op.result).stride_y
-                self.maps.buffers[op.result] = self._alloc(size, space_of(op.result))
+            root = self.storage.root(op.result)
+            rows = rolling_of(root)
+            if rows is not None and root not in self.maps.buffers:
+                self.maps.rolling[root] = rows
+                self.maps.buffers[root] = self._alloc(rows * self.storage.place(root).stride_y, space_of(root))
         for op in stages:
             inputs = (op.source,) if isinstance(op, TransferOp) else op.feature_maps
             self._prepare([v for v in inputs if v not in produced], op.result)

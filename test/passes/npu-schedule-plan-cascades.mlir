@@ -115,3 +115,28 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %c : tensor<1x16x16x8xi8>
   }
 }
+
+// -----
+
+// Two branches that are joined, and a kernel that reads them as one: all in one cascade, and the parts in one rolling buffer
+// of as many rows as the reader sees at a time.
+
+// CHECK-LABEL: @fire
+// CHECK: pool max %x {{.*}} cascade <0> stripe <4> rolling <4> :
+// CHECK: pool max %x {{.*}} cascade <0> stripe <4> rolling <4> :
+// CHECK: concat %a, %b
+// CHECK: pool max %c {{.*}} cascade <0> stripe <2> :
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @fire(%x: tensor<1x16x16x16xi8>) -> tensor<1x8x8x32xi8>
+      attributes {npu.region, npu.sram_limit = 9000 : i64} {
+    %a = npu_schedule.pool max %x window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %b = npu_schedule.pool max %x window <1x1> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x16xi8>) -> tensor<1x16x16x16xi8>
+    %c = npu_schedule.concat %a, %b {axis = #npu.ints<3>}
+         : (tensor<1x16x16x16xi8>, tensor<1x16x16x16xi8>) -> tensor<1x16x16x32xi8>
+    %d = npu_schedule.pool max %c window <2x2, stride 2x2> zero_points <0, 0> activation <-128, 127>
+         : (tensor<1x16x16x32xi8>) -> tensor<1x8x8x32xi8>
+    func.return %d : tensor<1x8x8x32xi8>
+  }
+}
