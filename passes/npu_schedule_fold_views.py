@@ -4,8 +4,9 @@
 Assumes: the conversions' caution: each operand of a concat is copied to its place, each slice is copied out.
 Decides: a kernel writes straight into the concat that its result was copied to, also through a reshape whose bytes
 strides can follow, with rows and columns exchanged, or backwards, and other kernels read it there; kernels read slices
-(also every n-th row or column) and transposes where they lie; copies of copies are one. A result of the region keeps
-memory of its own, and each value is placed once.
+(also every n-th row or column) and transposes where they lie; copies of copies are one; slices that are joined side by
+side and are all of a feature map are joined as that. A result of the region keeps memory of its own, and each value is
+placed once.
 Leaves: copies of arguments, constants and slices into a concat, which move bytes in any case, copies whose removal
 would ask for a reshape that no strides express, or for a kernel that reads backwards (no stream of others shows that),
 and those that save cycles by the cost model, since kernels read or write columns that lie apart in short runs.
@@ -21,7 +22,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue, Use
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from npuc.analysis.machine import machine_of, places_of, setup_of
 from npuc.analysis.storage import (
@@ -44,6 +45,7 @@ from npuc.dialects.npu_schedule import (
     SliceOp,
     TransposeOp,
     YieldOp,
+    nhwc,
 )
 from npuc.hardware.cycles import PORT_WEIGHT, best_block, kernel_cost
 from npuc.hardware.shram import Kernel
@@ -61,6 +63,11 @@ class NpuScheduleFoldViewsPass(ModulePass):
             # Last copies first, so that where a concat lies is known before anything is placed in it.
             for copy in reversed([c for c in function.body.walk() if isinstance(c, CopyOp)]):
                 fold(storage, copy)
+            for concat in [c for c in function.body.walk() if isinstance(c, ConcatOp)]:
+                joins = concat
+                while copies := _parts_of_one(joins):
+                    joins, whole = _joined_whole(joins, copies)
+                    fold(Storage(function), whole)
 
 
 def fold(storage: Storage, copy: CopyOp) -> bool:
@@ -95,6 +102,64 @@ def fold(storage: Storage, copy: CopyOp) -> bool:
         return False
     Rewriter.erase_op(copy)
     return True
+
+
+def _parts_of_one(concat: ConcatOp) -> list[CopyOp]:
+    """Copies of slices that stand side by side in a concat as they do in a feature map, all of which they are."""
+    axis = concat.axis.data[0] - 1
+    run: list[CopyOp] = []
+    end = 0
+    for value in concat.inputs:
+        copy = value.owner
+        part = copy.ifm.owner if isinstance(copy, CopyOp) else None
+        if not isinstance(copy, CopyOp) or not isinstance(part, SliceOp) or not _is_only_read(copy, concat):
+            run = []
+            continue
+        first, size, full = part.offsets.data, nhwc(part.result), nhwc(part.source)
+        across = [number for number in range(3) if number != axis]
+        if part.strides.data != (1, 1, 1) or any(first[n] or size[n] != full[n] for n in across):
+            run = []
+            continue
+        source = run[0].ifm.owner if run else None
+        if not isinstance(source, SliceOp) or source.source is not part.source or first[axis] != end:
+            run = []
+        if run or not first[axis]:
+            run.append(copy)
+            end = first[axis] + size[axis]
+        if len(run) > 1 and end == full[axis]:
+            return run
+    return []
+
+
+def _is_only_read(copy: CopyOp, concat: ConcatOp) -> bool:
+    """Whether a copy stands once in a concat, and but for that only kernels and copies read it."""
+    uses = [use.operation for use in copy.result.uses]
+    return uses.count(concat) == 1 and all(op is concat or isinstance(op, KernelOp | CopyOp) for op in uses)
+
+
+def _joined_whole(concat: ConcatOp, copies: Sequence[CopyOp]) -> tuple[ConcatOp, CopyOp]:
+    """
+    Join one copy of all of a feature map in place of copies of its parts; who reads one of these reads the slice.
+    Returns the new concat and that copy.
+    """
+    slices = [copy.ifm for copy in copies]
+    part = slices[0].owner
+    assert isinstance(part, SliceOp)
+    whole = CopyOp(part.source, part.source.type)
+    whole.location = copies[0].location
+    Rewriter.insert_op(whole, InsertPoint.before(copies[0]))
+    at = list(concat.inputs).index(copies[0].result)
+    joined = list(concat.inputs)
+    joined[at : at + len(copies)] = [whole.result]
+    new = ConcatOp(joined, concat.axis.data[0], concat.result.type)
+    new.location = concat.location
+    Rewriter.replace_op(concat, new)
+    for copy, view in zip(copies, slices, strict=True):
+        Rewriter.replace_op(copy, [], [view])
+        if not view.uses:
+            assert isinstance(view.owner, SliceOp)
+            Rewriter.erase_op(view.owner)
+    return new, whole
 
 
 def _reads_alone(copy: CopyOp) -> bool:

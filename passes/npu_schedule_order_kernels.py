@@ -115,11 +115,16 @@ def _depends_on_order(op: Operation) -> bool:
 
 
 def _reorder(block: Block, order: Sequence[Operation]) -> None:
-    """Put some operations in this order, each right behind the views and constants that it needs first."""
+    """
+    Put some operations in this order, each right behind the views and constants that it needs first; what nobody needs
+    comes last.
+    """
     last = block.last_op
     assert last is not None
     placed = set[Operation]()
-    for op in (*order, last):
+    inside = set(order)
+    unused = [op for op in block.ops if op is not last and op not in inside]
+    for op in (*order, *unused, last):
         waiting = [op]
         while waiting:
             one = waiting[-1]

@@ -93,3 +93,30 @@ func.func @placed_and_read(%x: tensor<1x4x6x16xi8>) -> tensor<1x12x4x16xi8> {
   %y = npu_schedule.concat %a, %j {axis = #npu.ints<1>} : (tensor<1x6x4x16xi8>, tensor<1x6x4x16xi8>) -> tensor<1x12x4x16xi8>
   func.return %y : tensor<1x12x4x16xi8>
 }
+
+// Both halves of %x are joined with a third part that is made of the second: %x itself lies in the concat, and nothing is
+// copied. As converted, each half is copied out and then copied to its place.
+//
+// CHECK-LABEL: @halves
+// CHECK-NOT: copy
+// CHECK: %x = npu_schedule.pool
+// CHECK-NEXT: %b = npu_schedule.slice %x
+// CHECK-NEXT: %y = npu_schedule.pool max %b
+// CHECK-NEXT: npu_schedule.concat %x, %y {axis = #npu.ints<3>}
+// CHECK-NOT: copy
+func.func @halves(%i: tensor<1x8x8x32xi8>) -> tensor<1x8x8x48xi8> attributes {npu.region} {
+  %x = npu_schedule.pool max %i window <1x1> zero_points <0, 0> activation <-128, 127>
+       : (tensor<1x8x8x32xi8>) -> tensor<1x8x8x32xi8>
+  %a = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 0>, strides = #npu.ints<1, 1, 1>} : tensor<1x8x8x32xi8> -> tensor<1x8x8x16xi8>
+  %ca = npu_schedule.copy %a : tensor<1x8x8x16xi8> -> tensor<1x8x8x16xi8>
+  %b = npu_schedule.slice %x {offsets = #npu.ints<0, 0, 16>, strides = #npu.ints<1, 1, 1>} : tensor<1x8x8x32xi8> -> tensor<1x8x8x16xi8>
+  %cb = npu_schedule.copy %b : tensor<1x8x8x16xi8> -> tensor<1x8x8x16xi8>
+  %y = npu_schedule.pool max %cb window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+       : (tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8>
+  %p = npu_schedule.copy %ca : tensor<1x8x8x16xi8> -> tensor<1x8x8x16xi8>
+  %q = npu_schedule.copy %cb : tensor<1x8x8x16xi8> -> tensor<1x8x8x16xi8>
+  %r = npu_schedule.copy %y : tensor<1x8x8x16xi8> -> tensor<1x8x8x16xi8>
+  %c = npu_schedule.concat %p, %q, %r {axis = #npu.ints<3>}
+       : (tensor<1x8x8x16xi8>, tensor<1x8x8x16xi8>, tensor<1x8x8x16xi8>) -> tensor<1x8x8x48xi8>
+  func.return %c : tensor<1x8x8x48xi8>
+}
