@@ -26,6 +26,7 @@ SCHEDULE = (
     "npu-schedule-collapse-luts",
     "npu-schedule-fold-views",
     "npu-schedule-select-formats",
+    "npu-schedule-copies-to-kernels",
     "npu-schedule-place-inputs",
     "npu-schedule-order-kernels",
     "npu-schedule-place-feature-maps",

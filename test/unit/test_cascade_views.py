@@ -67,6 +67,9 @@ class Modules:
             wide, own = value, depth
             if depth > 16 and self.rng.random() < 0.5:
                 wide, own = self.part(value, depth, 16 * int(self.rng.integers(depth // 16))), 16
+            if self.rng.random() < 0.2:
+                parts.append((self.new(f"npu_schedule.copy {wide} : {type_of(own)} -> {type_of(own)}"), own))
+                continue
             made = self.pool(wide, own)
             for _ in range(self.rng.integers(0, 2)):
                 made = self.pool(made, own)
@@ -120,7 +123,7 @@ def test_cascades_through_views_are_exact_and_keep_their_limit(target: str) -> N
         module = parse(text)
         (wanted,) = evaluate(region_of(parse(text)), [argument])
         before = ["npu-schedule-select-formats"] if target != "nhwc" else []
-        apply(module, [*before, "npu-schedule-place-feature-maps"])
+        apply(module, [*before, "npu-schedule-copies-to-kernels", "npu-schedule-place-feature-maps"])
         planner = planner_of(module)
         least, plain = planner.least_peak(), planner.network.plain_peak
         limit = least if seed % 2 else (least + plain) // 2
@@ -145,6 +148,7 @@ def test_any_segments_through_views_are_exact(seed: int) -> None:
     argument = rng.integers(-128, 128, (1, HEIGHT, WIDTH, 16)).astype(np.int8)
     module = parse(text)
     (wanted,) = evaluate(region_of(parse(text)), [argument])
+    apply(module, ["npu-schedule-copies-to-kernels"])
     planner = planner_of(module)
     items = planner.network.items
     at = 0
