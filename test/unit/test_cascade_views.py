@@ -86,7 +86,7 @@ class Modules:
 
     def text(self, target: str) -> str:
         value, depth = self.pool("%x", 16), 16
-        for _ in range(3):
+        for _ in range(2):
             value, depth = self.module(value, depth)
             if depth > 64:
                 value, depth = self.pool(self.part(value, depth, depth - 16), 16), 16
@@ -117,7 +117,7 @@ TARGETS = {"nhwc": '"ethos-u55-128"', "bricks": '"ethos-u55-256"', "fast": '"eth
 def test_cascades_through_views_are_exact_and_keep_their_limit(target: str) -> None:
     """The smallest schedule, and one between that and no cascade at all."""
     inside = 0
-    for seed in seeds(8):
+    for seed in seeds(5):
         text = Modules(seed).text(TARGETS[target])
         argument = np.random.default_rng(seed).integers(-128, 128, (1, HEIGHT, WIDTH, 16)).astype(np.int8)
         module = parse(text)
@@ -137,10 +137,10 @@ def test_cascades_through_views_are_exact_and_keep_their_limit(target: str) -> N
         bound = found.module.attributes[f"npu.{scarce_space_of(module)}_bound"]
         assert isinstance(bound, IntegerAttr)
         assert bound.value.data <= limit
-    assert inside > 4
+    assert inside > 2
 
 
-@pytest.mark.parametrize("seed", seeds(12))
+@pytest.mark.parametrize("seed", seeds(6))
 def test_any_segments_through_views_are_exact(seed: int) -> None:
     """Cuts that the test chose, not the planner."""
     rng = np.random.default_rng(seed)
