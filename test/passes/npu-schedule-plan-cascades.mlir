@@ -119,13 +119,13 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
 // -----
 
 // Two branches that are joined, and a kernel that reads them as one: all in one cascade, and the parts in one rolling buffer
-// of as many rows as the reader sees at a time.
+// of as many rows as the reader sees at a time. The result lies over what the branches read.
 
 // CHECK-LABEL: @fire
-// CHECK: pool max %x {{.*}} cascade <0> stripe <4> rolling <4> :
-// CHECK: pool max %x {{.*}} cascade <0> stripe <4> rolling <4> :
+// CHECK: pool max %x {{.*}} cascade <0> stripe <8> rolling <8> :
+// CHECK: pool max %x {{.*}} cascade <0> stripe <8> rolling <8> :
 // CHECK: concat %a, %b
-// CHECK: pool max %c {{.*}} cascade <0> stripe <2> :
+// CHECK: pool max %c {{.*}} cascade <0> stripe <4> over %x :
 module attributes {npu.target = #npu.target<"ethos-u55-128">} {
   func.func @fire(%x: tensor<1x16x16x16xi8>) -> tensor<1x8x8x32xi8>
       attributes {npu.region, npu.sram_limit = 9000 : i64} {
