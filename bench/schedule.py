@@ -18,6 +18,8 @@ the cache beside it. Vela has four points a network: two cores, two strategies. 
 A ratio is our cycles over vela's. A point is won where that is below 1 at both ends, and lost where it is above 1.02 at
 either (`!`); one that is won at one end alone is open, which is no win (`?`). Networks of which we leave more operators
 on the CPU than the better core are printed and not counted (`c`), nor are points where vela leaves more than we (`v`).
+Last stand our schedules without a limit beside those of the better core (the one with fewer cycles, under Size with
+less memory): memory, and cycles, which should be no more than `MOST_CYCLES` of the other's.
 With --baseline, our schedules without a limit stand beside DIR/NETWORK.ACCELERATOR.MODE.STRATEGY.tflite as well
 (ACCELERATOR.MODE.SYSTEM with --system-config).
 With --each-pass our own schedules stand beside those that come out when one pass is left out, each in turn: what it is
@@ -61,6 +63,8 @@ LEAST_COUNTED = 8 * 1024
 """Bytes: what vela did in less is printed and not counted where memory is compared."""
 LOST, WORSE = 1.02, 1.01
 """Ratios above which a point of vela's is lost, and above which a schedule is worse than that of the baseline."""
+MOST_CYCLES = {"Performance": 0.95, "Size": 1.05}
+"""What our schedule without a limit may take of the cycles of vela's better core where their memory is compared."""
 
 
 @dataclass(frozen=True)
@@ -324,7 +328,54 @@ def print_summary(machine: Machine, rows: Sequence[Row]) -> None:
             print(f"    not counted, more operators on the CPU: {', '.join(left)}")
         if any(row.baseline for row in of_group):
             print_baseline(machine, group, of_group)
+        if not machine.slow_arena:
+            for strategy in STRATEGIES:
+                print_default(machine, group, strategy, of_group)
     sys.stdout.flush()
+
+
+def print_default(machine: Machine, group: str, strategy: str, rows: Sequence[Row]) -> None:
+    """Our schedules without a limit beside those of the better of vela's cores under the same strategy."""
+    sides = [(row, row.ours[strategy], better(row, strategy)) for row in rows if strategy in row.ours]
+    pairs = [(row.network, ours, theirs) for row, ours, theirs in sides if theirs is not None and theirs.cycles[0]]
+    pairs = [pair for pair in pairs if pair[1].cpu == pair[2].cpu]
+    large = [pair for pair in pairs if pair[2].memory > LEAST_COUNTED]
+    title = f"{machine}, {group}, {strategy} beside the better core"
+    if large:
+        memory = {name: ours.memory / theirs.memory for name, ours, theirs in large}
+        cycles = {name: cycle_ratios(ours, theirs) for name, ours, theirs in large}
+        means = "/".join(f"{mean(ratios[end] for ratios in cycles.values()):.3f}" for end in range(len(ENDS)))
+        worst = max(memory, key=lambda name: memory[name])
+        most = MOST_CYCLES[strategy]
+        slower = [f"{name} {max(ratios):.3f}" for name, ratios in cycles.items() if max(ratios) > most]
+        print(
+            f"{title}: memory {mean(memory.values()):.3f} (worst {memory[worst]:.3f}, {worst}), cycles {means}; "
+            f"{len(large)} networks, above {most} in cycles: {', '.join(slower) or 'none'}"
+        )
+    small = [pair for pair in pairs if pair not in large]
+    if small:
+        worse = [
+            f"{name} {max(cycle_ratios(ours, theirs)):.3f} in {ours.memory} of {theirs.memory} bytes"
+            for name, ours, theirs in small
+            if ours.memory > theirs.memory or max(cycle_ratios(ours, theirs)) > 1
+        ]
+        print(f"{title}, up to {LEAST_COUNTED // 1024} KiB: {len(small)} networks, worse: {', '.join(worse) or 'none'}")
+
+
+def better(row: Row, strategy: str) -> Schedule | None:
+    """Of what vela's cores make the one with the fewest cycles, or the least memory under Size; None if none does."""
+    theirs = [point.vela for point in row.points if point.strategy == strategy]
+
+    def key(one: Schedule) -> tuple[float, float]:
+        cycles = mean(map(float, one.cycles)) if one.cycles[0] else 0.0
+        return (one.memory, cycles) if strategy == "Size" else (cycles, one.memory)
+
+    return min(theirs, key=key, default=None)
+
+
+def cycle_ratios(ours: Schedule, theirs: Schedule) -> list[float]:
+    """Our cycles over theirs at each of `ENDS`."""
+    return [a / b for a, b in zip(ours.cycles, theirs.cycles, strict=True)]
 
 
 def told(points: Sequence[Point]) -> str:

@@ -96,6 +96,8 @@ class MemorySetup:
     """On the port that is not the cache's: where an application keeps what is not in the arena, as a frame buffer."""
     arena_cache_size: int
     """Bytes of fast memory: a hard limit of the cache if `spilling`, else the size the arena should keep to."""
+    sized: bool
+    """Somebody has named that size; else it is all that the machine can address."""
 
     def __hash__(self) -> int:
         # A key of caches that are asked thousands of times; equality still compares everything.
@@ -321,6 +323,7 @@ def memory_setup(
         constants = replace(constants, name="OnChipFlash")
 
     reach = 1 << acc.address_bits
+    sized = arena_cache_size is not None or config.text(mode, "arena_cache_size", "") != ""
     if arena_cache_size is None:
         arena_cache_size = config.whole(mode, "arena_cache_size", reach)
         origin = f"{config.where}: [{mode}] arena_cache_size"
@@ -337,4 +340,5 @@ def memory_setup(
         cache,
         ports["Axi1" if cache.port == "Axi0" else "Axi0"],
         arena_cache_size,
+        sized,
     )

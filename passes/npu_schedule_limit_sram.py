@@ -2,11 +2,13 @@
 Write on each NPU region how many bytes of the scarce memory its schedule may take, `npu.sram_limit`: later passes keep
 to it.
 
-Assumes a target on the module, and formats as they are to stay. Strategy `performance` gives all there is: the limit of
-the target, else the arena size of its memory mode, which is the address space where that has none, and the size of the
-fast memory where that lies beside a slow arena. Strategy
-`size` gives the least in which the network runs in cascades at no more than `slowdown` times the cycles that it takes
-with all memory (both as `npuc.planning.schedules` times them), and no more than `performance` would. All regions
+Assumes a target on the module, and formats as they are to stay. A size that somebody names is there to be spent: with
+strategy `performance` the limit is that of the target, else the size that its memory mode gives the arena, or the fast
+memory where that lies beside a slow arena. Where nobody names one, it is the least in which the network takes at most
+`AS_QUICK` times the cycles of its quickest schedule in the memory of the plain one: kernels that run as they stand, and
+no buffers. Strategy `size` gives the least at no more than `slowdown` times those cycles, whoever names what, and no
+more than there is. Both are found by timing whole schedules, weights through buffers included
+(`npuc.planning.schedules`), and no schedule is taken whose commands grow the file by more than it saves. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
 keeps in the arena across a region are part of it. A limit that is written already stays.
 An error if not even the smallest schedule keeps to the limit; it names the bytes that this one needs, gaps between
@@ -28,7 +30,10 @@ from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import LimitError, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.schedules import region_of
+from npuc.planning.schedules import least_limit, region_of
+
+AS_QUICK = 1.02
+"""Of schedules that take no more than this factor longer than the quickest, the one with the least memory is taken."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,11 @@ class NpuScheduleLimitSramPass(ModulePass):
         held = held_by_host(op)
         networks = [Network(f, held.get(f.sym_name.data, NOTHING_HELD)) for f in functions]
         limit = available(op)
-        wanted = limit
         host = host_peak(op) if scarce_space_of(op) == "arena" else 0
-        if self.strategy == "size" or max(host, *(network.plain_peak for network in networks)) > limit:
+        plain = max(host, *(network.plain_peak for network in networks))
+        wanted = limit
+        spends = self.strategy == "performance" and is_named(op)
+        if plain > limit or not spends:
             regions = [
                 region_of(f, held.get(f.sym_name.data, NOTHING_HELD), machine_of(f), setup_of(f)) for f in functions
             ]
@@ -61,13 +68,19 @@ class NpuScheduleLimitSramPass(ModulePass):
             if least > limit:
                 message = f"the limit is {limit} bytes of SRAM, the planner finds no schedule below {least}"
                 raise LimitError(message, limit, least)
-            if self.strategy == "size":
-                wanted = max(host, *(region.least_limit(self.slowdown) for region in regions))
+            if not spends:
+                slowdown = self.slowdown if self.strategy == "size" else AS_QUICK
+                wanted = least_limit(regions, least, min(limit, plain), slowdown)
         for function in functions:
-            function.attributes[LIMIT_ATTR] = IntegerAttr(min(limit, wanted), i64)
+            function.attributes[LIMIT_ATTR] = IntegerAttr(wanted, i64)
 
 
 def available(op: Operation) -> int:
     """Bytes that the target has of the memory that is scarce."""
     target, setup = target_of(op), setup_of(op)
     return setup.arena_cache_size if target.sram_limit is None else target.sram_limit
+
+
+def is_named(op: Operation) -> bool:
+    """Whether somebody has named how much there is of the memory that is scarce."""
+    return target_of(op).sram_limit is not None or setup_of(op).sized

@@ -32,7 +32,7 @@ from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu import ORDERED_ATTR, find_target
 from npuc.dialects.npu_schedule import CascadeOp, ElementwiseOp, KernelOp, TransferOp, WeightBuffersOp, space_of
-from npuc.passes.npu_schedule_limit_sram import available
+from npuc.passes.npu_schedule_limit_sram import available, is_named
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.order import orders, peaks, problem_of
@@ -101,8 +101,8 @@ def _memory(function: FuncOp, held: Held) -> tuple[float, float]:
 def _memory_and_time(function: FuncOp, held: Held) -> tuple[float, float]:
     """The bytes of kernels that run whole, and how long they take with weights through buffers."""
     network = _network(function, held)
-    score = score_as_it_stands(network, machine_of(function), setup_of(function), available(function))
-    return network.plain_peak, score
+    limit = available(function) if is_named(function) else network.plain_peak
+    return network.plain_peak, score_as_it_stands(network, machine_of(function), setup_of(function), limit)
 
 
 def _depends_on_order(op: Operation) -> bool:

@@ -52,6 +52,16 @@ class Decision(NamedTuple):
     buffers: int
 
 
+class Planned(NamedTuple):
+    """The choice for every kernel with weights, and what is to be known of those outside of cascades, in order."""
+
+    decisions: dict[Work, Decision]
+    largest: dict[Work, int]
+    """Bytes of the largest of their buffers; 0 for weights in place."""
+    lost: dict[Work, int]
+    """Cycles that they take longer than if all their weights were there."""
+
+
 Decisions = Mapping[Work, Decision]
 Cuts = MutableMapping[Hashable, tuple[int, ...]]
 """How weights have been cut that other kernels may have as well."""
@@ -74,15 +84,15 @@ class BufferPlanner:
         self.machine, self.setup = machine, setup
         self._transfers: dict[int, int] = {}
 
-    def plan(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> dict[Work, Decision]:
+    def plan(self, tasks: Sequence[Task], limit: int, cuts: Cuts, most: Mapping[Work, int] | None = None) -> Planned:
         """
-        The choice for every kernel with weights. Buffers keep to `limit` bytes beside what tasks take; `cuts` are known
-        from other regions, and are added to.
+        The choice for every kernel with weights. Buffers keep to `limit` bytes beside what tasks take, and each of
+        some works' to `most` bytes; `cuts` are known from other regions, and are added to.
         """
-        planner = _Planner(self.machine, self.setup, self.area, cuts, self._transfers)
+        planner = _Planner(self.machine, self.setup, self.area, cuts, self._transfers, most or {})
         for task in tasks:
             planner.add(task, limit - task.used)
-        return planner.decisions
+        return Planned(planner.decisions, planner.largest, planner.lost)
 
 
 def shares_buffer(
@@ -114,6 +124,10 @@ class _Planner:
     cuts: Cuts
     transfers: dict[int, int]
     """Cycles of transfers by their bytes."""
+    most: Mapping[Work, int]
+    """The bytes that each buffer of some works may take."""
+    largest: dict[Work, int] = field(default_factory=dict[Work, int])
+    lost: dict[Work, int] = field(default_factory=dict[Work, int])
     decisions: dict[Work, Decision] = field(default_factory=dict[Work, Decision])
     idle: Levels = field(default_factory=Levels)
     """For each launch so far, in order, its cycles in which the port of the constants is idle."""
@@ -130,7 +144,10 @@ class _Planner:
         (work,) = task.works
         self._bring_table(work)
         if work.weighted:
-            self._take(work, self._best(work, room).way, room)
+            choice = self._best(work, room)
+            self.largest[work] = max(choice.way.buffers, default=0)
+            self.lost[work] = choice.cycles - min(self._way(work, (0, work.depth), count).least for count in (0, 1))
+            self._take(work, choice.way, room)
         else:
             self._add_launches([self._idle(work.usual_cost())], [room])
 
@@ -219,10 +236,10 @@ class _Planner:
         cuts = op.slices.data if op.slices is not None else self.cuts.get(work.key)
         if cuts is not None:
             ways = [self._way(work, cuts, count) for count in (0, 1, 2)]
-            return _pick([self._timed(way) for way in ways if way.memory <= max(0, room)])
+            return _pick([self._timed(way) for way in ways if self._fits(work, way, room)])
         cuts = (0, work.depth)
         ways = [self._way(work, cuts, count) for count in (0, 1)]
-        choices = [self._timed(way) for way in ways if way.memory <= max(0, room)]
+        choices = [self._timed(way) for way in ways if self._fits(work, way, room)]
         if room > 0:
             choices += self._sliced(work, room, _pick(choices))
         return _pick(choices)
@@ -236,6 +253,7 @@ class _Planner:
             for guess in slices.guesses
             if guess.memory <= room and _may_be_picked(guess, best)
         ]
+        guesses = [guess for guess in guesses if self._fits(work, guess.way, room)]
         for _ in range(TRIES):
             guesses = [guess for guess in guesses if _pick([best, guess]) is guess]
             if not guesses:
@@ -244,9 +262,14 @@ class _Planner:
             guesses.remove(guess)
             cuts = guess.way.cuts
             exact = self._timed(self._way(work, cuts, len(guess.way.buffers)))
-            if exact.way.memory <= room and _pick([best, exact]) is exact:
+            if self._fits(work, exact.way, room) and _pick([best, exact]) is exact:
                 return [exact]
         return []
+
+    def _fits(self, work: Work, way: Way, room: int) -> bool:
+        """Whether the buffers of a way are not too large, together and each."""
+        largest = max(way.buffers, default=0)
+        return way.memory <= max(0, room) and largest <= self.most.get(work, largest)
 
     def _way(self, work: Work, cuts: tuple[int, ...], through: int) -> Way:
         """Just these slices through so many buffers, or in place."""

@@ -81,6 +81,8 @@ class _Walk:
     """The first item whose weights have been measured."""
     cycles: list[int]
     """Of the segments of 1, 2, ... items, as far as somebody has asked, with all weights read in place."""
+    gains: list[tuple[int, int]]
+    """Of their items, the last first: what is gained if its weights stay in a buffer, and by all so far together."""
     residents: list[Sequence[Resident]]
     """Of the same segments, which weights could be kept in buffers."""
 
@@ -338,7 +340,7 @@ class Planner:
             if not stage.leaves and self._places[number].ofm != self._near:
                 (moves[number],) = network.items[number].op.results
         stripes = [stage.stripe for stage in stages]
-        self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [])
+        self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [], [])
         overlaps = self.overlaps.ending(lowest, stop, rows, [stage.leaves for stage in stages])
         either = self._together(_higher(alive, stages), lowest, stop) if any(overlaps) else alive
         found: list[Segment] = []
@@ -382,9 +384,10 @@ class Planner:
 
     # -- time
 
-    def cycles(self, segment: Segment, limit: int = 0) -> int:
+    def cycles(self, segment: Segment, limit: int = 0, most: float = inf) -> int:
         """
         Estimated cycles of a segment whose weights may take what it leaves of `limit`; by default nothing is left.
+        Where it certainly takes more than `most`, some number above that.
         """
         room = limit - segment.memory
         if not segment.rows:
@@ -395,6 +398,10 @@ class Planner:
             self._lengthen(walk, segment.stop)
         if room <= 0 or not self.buffers_help:
             return walk.cycles[length]
+        while len(walk.gains) <= length:
+            self._add_gain(walk, segment.stop)
+        if (least := walk.cycles[length] - walk.gains[length][1]) > most:
+            return least
         while len(walk.residents) <= length:
             self._add_resident(walk, segment.stop)
         return walk.cycles[length] - best_within(walk.residents[length], room).gain
@@ -410,16 +417,26 @@ class Planner:
                     cycles += self._cycles_of(walk, reader, number) - self._cycles_of(walk, reader, number + 1)
         walk.cycles.append(cycles)
 
-    def _add_resident(self, walk: _Walk, stop: int) -> None:
-        """Add the weights of the item before those that have been asked for to what may stay in buffers."""
-        number = stop - len(walk.residents)
-        front = walk.residents[-1] if walk.residents else NOTHING
+    def _add_gain(self, walk: _Walk, stop: int) -> None:
+        """Add what the item before those that have been asked for gains by weights that stay in a buffer."""
+        number = stop - len(walk.gains)
         work = self._work(walk, number, walk.lowest)
+        gain = 0
         if work.weighted:
             launches = walk.launches[number - walk.lowest].items()
             gain = sum(n * (self._launch(work, rows) - self._launch(work, rows, True)) for rows, n in launches)
             if gain > 0:
-                front = extended(front, number, work.size, gain - self._transfer(work.size))
+                gain -= self._transfer(work.size)
+        together = walk.gains[-1][1] if walk.gains else 0
+        walk.gains.append((gain, together + max(0, gain)))
+
+    def _add_resident(self, walk: _Walk, stop: int) -> None:
+        """Add the weights of the item before those that have been asked for to what may stay in buffers."""
+        number = stop - len(walk.residents)
+        front = walk.residents[-1] if walk.residents else NOTHING
+        gain, _ = walk.gains[len(walk.residents)]
+        if gain > 0:
+            front = extended(front, number, self._work(walk, number, walk.lowest).size, gain)
         walk.residents.append(front)
 
     def _cycles_of(self, walk: _Walk, number: int, start: int) -> int:
@@ -527,7 +544,8 @@ class Planner:
                 before = best[segment.start]
                 if before is None or segment.memory > limit or (segment.over >= 0 and not overlaps):
                     continue
-                cycles = self.cycles(segment, limit if buffers else 0)
+                most = inf if found is None else found[0] - before[0]
+                cycles = self.cycles(segment, limit if buffers else 0, most)
                 value = (before[0] + cycles, before[1] + (segment.over >= 0), before[2] + segment.memory)
                 if found is None or value < found:
                     found, chosen = value, segment

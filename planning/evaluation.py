@@ -347,6 +347,8 @@ class _Builder:
     """The transfer that writes a root."""
     written: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
     """The last launch that writes a root."""
+    read: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """The last launch that reads a root."""
     readers: dict[SSAValue, tuple[int, ...]] = field(default_factory=dict[SSAValue, tuple[int, ...]])
     """The last two launches that read what is brought row by row."""
     plain: int = -1
@@ -375,7 +377,7 @@ class _Builder:
                 for piece in task.pieces.get(number, ()):
                     self._bring_rows(piece, task.works[0].storage, behind=number > 0)
                 self._run(run)
-            program.used += [task.used] * (len(program.launches) - first)
+            program.used += self._used(task, first)
         program.buffers = list(self.buffers.values())
         used, tables = [0] * (len(program.launches) + 1), [0] * (len(program.launches) + 1)
         for buffer in program.buffers:
@@ -391,6 +393,15 @@ class _Builder:
             program.used[number] += more
             program.tables.append(total)
         return program
+
+    def _used(self, task: Task, first: int) -> list[int]:
+        """The bytes that each launch of a task needs, from number `first` on, without buffers of weights."""
+        steps = [0] * (len(self.program.launches) - first + 1)
+        for root, size in task.given_up.items():
+            # What is brought row by row is not read by a run alone.
+            if self.read.get(root, -1) >= first and root not in self.maps:
+                steps[self.read[root] + 1 - first] += size
+        return [task.used - size for size in accumulate(steps[:-1])]
 
     def _decision(self, work: Work) -> Decision:
         return self.decisions.get(work, Decision((0, work.depth), 0))
@@ -421,6 +432,7 @@ class _Builder:
             program.launches.append(_Launch(run, channels, weight_bytes, area, cost, weights, table, maps))
             self.written[work.writes] = number
             for _, root in work.reads:
+                self.read[root] = number
                 if root in self.readers and self.readers[root][-1:] != (number,):
                     self.readers[root] = (*self.readers[root][-1:], number)
             if count:

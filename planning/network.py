@@ -8,7 +8,7 @@ What the host keeps in the arena meanwhile counts with it, where the arena is wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -215,16 +215,27 @@ class Network:
         new._add_up()
         return new
 
+    def given_up(self, start: int, stop: int, taken: Collection[int] = ()) -> dict[SSAValue, int]:
+        """
+        The roots that no item behind `stop` needs, but one from `start` on does, with their bytes; but for tensors that
+        are `taken`, since a result lies over them.
+        """
+        last = {index for index, tensor in enumerate(self.tensors) if start <= tensor.last <= stop and tensor.size}
+        last.difference_update(taken)
+        return {root: self.tensors[index].size for root, index in self._index.items() if index in last}
+
     def _own(self, op: KernelOp | CopyOp | CascadeOp) -> int:
         """Bytes of the rolling buffers of a formed cascade."""
-        if not isinstance(op, CascadeOp):
-            return 0
-        own = 0
+        return sum(self.rolling_bytes(op).values()) if isinstance(op, CascadeOp) else 0
+
+    def rolling_bytes(self, op: CascadeOp) -> dict[SSAValue, int]:
+        """The roots that live in the rolling buffers of a formed cascade, and their bytes."""
+        sizes: dict[SSAValue, int] = {}
         for root in dict.fromkeys(self.storage.root(stage.result) for stage in op.stages):
             inside = isinstance(root.owner, Operation) and root.owner.parent_op() is op
             if inside and self._space_of(root) == self.space:
-                own += rounded((rolling_of(root) or nhwc(root)[0]) * self.storage.place(root).stride_y)
-        return own
+                sizes[root] = rounded((rolling_of(root) or nhwc(root)[0]) * self.storage.place(root).stride_y)
+        return sizes
 
     def _add_up(self) -> None:
         """What is saved and what lives across items, by the sizes of tensors."""

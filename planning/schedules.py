@@ -12,11 +12,11 @@ gaps is asked of that memory, and what it lacks is taken from what buffers may h
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise, takewhile
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
@@ -38,7 +38,7 @@ from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.parameters import HIGH, LOW
-from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, pinned
+from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, Planned, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
 from npuc.planning.network import Network, scheduled_functions
@@ -49,24 +49,26 @@ CLOSE = 1.005
 A score that is no more than the best by this factor is as good: then transfers keep to the lowest limit, and are not
 turned round.
 """
-LOWER_LIMITS = 2
+LOWER_LIMITS = 5
 """So many lower limits are tried for the choice of buffers: with more memory it may take buffers that do not pay."""
 CUTS = 5
 """So many cuts are timed: the best ones for the limit and for lower limits, as the planner of cascades has it."""
-MORE_LIMITS = 5
-"""So many are tried where it is settled."""
 REGRET = 1.02
 """The quickest choice of buffers is reconsidered that takes longer by this factor at `LOW` than the one for that."""
 MIXED = 8
 """Of two such choices so many mixtures are tried."""
+CHANGES = 8
+"""So many changes to the best choice of buffers are tried."""
+LOSS = 0.002
+"""The part of all cycles that a kernel must lose for lack of memory to be looked at."""
 TURNED = 3
 """Of so many choices, the best first, transfers are planned in the other direction, too, as long as that pays."""
 STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
-LARGER_LIMITS = 8
-"""So many limits are tried where the smallest asks for too many commands."""
 LOWER_CUTS = 6
 """So many cuts for lower limits are tried where results that lie over operands find no addresses within one."""
+NEAR = 1.005
+"""Limits that differ by no more than this factor are alike."""
 ROUNDS = 8
 """So often buffers are planned anew because the allocator leaves gaps."""
 
@@ -98,6 +100,14 @@ class _Costed(NamedTuple):
     tasks: Sequence[Task]
     setup: MemorySetup
     planner: BufferPlanner
+
+
+class _Proposal(NamedTuple):
+    """Buffers that are planned for a limit by some costs."""
+
+    planned: Planned
+    limit: int
+    costed: _Costed
 
 
 class Schedules:
@@ -160,25 +170,56 @@ class Schedules:
                 for task, (start, stop) in zip(crowded, ends, strict=True)
             ]
         if not fitting:
-            return self._tried(costed, limit, [], cuts)[0]
+            return self._tried(costed, limit, [])[0]
         return min(fitting, key=lambda one: one.score)
 
     def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
         """The quickest of what is planned for the limit, for lower ones and without buffers."""
         costed = self._costed(tasks)
-        limits = self._limits(tasks, limit, MORE_LIMITS)
-        tried = self._tried(costed, limit, [(less, one) for one in costed for less in limits], cuts)
+        is_scarce = limit < max((task.used for task in tasks), default=0) + sum(
+            work.size for task in tasks for work in task.works
+        )
+        limits = self._limits(tasks, limit) if is_scarce else [limit]
+        proposals = self._proposed([(less, one) for one in costed for less in limits], cuts)
+        tried = self._tried(costed, limit, proposals)
+        if is_scarce:
+            tried.append(self._changed(costed, limit, _quickest(tried), proposals, cuts))
         tried += self._mixed(tasks, tried, limit)
-        return self._for_transfers(tasks, tried, limits[1:])
+        return self._for_transfers(tasks, _no_slower(tried), limits[1:])
 
     def program(self, tasks: Sequence[Task], decisions: Decisions) -> Program:
         """What tasks become by decisions."""
         return program_of(tasks, decisions, self.area, self.machine, self.setup)
 
+    def _changed(
+        self, costed: Sequence[_Costed], limit: int, best: Buffered, proposals: Sequence[_Proposal], cuts: Cuts
+    ) -> Buffered:
+        """
+        The best choice, changed as long as that makes it quicker: who loses most for lack of memory gets what somebody
+        before it has taken. That one has to do with less, and all behind it choose again.
+        """
+        works = [work for task in costed[0].tasks for work in task.works]
+        base = next((one for one in proposals if self._decisions(works, one) == best.decisions), None)
+        most: dict[Work, int] = {}
+        seen = set[tuple[Work, int]]()
+        for _ in range(CHANGES if base is not None else 0):
+            assert base is not None
+            change = next((one for one in _changes(base.planned, best.cycles) if one not in seen), None)
+            if change is None:
+                break
+            seen.add(change)
+            less = {**most, change[0]: change[1]}
+            other = base._replace(planned=base.costed.planner.plan(base.costed.tasks, base.limit, dict(cuts), less))
+            decisions = self._decisions(works, other)
+            changed = self._scored(self.program(costed[0].tasks, decisions), decisions, limit)
+            if changed.score < best.score:
+                best, base, most = changed, other, less
+        return best
+
     def _mixed(self, tasks: Sequence[Task], tried: Sequence[Buffered], limit: int) -> list[Buffered]:
         """
         The quickest choice with what the quickest at `LOW` decides about some weights, as far as that is better by both
-        together; none where that is not much quicker there.
+        together, and by the defaults no slower than no buffers; none where that is not much quicker there.
         """
         first, other = min(tried, key=lambda one: one.cycles), min(tried, key=lambda one: one.low)
         if other.low * REGRET > first.low:
@@ -193,7 +234,9 @@ class Schedules:
             decisions = {**chosen.decisions, **changed}
             program = self.program(tasks, decisions)
             if program.peak <= limit:
-                chosen = min(chosen, self._scored(program, decisions, limit), key=lambda one: one.score)
+                mixture = self._scored(program, decisions, limit)
+                if mixture.cycles <= tried[0].cycles:
+                    chosen = min(chosen, mixture, key=lambda one: one.score)
         return [chosen]
 
     def _for_transfers(self, tasks: Sequence[Task], tried: Sequence[Buffered], lower: Sequence[int]) -> Buffered:
@@ -229,15 +272,11 @@ class Schedules:
         issues = program.issues(one.limit, one.forwards)
         return [program.cycles_under(self.setup.with_parameters(end), issues) for end in (LOW, HIGH)]
 
-    def quick(self, tasks: Sequence[Task], limit: int, lower: bool = False) -> Buffered:
-        """
-        The buffers that are planned for a limit, or none if that is quicker: to compare schedules by. It looks at the
-        choices for `lower` limits if that is asked for.
-        """
+    def quick(self, tasks: Sequence[Task], limit: int) -> Buffered:
+        """The buffers that are planned for a limit, or none if that is quicker: to compare schedules by."""
         costed = self._costed(tasks)
-        limits = self._limits(tasks, limit) if lower else [limit]
-        plans = [(less, costed[0]) for less in limits] + [(limit, one) for one in costed[1:]]
-        return min(self._tried(costed, limit, plans, {}), key=lambda one: one.score)
+        proposals = self._proposed([(limit, one) for one in costed], {})
+        return _quickest(self._tried(costed, limit, proposals))
 
     def decided(self, tasks: Sequence[Task], decisions: Decisions, limit: int) -> Buffered:
         """What has been decided about works of the same kernels in other blocks, as far as it is about buffers."""
@@ -251,17 +290,24 @@ class Schedules:
         others = [[task.under(setup) for task in tasks] for setup in self._setups[1:]]
         return [_Costed(*one) for one in zip([tasks, *others], self._setups, self._planners, strict=True)]
 
-    def _tried(
-        self, costed: Sequence[_Costed], limit: int, plans: Sequence[tuple[int, _Costed]], cuts: Cuts
-    ) -> list[Buffered]:
-        """The choice of no buffers, and those that are planned for some limits and costs, timed for one limit."""
-        choices = [pinned(costed[0].tasks)]
-        works = [work for task in costed[0].tasks for work in task.works]
-        for less, (tasks, setup, planner) in plans if self.buffers_help else ():
-            planned = planner.plan(tasks, less, dict(cuts))
-            choices.append({work: planned[same] for work in works if (same := work.under(setup)) in planned})
-        unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
+    def _proposed(self, plans: Sequence[tuple[int, _Costed]], cuts: Cuts) -> list[_Proposal]:
+        """What is planned for some limits and costs; nothing where buffers are no quicker than the constants."""
+        return [
+            _Proposal(costed.planner.plan(costed.tasks, limit, dict(cuts)), limit, costed)
+            for limit, costed in (plans if self.buffers_help else ())
+        ]
+
+    def _decisions(self, works: Sequence[Work], proposal: _Proposal) -> dict[Work, Decision]:
+        """What is proposed for works, by whatever costs."""
+        planned, setup = proposal.planned.decisions, proposal.costed.setup
+        return {work: planned[same] for work in works if (same := work.under(setup)) in planned}
+
+    def _tried(self, costed: Sequence[_Costed], limit: int, proposals: Sequence[_Proposal]) -> list[Buffered]:
+        """The choice of no buffers, and those that are proposed, timed for one limit."""
         tasks = costed[0].tasks
+        works = [work for task in tasks for work in task.works]
+        choices = [pinned(tasks), *(self._decisions(works, one) for one in proposals)]
+        unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
         return [self._scored(self.program(tasks, choice), choice, limit) for choice in unlike]
 
     def _scored(
@@ -277,14 +323,37 @@ class Schedules:
         cycles = [program.cycles_under(setup, issues) for setup in self._setups]
         return Buffered(cycles[0], cycles[-1], decisions, limit, forwards)
 
-    def _limits(self, tasks: Sequence[Task], limit: int, count: int = LOWER_LIMITS) -> list[int]:
-        """The limit, and the last of a row below it that does not depend on it: in steps of half a power of two."""
+    def _limits(self, tasks: Sequence[Task], limit: int) -> list[int]:
+        """The limit, and the last of a row below it that does not depend on it: four to each power of two."""
         used = max((task.used for task in tasks), default=0)
-        if limit >= used + sum(work.size for task in tasks for work in task.works):
-            return [limit]  # There is memory for all that could be in a buffer.
-        row = (used + (scale << power) // 4 for power in range(10, 40) for scale in (4, 6))
+        row = (used + (scale << power) // 4 for power in range(4, 40) for scale in (4, 5, 6, 7))
         lower = list(takewhile(lambda less: less < limit, row))
-        return [limit, *lower[-count:]]
+        return [limit, *lower[-LOWER_LIMITS:]]
+
+
+def _no_slower(tried: Sequence[Buffered]) -> list[Buffered]:
+    """The choices that by the defaults take no longer than the first one, without buffers, whatever they gain else."""
+    return [one for one in tried if one.cycles <= tried[0].cycles]
+
+
+def _quickest(tried: Sequence[Buffered]) -> Buffered:
+    """The best of some choices, the first of which has no buffers."""
+    return min(_no_slower(tried), key=lambda one: one.score)
+
+
+def _changes(planned: Planned, cycles: int) -> Iterator[tuple[Work, int]]:
+    """
+    Whose buffers could be smaller for others' sake, and the bytes that each may take then, what promises most first.
+    `cycles`: of the whole.
+    """
+    order = list(planned.largest)
+    for number in sorted(range(len(order)), key=lambda number: -planned.lost[order[number]]):
+        if planned.lost[order[number]] < LOSS * cycles:
+            return
+        for work in reversed(order[:number]):
+            if size := planned.largest[work]:
+                yield work, size - 1
+                break
 
 
 class Region:
@@ -296,8 +365,12 @@ class Region:
         near = policy_for_buffers(AREAS[network.space], machine, setup)
         self._near_works = Works(network, machine, setup, near)
         self._schedules = Schedules(AREAS[network.space], machine, setup)
-        self._bares: dict[tuple[Segment, ...], int] = {}
         self._heights: dict[tuple[tuple[Segment, ...], int], int] = {}
+        self._quickest_cuts: dict[int, list[Segment]] = {}
+        self._placeables: dict[int, list[Segment]] = {}
+        self._scores: dict[tuple[tuple[Segment, ...], int, bool], float] = {}
+        self._better: dict[int, bool] = {}
+        """Whether blocks for weights in buffers are better for a limit."""
 
     @cached_property
     def planner(self) -> Planner:
@@ -318,7 +391,9 @@ class Region:
         for one in cut:
             if one.rows:
                 choice, launches = self.planner.choice(one), self.planner.launches(one)
-                tasks.append(works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory))
+                tasks.append(
+                    works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory, one.over)
+                )
             else:
                 tasks.append(works.of_item(one.start))
         works.measure(work for task in tasks for work in task.works)
@@ -333,12 +408,26 @@ class Region:
         if len(cuts) == 1:
             return cuts[0]
 
-        def score(cut: Sequence[Segment]) -> float:
-            schedules, near = self._schedules, self.tasks(cut, self._near_works)
-            least = schedules.quick(self.tasks(cut), limit, lower=True).score
-            return min(least, schedules.quick(near, limit, lower=True).score) if schedules.buffers_help else least
+        return min(cuts, key=lambda cut: min(self._score(cut, limit, near) for near in self._kinds))
 
-        return min(cuts, key=score)
+    @property
+    def _kinds(self) -> list[bool]:
+        """Whether blocks are those for weights in buffers: what is tried."""
+        return [False, True] if self._schedules.buffers_help else [False]
+
+    def _score(self, cut: Sequence[Segment], limit: int, near: bool) -> float:
+        """That of a cut as a whole schedule, in blocks for weights in place, or in buffers if they are to be `near`."""
+        key = tuple(cut), limit, near
+        if key not in self._scores:
+            tasks = self.tasks(cut, self._near_works if near else self.works)
+            self._scores[key] = self._schedules.quick(tasks, limit).score
+        return self._scores[key]
+
+    def _quickest(self, limit: int) -> list[Segment]:
+        """The best cut for a limit by the estimates of the planner of cascades."""
+        if limit not in self._quickest_cuts:
+            self._quickest_cuts[limit] = self.planner.quickest(limit)
+        return self._quickest_cuts[limit]
 
     def height(self, cut: Sequence[Segment], limit: int) -> int:
         """
@@ -381,7 +470,7 @@ class Region:
 
     def score(self, limit: int) -> float:
         """That of the schedule within a limit, to compare regions by that differ in what lies where."""
-        return self._schedules.quick(self.tasks(self.planner.quickest(limit)), limit).score
+        return self._score(self._quickest(limit), limit, near=False)
 
     def _cuts(self, limit: int) -> list[list[Segment]]:
         """The best cut for the limit, and for as many lower limits as have others."""
@@ -391,7 +480,7 @@ class Region:
         alike = set[tuple[tuple[int, ...], ...]]()
         """How they are cut, whatever lies over an operand: that makes a difference in memory alone."""
         for lower in (limit, *(step for step in steps if step < limit)):
-            cut = self.planner.quickest(lower)
+            cut = self._quickest(lower)
             alike.add(tuple(one[:3] for one in cut))
             if len(alike) > CUTS:
                 break
@@ -399,59 +488,57 @@ class Region:
                 cuts.append(cut)
         return cuts
 
-    def least_limit(self, slowdown: float) -> int:
+    def timed(self, limit: int, like: int | None = None) -> float:
         """
-        The smallest limit for which the quickest schedule takes at most `slowdown` times the cycles of the quickest of
-        all, all weights read in place: what buffers gain is no reason to give a schedule more memory.
-
-        If the commands of that cut add more bytes to the file than it saves in memory, a larger limit for which they
-        do not.
+        The score of the best cut for a limit as a whole schedule, in the better blocks; or in those of the kind that is
+        better for the limit `like`. Infinite if there are no addresses for its results.
         """
-        planner = self.planner
-        sizes = sorted({segment.memory for segments in planner.segments for segment in segments})
-        least, plain = planner.least_peak(), self.network.plain_peak
-        sizes = [size for size in sizes if size >= least]
-        most = slowdown * self._bare(sizes[-1])
-        low, high = 0, len(sizes) - 1
-        while low < high:
-            middle = (low + high) // 2
-            if self._bare(sizes[middle]) <= most:
-                high = middle
-            else:
-                low = middle + 1
-        least = self._least_fitting(sizes[low:])
-        larger = [size for size in sizes[low:] if least <= size < plain]
-        if least not in larger and least < plain:
-            larger.insert(0, least)
-        for limit in larger[:: -(-len(larger) // LARGER_LIMITS) or 1]:
-            if self._more_command_bytes(planner.quickest(limit, buffers=False)) <= plain - limit:
-                return limit
-        return max(plain, least)
+        cut = self._placeable(limit)
+        if self.height(cut, limit) > limit:
+            return inf
+        if like in self._better:
+            return self._score(cut, limit, self._better[like])
+        score, self._better[limit] = min((self._score(cut, limit, near), near) for near in self._kinds)
+        return score
 
-    def _least_fitting(self, sizes: Sequence[int]) -> int:
-        """
-        The first of some limits for which the quickest cut, all weights read in place, finds addresses; of those
-        between the lowest and what its cut takes only some are tried.
-        """
-        heights = [self.height(self.planner.quickest(sizes[0], buffers=False), sizes[0])]
-        between = [size for size in sizes if size < heights[0]]
-        for size in between[:: -(-len(between) // LARGER_LIMITS) or 1]:
-            heights.append(self.height(self.planner.quickest(size, buffers=False), size))
-            if heights[-1] <= size:
-                return size
-        return max(sizes[0], heights[0])
+    def _placeable(self, limit: int) -> list[Segment]:
+        """The best cut for a limit for whose results there are addresses, as far as there is one."""
+        if limit not in self._placeables:
+            self._placeables[limit] = self._fitting([self._quickest(limit)], limit)[0]
+        return self._placeables[limit]
 
-    def _bare(self, limit: int) -> int:
-        """Cycles of the quickest schedule within a limit, all weights read in place."""
-        cut = tuple(self.planner.quickest(limit, buffers=False))
-        if cut not in self._bares:
-            self._bares[cut] = self._schedules.bare_cycles(self.tasks(cut), limit)
-        return self._bares[cut]
-
-    def _more_command_bytes(self, cut: Sequence[Segment]) -> int:
-        """Bytes of commands that a cut adds to those of items that run as they stand."""
+    def more_command_bytes(self, limit: int) -> int:
+        """Bytes of commands that the best cut for a limit adds to those of items that run as they stand."""
+        cut = self._placeable(limit)
         more = sum(self.planner.launch_count(one) - (one.stop - one.start + 1) for one in cut if one.rows)
         return more * LAUNCH_WORDS * WORD_BYTES
+
+
+def least_limit(regions: Sequence[Region], least: int, most: int, slowdown: float) -> int:
+    """
+    The smallest limit from `least` up to `most` bytes in which regions that share a memory take together no more than
+    `slowdown` times what they take in `most`, by the scores of whole schedules for which there are addresses.
+
+    Their commands must add no more bytes to the file than that saves of memory. The next smaller limit that could be
+    meant is at most `NEAR` times as large.
+    """
+    sizes = {segment.memory for one in regions for segments in one.planner.segments for segment in segments}
+    limits = sorted({least, most, *(size for size in sizes if least < size < most)})
+    low, high = 0, len(limits) - 1
+    best = sum(region.timed(most) for region in regions) if high else 0.0
+    while limits[high] > limits[low] * NEAR:
+        middle = (low + high) // 2
+        limit = limits[middle]
+        score = sum(region.timed(limit, most) for region in regions)
+        if score > best * slowdown:
+            score = sum(region.timed(limit) for region in regions)
+        more = sum(region.more_command_bytes(limit) for region in regions)
+        if score <= best * slowdown and score < inf and more <= most - limit:
+            high = middle
+            best = min(best, score)
+        else:
+            low = middle + 1
+    return limits[high]
 
 
 _regions: dict[FuncOp, tuple[Hashable, Region]] = {}

@@ -35,7 +35,7 @@ from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.parameters import LOW
 from npuc.hardware.shram import Kernel, explain, ifm_block
 from npuc.planning.forms import Form, of_channels
-from npuc.planning.network import Network
+from npuc.planning.network import Network, rounded
 from npuc.planning.slices import Sizes, Slices, Weighted, slices_of
 
 if TYPE_CHECKING:
@@ -244,6 +244,8 @@ class Task:
     """Transfers of feature maps that stand right before it."""
     pieces: dict[int, list[Piece]] = field(default_factory=dict[int, list[Piece]])
     """By the number of runs before them, rows that a cascade brings beside its kernels."""
+    given_up: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
+    """The roots that nothing needs any more once the last run of a cascade has read them, and their bytes."""
 
     def under(self, setup: MemorySetup) -> Task:
         """The same task where costs are those of another setup."""
@@ -329,21 +331,32 @@ class Works:
         return tasks
 
     def of_cascade(
-        self, start: int, stripes: Sequence[int], rolling: Sequence[int | None], launches: Iterable[Launch], used: int
+        self,
+        start: int,
+        stripes: Sequence[int],
+        rolling: Sequence[int | None],
+        launches: Iterable[Launch],
+        used: int,
+        over: int = -1,
     ) -> Task:
         """
         The task that items from number `start` on become in one cascade, given the rows a launch of each and of the
-        rolling buffer that its OFM lives in (None: none), the launches in order and the bytes that all of that takes.
+        rolling buffer that its OFM lives in (None: none), the launches in order, the bytes that all of that takes, and
+        the tensor that its result lies over (-1: none).
         """
         works: list[Work] = []
         inside = set[SSAValue]()
+        given_up = self.network.given_up(start, start + len(stripes) - 1, (over,))
         for number, (stripe, rows) in enumerate(zip(stripes, rolling, strict=True), start):
             op = self.network.items[number].op
             assert isinstance(op, KernelOp)
             if rows is not None:
                 inside.add(op.result)
+                place = self.network.storage.place(op.result)
+                given_up[place.root] = rounded(rows * place.stride_y)
             works.append(self.work(op, stripe, rows or 0, self.places_within(op, inside)))
-        return Task(works, [Run(works[one.stage], one.start, one.stop) for one in launches], used, True)
+        runs = [Run(works[one.stage], one.start, one.stop) for one in launches]
+        return Task(works, runs, used, True, given_up=given_up)
 
     def of_item(self, number: int) -> Task:
         """The task that an item is as it stands."""
@@ -356,7 +369,10 @@ class Works:
                     rolls = kernel.rolling is not None and kernel.result not in op.yielded
                     rolling = kernel.rolling.data[0] if kernel.rolling and rolls else 0
                     works[index] = self.work(kernel, stripe, rolling)
-            task = Task(list(works.values()), [], used, True)
+            given_up = self.network.given_up(
+                number, number, [rule.lower for rule in self.network.items[number].rules]
+            ) | self.network.rolling_bytes(op)
+            task = Task(list(works.values()), [], used, True, given_up=given_up)
             stages = op.stages
             for index, start, stop in op.unrolled().launches:
                 stage = stages[index]

@@ -361,7 +361,13 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--config", metavar="FILE.ini", help="system configurations and memory modes in vela's format")
     out.add_argument("--system-config", metavar="NAME")
     out.add_argument("--memory-mode", metavar="NAME")
-    out.add_argument("--arena-cache-size", type=int, metavar="BYTES", help="limit of the memory for feature maps")
+    out.add_argument(
+        "--arena-cache-size",
+        type=int,
+        metavar="BYTES",
+        help="memory there is for feature maps: a limit, and to be spent. Without it, and where the memory mode names "
+        "no size, Performance takes no more than whole feature maps need, and no buffers beside them",
+    )
     out.add_argument(
         "--external-inputs", action="store_true", help="inputs of the network lie outside of the arena where they can"
     )
@@ -376,7 +382,10 @@ def parser() -> argparse.ArgumentParser:
         help="what an invocation of the NPU costs the host: cheaper regions between its operators stay on the CPU",
     )
     out.add_argument(
-        "--optimise", choices=("Performance", "Size"), default="Performance", help="cycles, or memory first"
+        "--optimise",
+        choices=("Performance", "Size"),
+        default="Performance",
+        help="cycles first, or the least memory at no more than 1.25 times those cycles",
     )
     out.add_argument("--output-dir", default="output", metavar="DIR")
     out.add_argument("-o", "--output", metavar="FILE.tflite", help="instead of DIR/MODEL_npuc.tflite")

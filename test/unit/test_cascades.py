@@ -417,6 +417,16 @@ def test_b13_commands_do_not_outgrow_the_memory_that_they_save(rows: int, classe
     assert (launches - kernels) * LAUNCH_WORDS * WORD_BYTES <= max(0, plain - limit.value.data)
 
 
+@pytest.mark.parametrize("name", ["tour", "unet"])
+def test_b14_without_a_size_no_more_is_taken_than_by_kernels_that_run_as_they_stand(models, name: str) -> None:
+    """A size that is named is spent."""
+    data = models[name].path.read_bytes()
+    plain = compile_tflite(data, Target(), passes=pipeline(Target(), PLAIN | {"npu-schedule-stage-operands"}))
+    taken, given = compile_tflite(data, Target()), compile_tflite(data, Target(limit=1 << 20))
+    assert taken.summary.arena <= plain.summary.arena < given.summary.arena
+    assert profile(given.data).cycles <= profile(taken.data).cycles <= profile(plain.data).cycles
+
+
 def test_a_kernel_that_takes_over_its_operand_needs_no_more() -> None:
     """The memory that is planned for an elementwise kernel is what it takes: its OFM over its IFM."""
     module = parse(pools("a:max x:", "b:min a x:", "c:max b:"))

@@ -15,10 +15,11 @@ from npuc.analysis.timeline import timeline
 from npuc.dialects.npu import FORWARDS_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW, CostParameters
+from npuc.planning.buffers import Planned
 from npuc.planning.levels import Levels
 from npuc.planning.network import scheduled_functions
 from npuc.planning.prefetch import Transfer, plan
-from npuc.planning.schedules import Schedules, planned_cycles
+from npuc.planning.schedules import Schedules, _changes, planned_cycles  # pyright: ignore[reportPrivateUsage]
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
@@ -59,6 +60,22 @@ def test_the_planner_says_what_the_commands_take(models) -> None:
                 off.append(abs(planned / cycles - 1))
                 assert off[-1] <= 0.05 or cycles < SHORT, (accelerator, name, strategy)
     assert median(off) <= 0.01
+
+
+def test_what_a_cascade_gives_up_and_what_a_transfer_waits_for_is_known(models) -> None:
+    """
+    The input of a cascade, once it is read, makes place for weights of what comes next; a transfer that finds no place
+    beside what the launch before it reads waits for that.
+    """
+    data = models["tour"].path.read_bytes()
+    for accelerator, limit in (("ethos-u55-256", 39576), ("ethos-u55-256", 51576), ("ethos-u65-512", 40000)):
+        planned, cycles = planned_and_emitted(data, Target(accelerator, limit=limit))
+        assert abs(planned / cycles - 1) <= 0.01, (accelerator, limit)
+
+
+def test_who_loses_most_is_given_what_the_last_before_it_has() -> None:
+    planned: Planned = Planned({}, {"a": 100, "b": 0, "c": 50, "d": 0}, {"a": 5, "b": 9, "c": 30, "d": 1})  # pyright: ignore
+    assert list(_changes(planned, 1000)) == [("a", 99), ("a", 99)]
 
 
 def test_more_memory_makes_no_schedule_slower(models) -> None:

@@ -41,9 +41,11 @@ def test_defaults_are_those_of_vela() -> None:
         if acc.product == "U55":
             assert (setup.system_config, setup.memory_mode) == ("Ethos_U55_High_End_Embedded", "Shared_Sram")
             assert setup.arena_cache_size == 1 << 32
+            assert not setup.sized
         else:
             assert (setup.system_config, setup.memory_mode) == ("Ethos_U65_Client_Server", "Dedicated_Sram_384KB")
             assert setup.arena_cache_size == 384 * 1024
+            assert setup.sized
 
 
 def test_shared_sram() -> None:
@@ -78,6 +80,8 @@ def test_own_file_with_inheritance(tmp_path: Path) -> None:
     assert setup.arena_cache_size == 1024
     assert memory_setup(U65, [str(path)], "Mine", "Base").arena_cache_size == 4096
     assert memory_setup(U65, [str(path)], "Mine", "Base", 77).arena_cache_size == 77
+    assert memory_setup(U65, [str(path)], "Mine", "Small").sized
+    assert not memory_setup(U65, memory_mode="Dedicated_Sram").sized
     assert memory_setup(U55, [str(path)], "Mine", "Shared_Sram").constants.name == "Dram", "built-in ones stay known"
 
 
