@@ -37,7 +37,7 @@ from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.order import orders, peaks, problem_of
 from npuc.planning.placement import movable_roots
-from npuc.planning.schedules import score_as_it_stands
+from npuc.planning.schedules import region_of, score_as_it_stands
 from npuc.planning.tasks import Works
 
 
@@ -60,17 +60,21 @@ class NpuScheduleOrderKernelsPass(ModulePass):
             network = _network(function, kept)
             is_scarce = self.strategy == "size" or network.plain_peak > available(op)
             proposed = orders(network)
-            if not is_scarce:
-                # Those that only help in cascades, or elsewhere than at the peak, need not be timed.
-                problem = problem_of(network)
-                given_peak = max(peaks(problem, range(len(network.items))))
-                proposed = [order for order in proposed if max(peaks(problem, order)) < given_peak]
             if not proposed:
                 continue
-            items = [item.op for item in network.items]
-            given = list(function.body.ops)
-            value_of = _memory if is_scarce else _memory_and_time
-            first = best = value_of(function, kept)
+            problem, items = problem_of(network), [item.op for item in network.items]
+            given_peaks, given = peaks(problem, range(len(items))), list(function.body.ops)
+            if is_scarce:
+                value_of, first = _memory, _memory(function, kept)
+                # What changes where the best cascades have memory to spare need not be valued.
+                proposed = [order for order in proposed if _most_where_changed(given_peaks, order) >= first[0]]
+            else:
+                # Nor need what only helps in cascades, or elsewhere than at the peak.
+                proposed = [order for order in proposed if max(peaks(problem, order)) < max(given_peaks)]
+                if not proposed:
+                    continue
+                value_of, first = _memory_and_time, _memory_and_time(function, kept)
+            best = first
             chosen: list[int] | None = None
             for order in proposed:
                 _reorder(function.body.block, [items[number] for number in order])
@@ -80,6 +84,11 @@ class NpuScheduleOrderKernelsPass(ModulePass):
             _reorder(function.body.block, given if chosen is None else [items[number] for number in chosen])
             if chosen is not None:
                 function.attributes[ORDERED_ATTR] = UnitAttr()
+
+
+def _most_where_changed(given_peaks: Sequence[int], order: Sequence[int]) -> int:
+    """Of the peaks of items in the given order the greatest at which another order has another item."""
+    return max(given_peaks[at] for at, number in enumerate(order) if number != at)
 
 
 def _network(function: FuncOp, held: Held) -> Network:
@@ -94,7 +103,11 @@ def _network(function: FuncOp, held: Held) -> Network:
 def _memory(function: FuncOp, held: Held) -> tuple[float, float]:
     """The least bytes that a region needs, and those of kernels that run whole."""
     network = _network(function, held)
-    planner = Planner(network, Works(network, machine_of(function), setup_of(function)))
+    if network.space == "arena":
+        # The next pass asks the same planner, if the order stays.
+        planner = region_of(function, held, machine_of(function), setup_of(function)).planner
+    else:
+        planner = Planner(network, Works(network, machine_of(function), setup_of(function)))
     return planner.least_peak(), network.plain_peak
 
 

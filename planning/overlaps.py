@@ -43,6 +43,11 @@ class _Read(NamedTuple):
     tensor: int
     value: SSAValue
     reach: Reach
+    height: int
+    row: int
+    """Bytes of a row."""
+    own: bool
+    """It fills memory of its own, row by row."""
 
 
 def mirrored(stages: Sequence[Stage]) -> tuple[Stage, ...] | None:
@@ -62,6 +67,7 @@ class Overlaps:
         self.network = network
         self._reads: list[list[_Read] | None] = [None] * len(network.items)
         self._heights = [nhwc(item.op.results[0])[0] for item in network.items]
+        self._row_bytes = [row_bytes(item.op.results[0]) for item in network.items]
         self._consumers: list[list[tuple[int, Reach]]] = [[] for _ in network.items]
         for number, item in enumerate(network.items):
             op = item.op
@@ -92,9 +98,11 @@ class Overlaps:
         if not isinstance(op, KernelOp) or not result.size or result.first != stop or not self._is_own(op.result):
             return found
         asked = None if op.laid_over is None else network.tensor_of(op.laid_over)
-        height, row = self._heights[stop], row_bytes(op.result)
+        height, row = self._heights[stop], self._row_bytes[stop]
         needs: dict[int, tuple[int, int]] = {}
         """By tensor the bytes by which the result has to begin before it, and end behind it."""
+        saved: dict[int, int] = {}
+        """Bytes that lying over each of them saves."""
         seen: dict[int, SSAValue] = {}
         several = any(leaving[:-1])
         for number in range(stop, lowest - 1, -1):
@@ -104,22 +112,19 @@ class Overlaps:
                 tensor = tensors[read.tensor]
                 if tensor.last > stop or not tensor.size or tensor.first >= number:
                     continue
-                if seen.setdefault(read.tensor, read.value) is not read.value or not self._is_own(read.value):
+                if seen.setdefault(read.tensor, read.value) is not read.value or not read.own:
                     needs[read.tensor] = height * row, height * row
-                    continue
-                down, up = (self._distance(stop, number, read, rows, upwards, several) for upwards in (False, True))
-                before = needs.get(read.tensor, (down, up))
-                needs[read.tensor] = max(before[0], down), max(before[1], up)
+                else:
+                    down, up = (self._distance(stop, number, read, rows, upwards, several) for upwards in (False, True))
+                    before = needs.get(read.tensor, (down, up))
+                    needs[read.tensor] = max(before[0], down), max(before[1], up)
+                rules = self._rules(stop, read, needs[read.tensor])
+                saved[read.tensor] = min(rule.saved(result.size, tensor.size) for rule in rules)
             best = 0
-            for index, distances in needs.items():
-                tensor = tensors[index]
-                if tensor.first >= number or (asked is not None and index != asked):
-                    continue
-                rules = self._rules(stop, index, seen[index], distances)
-                saved = min(rule.saved(result.size, tensor.size) for rule in rules)
-                if saved > best:
-                    best = saved
-                    found[stop - number] = Overlap(index, saved)
+            for index, bytes_saved in saved.items():
+                if bytes_saved > best and tensors[index].first < number and asked in (None, index):
+                    best = bytes_saved
+                    found[stop - number] = Overlap(index, best)
         return found
 
     def rules(self, start: int, stop: int, rows: int, leaving: Sequence[bool], tensor: int) -> tuple[Rule, Rule]:
@@ -132,16 +137,16 @@ class Overlaps:
             max(self._distance(stop, n, read, rows, upwards, any(leaving[:-1])) for n, read in reads)
             for upwards in (False, True)
         )
-        return self._rules(stop, tensor, reads[0][1].value, (down, up))
+        return self._rules(stop, reads[0][1], (down, up))
 
-    def _rules(self, stop: int, index: int, value: SSAValue, distances: tuple[int, int]) -> tuple[Rule, Rule]:
-        """The rules that follow from how many bytes the result has to begin before a tensor, and end behind it."""
-        (down, up), result = distances, self.network.items[stop].op.results[0]
+    def _rules(self, stop: int, read: _Read, distances: tuple[int, int]) -> tuple[Rule, Rule]:
+        """The rules that follow from how many bytes the result has to begin before what is read, and end behind it."""
+        down, up = distances
         written = self.network.items[stop].writes[0]
-        behind = up + nhwc(value)[0] * row_bytes(value) - self._heights[stop] * row_bytes(result)
+        behind = up + read.height * read.row - self._heights[stop] * self._row_bytes[stop]
         return (
-            Rule(written, index, -down // ALIGNMENT * ALIGNMENT, behind=False),
-            Rule(written, index, -(-behind // ALIGNMENT) * ALIGNMENT, behind=True),
+            Rule(written, read.tensor, -down // ALIGNMENT * ALIGNMENT, behind=False),
+            Rule(written, read.tensor, -(-behind // ALIGNMENT) * ALIGNMENT, behind=True),
         )
 
     def _distance(self, stop: int, number: int, read: _Read, rows: int, upwards: bool, several: bool) -> int:
@@ -163,11 +168,11 @@ class Overlaps:
 
         done = self._done(stop, number, upwards)
         ends = np.arange(1, self._heights[stop] + 1)
-        row, read_row = row_bytes(self.network.items[stop].op.results[0]), row_bytes(read.value)
+        row, read_row = self._row_bytes[stop], read.row
         apart = ends * row - _first(self._turned(number, read.reach, upwards), done) * read_row
         # What other results want of it, too, it may go on to make in the end.
         complete = self._heights[number] if several else done[-1]
-        return np.where(done >= complete, -nhwc(read.value)[0] * read_row, apart)
+        return np.where(done >= complete, -read.height * read_row, apart)
 
     def _own_distances(self, stop: int, read: _Read, rows: int, upwards: bool) -> NDArray:
         """The same for the launches of item `stop`, which reads the operand itself."""
@@ -176,7 +181,7 @@ class Overlaps:
         height = self._heights[stop]
         starts = np.arange(0, height, rows)
         ends = np.minimum(starts + rows, height)
-        row, read_row = row_bytes(self.network.items[stop].op.results[0]), row_bytes(read.value)
+        row, read_row = self._row_bytes[stop], read.row
         return ends * row - _first(self._turned(stop, read.reach, upwards), starts) * read_row
 
     def _done(self, stop: int, number: int, upwards: bool) -> NDArray:
@@ -204,7 +209,8 @@ class Overlaps:
                 tensor = self.network.tensor_of(value)
                 if tensor is not None:
                     assert isinstance(op, KernelOp)
-                    reads.append(_Read(tensor, value, op.reach(value)))
+                    size = nhwc(value)[0], row_bytes(value)
+                    reads.append(_Read(tensor, value, op.reach(value), *size, self._is_own(value)))
             self._reads[number] = reads
         return reads
 
