@@ -18,6 +18,7 @@ No operation is taken to write over its operands. What kernels of a runtime keep
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
@@ -319,7 +320,13 @@ def held_by_host(module: ModuleOp) -> dict[str, Held]:
         name = op.callee.string_value()
         # A region that runs more than once has one place for each operand all the time.
         again = span.end > span.start or name in found
-        kept = {k for k, v in enumerate(op.arguments) if v in host.values and (again or host.values[v].end > span.end)}
+        # What is handed over twice is read under another name while it may be written over.
+        times = Counter(op.arguments)
+        kept = {
+            k
+            for k, v in enumerate(op.arguments)
+            if v in host.values and (again or times[v] > 1 or host.values[v].end > span.end)
+        }
         before = found.get(name, NOTHING_HELD)
         found[name] = Held(max(size, before.size), before.arguments | kept)
     return found

@@ -197,6 +197,8 @@ def _add_rules(programs: Iterable[ProgramOp], found: LiveRanges) -> None:
         last = max(found.times[use.operation] for use in op.under.uses)
         if found.items[owners[op.under]].end > last and not isinstance(op.under.owner, AllocOp):
             raise OperationError(op, "the host needs later what a buffer is to lie over")
+        if any((rule.upper, rule.lower) == (owners[op.source], owners[op.under]) for rule in found.rules):
+            raise OperationError(op, "how two buffers overlap is said twice")
         found.rules.append(Rule(owners[op.source], owners[op.under], op.distance, op.at_least is not None))
 
 

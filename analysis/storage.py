@@ -308,6 +308,10 @@ class Storage:
             return "it lies in the memory of something else"
         if isinstance(root.owner, ConstantOp):
             return "what it lies over is a constant"
+        if isinstance(root.owner, Operation) and root.owner.parent_op() is cascade:
+            return "what it lies over is made by its own cascade"
+        if not any(one is value for kernel in cascade.kernels for one in kernel.feature_maps):
+            return "its cascade does not read what it lies over"
         for member in inside(root):
             for reader in (use.operation for use in member.uses):
                 if isinstance(reader, SliceOp | ReshapeOp | TransposeOp | ConcatOp):

@@ -887,6 +887,8 @@ class CascadeOp(IRDLOperation):
         assert op.at is not None
         if op.result not in self.yielded:
             raise VerifyException("what lies over an operand of its cascade leaves the cascade")
+        if isinstance(value.owner, Operation) and value.owner.parent_op() is self:
+            raise VerifyException("a result lies over what was there before its cascade")
         if sum(one.laid_over is value for one in self.kernels) > 1:
             raise VerifyException("two results do not lie over one feature map")
         nearest, at = self._nearest(op, walk), op.at.data[0]

@@ -145,11 +145,12 @@ def decode_sources(data: bytes) -> Origins:
         if before < 0:
             raise ValueError("an operator has a negative number")
         operators.append(SourceOperator(subgraph, before, type_))
+    none_or_operators, none_or_texts = [None, *operators], [None, *texts]
     locations: list[LocationAttr | None] = [None]
     for _ in reader.counted():
         entries: list[LocationAttr] = []
         for _ in reader.counted():
-            operator, tensor = reader.pick([None, *operators]), reader.pick(texts)
+            operator, tensor = reader.pick(none_or_operators), reader.pick(texts)
             entries.append(name_location(tensor) if operator is None else operator_location(Source(operator, tensor)))
         locations.append(joined(entries))
     programs: list[list[tuple[LocationAttr | None, int]]] = []
@@ -162,7 +163,7 @@ def decode_sources(data: bytes) -> Origins:
                 raise ValueError("a command has a location that is not there")
             runs.append((locations[number], reader.number()))
         programs.append(runs)
-    host = [(reader.pick([None, *operators]), reader.pick([None, *texts])) for _ in reader.counted()]
+    host = [(reader.pick(none_or_operators), reader.pick(none_or_texts)) for _ in reader.counted()]
     reader.finish()
     return Origins(programs, host)
 

@@ -28,6 +28,10 @@ else:
     np, tosa, fixed_point = deferred("numpy", "npuc.dialects.tosa", "npuc.operators.support.fixed_point")
 
 
+MOST_STEPS = (1 << 31) - (1 << 16)
+"""So many steps of the result's scale and a zero point of 16 bits still fit 32 bits."""
+
+
 @irdl_op_definition
 class QuantizeOp(tfl.UnaryOp):
     """
@@ -47,6 +51,8 @@ def check(op: QuantizeOp) -> None:
     if op.through_float is not None:
         bytes_only = source.data.storage_width == target.data.storage_width == 8
         rules.require(bytes_only, "QUANTIZE through floats must be from 8 bits to 8 bits", op.output)
+        known = through_float(source, target) is not None
+        rules.require(known, "no quotient of QUANTIZE through floats may leave 32 bits", op.output)
         return
     known = source.data.storage_width == 8 or target.data.signed
     rules.require(known, "QUANTIZE from 16 or 32 bits must give signed integers", op.output)
@@ -58,7 +64,9 @@ def convert(build: Builder, op: QuantizeOp) -> list[SSAValue]:
     x, output = per_tensor(op.input, 8, 16, 32), per_tensor(op.output, 8, 16, 32)
     value = build.storage(op.input)
     if op.through_float is not None:
-        entries = build.array(through_float(x, output).astype(numpy_dtype(output.storage_type)), output.storage_type)
+        values = through_float(x, output)
+        assert values is not None
+        entries = build.array(values.astype(numpy_dtype(output.storage_type)), output.storage_type)
         return [build.insert(tosa.TableOp(value, entries, TensorType(output.storage_type, list(shape_of(op.output)))))]
     return [
         build.rescale(
@@ -77,13 +85,17 @@ def rescaled(source: UniformQuantizedType, target: UniformQuantizedType) -> Arra
     return np.clip(scaled + target.zero_point, *tosa.value_range(target.storage_type))
 
 
-def through_float(source: UniformQuantizedType, target: UniformQuantizedType) -> Array:
+def through_float(source: UniformQuantizedType, target: UniformQuantizedType) -> Array | None:
     """
     What QUANTIZE makes of what DEQUANTIZE makes of all values of 8 or 16 bits, from the least up: a product and a
-    quotient in float32, halves away from zero. Source: LiteRT's reference kernels. Beyond 32 bits they make anything.
+    quotient in float32, halves away from zero. Source: LiteRT's reference kernels. None where a quotient leaves the
+    32 bits in which these add the zero point: then they make anything.
     """
-    steps = _every(source).astype(np.float32) * np.float32(source.scale) / np.float32(target.scale)
-    wide = np.clip(steps.astype(np.float64), -(2.0**31), 2.0**31)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = _every(source).astype(np.float32) * np.float32(source.scale) / np.float32(target.scale)
+    if not (np.abs(steps) < MOST_STEPS).all():
+        return None
+    wide = steps.astype(np.float64)
     rounded = np.copysign(np.floor(np.abs(wide) + 0.5), wide).astype(np.int64)
     return np.clip(rounded + target.zero_point, *tosa.value_range(target.storage_type))
 

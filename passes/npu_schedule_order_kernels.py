@@ -123,7 +123,7 @@ def _depends_on_order(op: Operation) -> bool:
     if isinstance(op, ElementwiseOp) and op.in_place is not None:
         return True
     return isinstance(op, CascadeOp | TransferOp | WeightBuffersOp) or (
-        isinstance(op, KernelOp) and op.cascade is not None
+        isinstance(op, KernelOp) and any(one is not None for one in (op.cascade, op.laid_over, op.upwards))
     )
 
 

@@ -9,8 +9,8 @@ quantised by itself, or where the scales of two parts differ:
 
 The results are those of the pair, for each value that there is: all are tried, with LiteRT's float arithmetic. Where
 QUANTIZE between integers rounds some of them otherwise, the new operator is marked `through_float` if it is from 8 bits
-to 8 bits, and becomes a table; others stay as they are. So does what the NPU would refuse. A DEQUANTIZE that something
-else reads stays as well.
+to 8 bits, and becomes a table; others stay as they are. So do those of which LiteRT may make anything, beyond 32 bits,
+and what the NPU would refuse. A DEQUANTIZE that something else reads stays as well.
 
 Decides nothing else. `tfl-remove-identities` drops the pairs that change nothing.
 """
@@ -70,10 +70,11 @@ def _fold(op: QuantizeOp, source: SSAValue) -> None:
     before, after = quantization(source), quantization(op.output)
     if before is None or after is None or before.is_per_axis or after.is_per_axis or before.data.storage_width > 16:
         return
+    values = quantize.through_float(before, after)
+    if values is None:
+        return
     op.operands[0] = source
-    if cpu_reason(op) is None and np.array_equal(
-        quantize.rescaled(before, after), quantize.through_float(before, after)
-    ):
+    if cpu_reason(op) is None and np.array_equal(quantize.rescaled(before, after), values):
         _erase_unread(floats)
         return
     op.through_float = UnitAttr()

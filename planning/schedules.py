@@ -516,8 +516,9 @@ class Region:
 
 def least_limit(regions: Sequence[Region], least: int, most: int, slowdown: float) -> int:
     """
-    The smallest limit from `least` up to `most` bytes in which regions that share a memory take together no more than
-    `slowdown` times what they take in `most`, by the scores of whole schedules for which there are addresses.
+    A small limit, found by halving, from `least` up to `most` bytes in which regions that share a memory take together
+    no more than `slowdown` times what they take in `most`, by the scores of whole schedules for which there are
+    addresses.
 
     Their commands must add no more bytes to the file than that saves of memory. The next smaller limit that could be
     meant is at most `NEAR` times as large.

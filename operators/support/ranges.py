@@ -22,6 +22,8 @@ _MOVING = frozenset(
     """.split()
 )
 """Operators whose results have elements of their data operands, and no others."""
+_OF_SEVERAL = frozenset(("CONCATENATION", "PACK"))
+"""Those of which all operands are data; the others have one such operand, SPLIT behind its axis."""
 _DEEPEST = 32
 """So many operators before a value are looked at."""
 
@@ -101,13 +103,17 @@ def _made(value: SSAValue, known: dict[SSAValue, Range], deepest: int) -> Range 
     if name == "CAST":
         return None if rules.is_float(op.operands[0]) else _range(op.operands[0], known, deepest)
     if name in ("ADD", "SUB", "MUL") and held_type(value).bitwidth == 32:
-        if not all(map(_is_integer, op.operands)):
+        activation = getattr(op, "fused_activation_function", tfl.NO_ACTIVATION)
+        if activation != tfl.NO_ACTIVATION or not all(map(_is_integer, op.operands)):
             return None
         lhs, rhs = (_range(operand, known, deepest) for operand in op.operands)
         return arithmetic(op, lhs, rhs)
     if name in _MOVING:
-        parts = [_range(one, known, deepest) for one in op.operands if _is_like(one, value)]
-        return (min(low for low, _ in parts), max(high for _, high in parts)) if parts else None
+        data = op.operands if name in _OF_SEVERAL else op.operands[1:2] if name == "SPLIT" else op.operands[:1]
+        if not all(_is_like(one, value) for one in data):
+            return None  # Some of them may be rescaled.
+        parts = [_range(one, known, deepest) for one in data]
+        return min(low for low, _ in parts), max(high for _, high in parts)
     return None
 
 

@@ -55,3 +55,23 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %c : !t
   }
 }
+
+// -----
+
+// %a is in a rolling buffer of the same cascade, and nothing reads %z there: both results have memory of their own.
+
+// CHECK-LABEL: @rolling
+// CHECK: pool max %[[A:.*]] window {{.*}} stripe <2> over %[[A]] :
+// CHECK: pool max %{{.*}} window {{.*}} stripe <2> over %z :
+!t = tensor<1x16x16x16xi8>
+module attributes {npu.target = #npu.target<"ethos-u55-128">} {
+  func.func @rolling(%x: !t, %z: !t) -> !t attributes {npu.region} {
+    %a = npu_schedule.pool max %x window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         cascade <0> stripe <2> rolling <4> : (!t) -> !t
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         cascade <0> stripe <2> over %a : (!t, !t) -> !t
+    %c = npu_schedule.pool max %b window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127>
+         cascade <1> stripe <2> over %z : (!t, !t) -> !t
+    func.return %c : !t
+  }
+}

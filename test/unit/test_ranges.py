@@ -77,6 +77,34 @@ def test_what_may_overflow_stays_on_the_cpu(name: str, operand: int) -> None:
     assert compiled_exactly([Op(name, [x, constant("c", np.array([operand], np.int32))], [y])], x, y) == {name: 1}
 
 
+@pytest.mark.parametrize("activation", ["RELU", "RELU_N1_TO_1", "RELU6"])
+def test_what_an_activation_makes_is_not_known(activation: str) -> None:
+    """An operator with one stays on the CPU, and what it makes may lie outside of its sums."""
+    x, y = Tensor("x", SHAPE, "int8"), Tensor("y", SHAPE, "int32")
+    wide, low, high = (Tensor(name, SHAPE, "int32") for name in ("wide", "low", "high"))
+    ops = [
+        Op("CAST", [x], [wide], in_data_type="int8", out_data_type="int32"),
+        Op("ADD", [wide, constant("less", np.array([-1000], np.int32))], [low], activation=activation),
+        Op("ADD", [low, constant("most", np.array([(1 << 31) - 1], np.int32))], [high]),
+        Op("ADD", [high, constant("more", np.array([800], np.int32))], [y]),
+    ]
+    assert compiled_exactly(ops, x, y)["ADD"] == 3
+
+
+def test_what_is_joined_with_another_scale_is_not_known() -> None:
+    """LiteRT rescales it."""
+    x, y = Tensor("x", SHAPE, "uint8", 1.0, 0), Tensor("y", (1, 4, 5, 12), "int32")
+    joined, wide = Tensor("joined", y.shape, "uint8", 4.0, 0), Tensor("wide", y.shape, "int32")
+    zeros = constant("zeros", np.zeros(SHAPE, np.uint8))
+    zeros = Tensor("zeros", SHAPE, "uint8", 4.0, 0, data=zeros.data)
+    ops = [
+        Op("CONCATENATION", [x, zeros], [joined], axis=3),
+        Op("CAST", [joined], [wide], in_data_type="uint8", out_data_type="int32"),
+        Op("MUL", [wide, constant("factor", np.array([1 << 28], np.int32))], [y]),
+    ]
+    assert compiled_exactly(ops, x, y)["MUL"] == 1
+
+
 @pytest.mark.parametrize("axis", [3, 2])
 def test_places_become_bytes(axis: int) -> None:
     """As at the end of a segmentation network: the greatest class of each pixel, in 8 bits."""

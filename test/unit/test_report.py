@@ -100,6 +100,7 @@ def test_names_cannot_end_the_script() -> None:
     assert page.count("</script>") == 2
     assert "<title>script&gt;&lt;b&gt;{{script}}&amp;.tflite</title>" in page
     assert embedded(page)["name"] == "script><b>{{script}}&.tflite"
+    assert "<!--" not in as_html(one, "<!--<script>.tflite")
 
 
 @pytest.fixture(scope="module")

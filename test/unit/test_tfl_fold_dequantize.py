@@ -61,6 +61,13 @@ def test_random_pairs() -> None:
     assert on_npu > 10
 
 
+@pytest.mark.parametrize(("scale", "other"), [(1000.0, 1e-5), (1e30, 1e-30)])
+def test_what_leaves_32_bits_stays_a_pair(scale: float, other: float) -> None:
+    """Of that LiteRT makes anything."""
+    x, y = Tensor("x", (1, 16, 16), "int8", scale, 0), Tensor("y", (1, 16, 16), "int8", other, 0)
+    assert compile_tflite(pair(x, y), Target("ethos-u55-128")).summary.cpu_operators
+
+
 @pytest.mark.parametrize(("scale", "zero"), [(0.5, 0), (0.25, -7)])
 def test_ties_are_rounded_as_floats_are(scale: float, zero: int) -> None:
     x, y = Tensor("x", (1, 16, 16), "int8", scale, zero), Tensor("y", (1, 16, 16), "int8", 2 * scale, zero)

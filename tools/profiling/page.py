@@ -36,8 +36,8 @@ def as_html(profile: Profile, name: str, other: tuple[Profile, str] | None = Non
     parts = {
         "title": html.escape(Path(name).name),
         "style": style.read_text(),
-        # Within a script nothing but its end is special.
-        "data": json.dumps(files_data(profile, name, other), separators=(",", ":")).replace("</", "<\\/"),
+        # Within a script its end is special, and what looks like a comment or another script.
+        "data": json.dumps(files_data(profile, name, other), separators=(",", ":")).replace("<", "\\u003c"),
         "script": script.read_text(),
     }
     # Parts may hold what looks like the place of another.

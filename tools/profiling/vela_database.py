@@ -64,7 +64,7 @@ def read(database: bytes, name: str) -> list[list[SourceOperator | None]]:
         operators = {
             row["id"]: SourceOperator(0, int(row["ext_key"]), row["operator"])
             for row in tables["source"]
-            if int(row["ext_key"]) >= 0
+            if int(row["ext_key"]) >= 0 and len(row["operator"]) > 0  # None, which has no length, in a short row
         }
         origin = {row["id"]: operators.get(row["source_id"]) for row in tables["optimised"]}
         streams = [row["id"] for row in tables["cmdstream"]]
@@ -72,7 +72,7 @@ def read(database: bytes, name: str) -> list[list[SourceOperator | None]]:
             [origin.get(row["optimised_id"]) for row in tables["queue"] if row["cmdstream_id"] == stream]
             for stream in streams
         ]
-    except (ElementTree.ParseError, KeyError, ValueError, TypeError) as error:
+    except (ElementTree.ParseError, LookupError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{name}: it is no debug database of vela: {type(error).__name__} {error}") from None
 
 
