@@ -59,6 +59,10 @@ def operator_location(source: Source) -> LocationAttr:
     return NameLoc(StringAttr(tensor), NameLoc(StringAttr(operator.type), place))
 
 
+MOST_SOURCES = 16
+"""Operators that one operation is said to work for: chains can be any number long."""
+
+
 def sources(location: Attribute) -> tuple[Source, ...]:
     """The source operators of a location, each once, the main one first."""
     known: dict[SourceOperator, Source] = {}
@@ -111,8 +115,8 @@ def renamed(location: LocationAttr, tensor: str) -> LocationAttr:
 
 def fused(main: LocationAttr, made: LocationAttr, *others: LocationAttr) -> LocationAttr:
     """
-    The location of an operation that does the work of all of these: `main` counts for the whole, and what is made is
-    the tensor of `made`.
+    The location of an operation that does the work of all of these, or of the first 16: `main` counts for the whole,
+    and what is made is the tensor of `made`.
     """
     first, *rest = _entries(main)
     name = source_name(made)
@@ -124,7 +128,7 @@ def fused(main: LocationAttr, made: LocationAttr, *others: LocationAttr) -> Loca
     have = {source.operator for source in sources(first)}
     for entry in rest:
         source = _source(entry)
-        if source is not None and source.operator not in have:
+        if len(entries) < MOST_SOURCES and source is not None and source.operator not in have:
             have.add(source.operator)
             entries.append(entry)
     return joined(entries)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import TensorType, UnitAttr
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import SSAValue
-from xdsl.irdl import irdl_op_definition, opt_prop_def
+from xdsl.irdl import irdl_op_definition
 
 from npuc.dialects import tfl
 from npuc.dialects.constants import numpy_dtype
@@ -28,6 +28,7 @@ else:
     np, tosa, fixed_point = deferred("numpy", "npuc.dialects.tosa", "npuc.operators.support.fixed_point")
 
 
+THROUGH_FLOAT = "npu.through_float"
 MOST_STEPS = (1 << 31) - (1 << 16)
 """So many steps of the result's scale and a zero point of 16 bits still fit 32 bits."""
 
@@ -35,20 +36,18 @@ MOST_STEPS = (1 << 31) - (1 << 16)
 @irdl_op_definition
 class QuantizeOp(tfl.UnaryOp):
     """
-    To the result's quantisation, from floats or from another quantisation. No file has `through_float`: it marks the
+    To the quantisation of the result, from floats or from another one. No file has `npu.through_float`: it marks the
     QUANTIZE that stands for a DEQUANTIZE as well, whose results are rounded as LiteRT rounds those of both.
     """
 
     name = "tfl.quantize"
-
-    through_float = opt_prop_def(UnitAttr)
 
 
 def check(op: QuantizeOp) -> None:
     """From integers to integers; other element types are refused as for all operators."""
     rules.require_shape(op.output, rules.shape(op.input))
     source, target = rules.element(op.input), rules.element(op.output)
-    if op.through_float is not None:
+    if THROUGH_FLOAT in op.attributes:
         bytes_only = source.data.storage_width == target.data.storage_width == 8
         rules.require(bytes_only, "QUANTIZE through floats must be from 8 bits to 8 bits", op.output)
         known = through_float(source, target) is not None
@@ -63,7 +62,7 @@ def convert(build: Builder, op: QuantizeOp) -> list[SSAValue]:
     """QUANTIZE between integers: rescaled by the double quotient of the scales."""
     x, output = per_tensor(op.input, 8, 16, 32), per_tensor(op.output, 8, 16, 32)
     value = build.storage(op.input)
-    if op.through_float is not None:
+    if THROUGH_FLOAT in op.attributes:
         values = through_float(x, output)
         assert values is not None
         entries = build.array(values.astype(numpy_dtype(output.storage_type)), output.storage_type)

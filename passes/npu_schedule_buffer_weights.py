@@ -83,8 +83,9 @@ class NpuScheduleBufferWeightsPass(ModulePass):
                     function.attributes[TRANSFER_LIMIT_ATTR] = IntegerAttr(best.limit, i64)
                 if best.forwards:
                     function.attributes[FORWARDS_ATTR] = UnitAttr()
-            if len(regions) > 1:
-                program, kept = schedules.program(region.tasks, best.decisions), transfer_limit_of(function, space)
+            program = schedules.program(region.tasks, best.decisions)
+            if len(regions) > 1 and program.buffers:  # Without buffers it needs what has been put down for it.
+                kept = transfer_limit_of(function, space)
                 forwards, kept = transfers_forwards(function), UNLIMITED if kept is None else kept
                 plan = program.placed(kept, memory.of(region.network), limit, forwards).plan
                 memory.put(function, lives_of(region.network, program, plan))

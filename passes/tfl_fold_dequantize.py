@@ -8,9 +8,9 @@ quantised by itself, or where the scales of two parts differ:
     %2 = tfl.quantize %1                                ->      %2 = tfl.quantize %0
 
 The results are those of the pair, for each value that there is: all are tried, with LiteRT's float arithmetic. Where
-QUANTIZE between integers rounds some of them otherwise, the new operator is marked `through_float` if it is from 8 bits
-to 8 bits, and becomes a table; others stay as they are. So do those of which LiteRT may make anything, beyond 32 bits,
-and what the NPU would refuse. A DEQUANTIZE that something else reads stays as well.
+QUANTIZE between integers rounds some of them otherwise, the new operator is marked `npu.through_float` if it is from 8
+bits to 8 bits, and becomes a table; others stay as they are. So do those of which LiteRT may make anything, beyond 32
+bits, and what the NPU would refuse. A DEQUANTIZE that something else reads stays as well.
 
 Decides nothing else. `tfl-remove-identities` drops the pairs that change nothing.
 """
@@ -30,7 +30,7 @@ from npuc.dialects import tfl
 from npuc.dialects.npu import host_functions
 from npuc.dialects.quant import quantization
 from npuc.operators import quantize
-from npuc.operators.quantize import QuantizeOp
+from npuc.operators.quantize import THROUGH_FLOAT, QuantizeOp
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.legality import cpu_reason
 from npuc.operators.support.rules import operator_name
@@ -77,11 +77,11 @@ def _fold(op: QuantizeOp, source: SSAValue) -> None:
     if cpu_reason(op) is None and np.array_equal(quantize.rescaled(before, after), values):
         _erase_unread(floats)
         return
-    op.through_float = UnitAttr()
+    op.attributes[THROUGH_FLOAT] = UnitAttr()
     if cpu_reason(op) is None:
         _erase_unread(floats)
         return
-    op.through_float = None
+    del op.attributes[THROUGH_FLOAT]
     op.operands[0] = floats
 
 

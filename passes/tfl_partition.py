@@ -123,8 +123,8 @@ def _weigh_round_trips(block: Block, round_trip: int) -> None:
 def _host_cycles(op: Operation) -> float:
     """About how long the host takes for an operator; without end for one that is always worth a round trip."""
     record = operator_of(op)
-    # No file says what is marked `through_float`: the host cannot run it.
-    if record is None or record.host_cycles is None or "through_float" in op.properties:
+    # No file says what is marked `npu.through_float`: the host cannot run it.
+    if record is None or record.host_cycles is None or "npu.through_float" in op.attributes:
         return inf
     return record.host_cycles * max(prod(rules.shape(value)) for value in (*op.operands, *op.results))
 

@@ -25,6 +25,8 @@ from xdsl.ir import Operation
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp
 from npuc.planning.network import Network
 
+MOST_RUNS = 24
+"""Parts with more runs keep their order: the search grows with the square of these."""
 WIDTH = 64
 """Sets of runs of one number that the search follows."""
 ROLLING = 8
@@ -245,6 +247,8 @@ class _State(NamedTuple):
 def _search(problem: Problem, part: Sequence[int], done: int, alive: int, peak: int) -> list[int] | None:
     """An order of a part, behind what is done, whose peak is below `peak`; None if none is found."""
     runs = _runs(problem, part)
+    if len(runs) > MOST_RUNS:
+        return None
     masks = [sum(1 << number for number in run) for run in runs]
     needs = [problem.steps[run[0]].before & ~done for run in runs]
     levels = [{done: _State(0, 0, alive, -1)}]

@@ -152,6 +152,8 @@ class Schedules:
                 break  # The same decisions.
             seen.append(best)
             program = self.program(tasks, best.decisions)
+            if not program.buffers:
+                return best  # Nothing that could be planned otherwise, nor be in anybody's way.
             placed = program.placed(best.limit, memory, limit, best.forwards)
             if len(seen) == 1 and placed.needs.height <= limit and not any(placed.gaps):
                 return best

@@ -20,7 +20,7 @@ func.func @rescaled(%x: !q) -> !r {
 
 // CHECK-LABEL: func.func @ties
 // CHECK-NEXT:    %[[F:.*]] = tfl.builtin %{{.*}} {operator = "DEQUANTIZE"}
-// CHECK-NEXT:    %[[Y:.*]] = tfl.quantize %{{.*}} {through_float} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 1.0>>
+// CHECK-NEXT:    %[[Y:.*]] = tfl.quantize %{{.*}} {npu.through_float} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 1.0>>
 // CHECK-NEXT:    return %[[Y]], %[[F]]
 !f = tensor<1x8xf32>
 !q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
