@@ -17,12 +17,15 @@ import pytest
 from growing import KINDS
 
 from npuc.tools.npu_compile import compile_tflite
-from npuc.tools.pipeline import Target
+from npuc.tools.pipeline import Target, pipeline
 
 SIZE = 16
 SHARE = 0.004
 """Of all calls at the largest size: functions with fewer are not looked at, for they grow in steps."""
 MOST = 2.6
+
+BOUNDED = frozenset(("npu-schedule-order-kernels",))
+"""Its search is for parts of up to so many runs, so that larger networks may be less work (`test_order.py`)."""
 
 Function = tuple[str, int, str]
 
@@ -32,7 +35,7 @@ def calls(data: bytes, target: Target) -> dict[Function, int]:
     profile = cProfile.Profile()
     profile.enable()
     try:
-        compile_tflite(data, target)
+        compile_tflite(data, target, passes=pipeline(target, BOUNDED))
     finally:
         profile.disable()
     return {function: values[1] for function, values in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]

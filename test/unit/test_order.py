@@ -17,7 +17,7 @@ from npuc.dialects.npu import ORDERED_ATTR
 from npuc.passes.npu_schedule_order_kernels import NpuScheduleOrderKernelsPass
 from npuc.planning.cascades import Planner
 from npuc.planning.network import Network
-from npuc.planning.order import Problem, Step, Value, lower_order, peaks
+from npuc.planning.order import MOST_RUNS, Problem, Step, Value, lower_order, peaks
 from npuc.planning.tasks import Works
 
 
@@ -145,3 +145,21 @@ def test_ordered_random_regions_equal_their_evaluation() -> None:
         for have, want in zip(found.results, wanted, strict=True):
             np.testing.assert_array_equal(have, want, err_msg=f"seed {seed}")
     assert changed > 5
+
+
+@pytest.mark.parametrize(("branches", "changed"), [(MOST_RUNS, True), (MOST_RUNS + 1, False)])
+def test_parts_with_many_runs_keep_their_order(branches: int, changed: bool) -> None:
+    """All wide results first, then each made narrow, then all read: the work of a search grows with the square of them."""
+    problem = Problem([], [Value(1, users=(1 << branches) - 1, given=True)])
+    for number in range(branches):
+        problem.values.append(Value(50, writers=1 << number, users=1 << number | 1 << branches + number))
+        problem.steps.append(Step(0, [number + 1], [number + 1, 0], []))
+    for number in range(branches):
+        item = branches + number
+        problem.values.append(Value(1, writers=1 << item, users=1 << item | 1 << 2 * branches))
+        problem.steps.append(Step(1 << number, [item + 1], [item + 1, number + 1], []))
+    last = 2 * branches
+    problem.values.append(Value(1, writers=1 << last, users=1 << last, kept=True))
+    narrow = list(range(branches + 1, 2 * branches + 1))
+    problem.steps.append(Step((1 << last) - 1, [last + 1], [last + 1, *narrow], []))
+    assert (lower_order(problem) is not None) == changed
