@@ -149,7 +149,7 @@ def test_ordered_random_regions_equal_their_evaluation() -> None:
 
 @pytest.mark.parametrize(("branches", "changed"), [(MOST_RUNS, True), (MOST_RUNS + 1, False)])
 def test_parts_with_many_runs_keep_their_order(branches: int, changed: bool) -> None:
-    """All wide results first, then each made narrow, then all read: the work of a search grows with the square of them."""
+    """Wide results, each made narrow, all read: the work of a search grows with the square of these."""
     problem = Problem([], [Value(1, users=(1 << branches) - 1, given=True)])
     for number in range(branches):
         problem.values.append(Value(50, writers=1 << number, users=1 << number | 1 << branches + number))
