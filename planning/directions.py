@@ -59,11 +59,7 @@ def directions(network: Network, parts: Sequence[Part], limit: int) -> Direction
                 rule = part.rules[up]
                 rules.append(rule._replace(upper=numbers[rule.upper], lower=numbers[rule.lower]))
         found = allocate(ranges, TRIES, limit, rules)
-        tops = [0] * len(parts)
-        for one, address in zip(ranges, found.addresses, strict=True):
-            for moment in range(max(0, one.start), min(len(parts) - 1, one.end) + 1):
-                tops[moment] = max(tops[moment], address + one.rounded)
-        return found.height, tops
+        return found.height, _tops(ranges, found.addresses, len(parts))
 
     best, tops = asked()
     chosen = upwards.copy()
@@ -84,6 +80,31 @@ def directions(network: Network, parts: Sequence[Part], limit: int) -> Direction
         if height < best:
             best, tops, chosen = height, tops_then, upwards.copy()
     return Directions(chosen, best)
+
+
+def _tops(ranges: Sequence[LiveRange], addresses: Sequence[int], count: int) -> list[int]:
+    """Where what ends highest of all that is alive at each of so many moments ends."""
+    tops = [0] * count
+    following = list(range(count + 1))
+    """By moment one from which on the next is found for which nothing is known yet."""
+
+    def open_from(moment: int) -> int:
+        passed: list[int] = []
+        while following[moment] != moment:
+            passed.append(moment)
+            moment = following[moment]
+        for one in passed:
+            following[one] = moment
+        return moment
+
+    ends = ((address + one.rounded, one.start, one.end) for one, address in zip(ranges, addresses, strict=True))
+    for top, start, end in sorted(ends, reverse=True):
+        moment = open_from(min(max(0, start), count))
+        while moment < count and moment <= end:
+            tops[moment] = top
+            following[moment] = moment + 1
+            moment = open_from(moment)
+    return tops
 
 
 def _ranges(network: Network, parts: Sequence[Part]) -> tuple[list[LiveRange], dict[int, int]]:
