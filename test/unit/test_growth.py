@@ -30,12 +30,12 @@ BOUNDED = frozenset(("npu-schedule-order-kernels",))
 Function = tuple[str, int, str]
 
 
-def calls(data: bytes, target: Target) -> dict[Function, int]:
-    """How often each function is called while a model is compiled."""
+def calls(data: bytes, target: Target, passes: str | None = None) -> dict[Function, int]:
+    """How often each function is called while a model is compiled, by all passes or by some."""
     profile = cProfile.Profile()
     profile.enable()
     try:
-        compile_tflite(data, target, passes=pipeline(target, BOUNDED))
+        compile_tflite(data, target, passes=passes)
     finally:
         profile.disable()
     return {function: values[1] for function, values in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
@@ -57,8 +57,22 @@ def test_no_function_is_called_more_often_than_the_network_grows(kind: str) -> N
     # With memory to spend: how many limits are tried, where nobody names one, differs from size to size.
     target = Target("ethos-u55-128", limit=1 << 30)
     compile_tflite(KINDS[kind](4).to_bytes(), target)  # what is computed once and kept
-    small, middle, large = (calls(KINDS[kind](size).to_bytes(), target) for size in (SIZE, 2 * SIZE, 4 * SIZE))
+    passes = pipeline(target, BOUNDED)
+    small, middle, large = (calls(KINDS[kind](size).to_bytes(), target, passes) for size in (SIZE, 2 * SIZE, 4 * SIZE))
     assert growing_too_fast(small, middle, large) == []
+
+
+@pytest.mark.parametrize("kind", ["residual", "additions", "fan", "split", "alternation", "lstm"])
+def test_the_searches_for_limits_and_orders_grow_no_faster(kind: str) -> None:
+    """
+    By the defaults, from a size beyond the longest cascade to one four times as large: these searches go in steps, but
+    what grows with the square of the network is called sixteen times as often.
+    """
+    target = Target("ethos-u55-128")
+    compile_tflite(KINDS[kind](4).to_bytes(), target)
+    small, large = (calls(KINDS[kind](size).to_bytes(), target) for size in (2 * SIZE, 8 * SIZE))
+    least = SHARE * sum(large.values())
+    assert [f for f, count in large.items() if count >= least and count > MOST**2 * max(small.get(f, 0), 1)] == []
 
 
 def test_a_search_through_all_for_each_is_found() -> None:
