@@ -450,6 +450,8 @@ def run(arguments: Sequence[str] | None) -> None:
     if args.parts_dir is not None:
         files += [(Path(args.parts_dir) / name, data) for name, data in compiled.parts.items()]
     if args.report is not None:
+        if not compiled.summary.npu_operators:
+            raise UserError(f"--report: nothing of {args.model} is on the NPU, so that there is nothing to show")
         files.append((Path(args.report), _report(compiled.data, str(output), args)))
     for path, _ in files:
         try:
@@ -469,13 +471,13 @@ def run(arguments: Sequence[str] | None) -> None:
 
 
 def _report(data: bytes, name: str, args: argparse.Namespace) -> bytes:
-    """The page about a compiled file; raises UserError where nothing of it is on the NPU."""
+    """The page about a compiled file of which something is on the NPU."""
     from npuc.tools.profiling.page import as_html
     from npuc.tools.profiling.profile import profile
 
     config = [] if args.config is None else [args.config]
-    found = profile(data, name=name, config=config, system_config=args.system_config, memory_mode=args.memory_mode)
-    return as_html(found, name).encode()
+    known = profile(data, name=name, config=config, system_config=args.system_config, memory_mode=args.memory_mode)
+    return as_html(known, name).encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
