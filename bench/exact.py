@@ -58,7 +58,9 @@ def limited(data: bytes, target: Target, count: int) -> Iterator[Target]:
     The target with limits spread evenly from the smallest schedule there is to the one that is best for cycles: of the
     arena, or of the fast memory beside a slow arena.
     """
-    smallest = pipeline(replace(target, strategy="size")).replace('"size"', '"size" slowdown=1000000.0')
+    smallest = pipeline(replace(target, strategy="size")).replace(
+        'limit-sram{strategy="size"', 'limit-sram{strategy="size" slowdown=1000000.0'
+    )
     low, high = (compile_tflite(data, target, passes=text).summary for text in (smallest, pipeline(target)))
     if target.memory_mode == "Dedicated_Sram":
         ends = 0, high.fast or 0
