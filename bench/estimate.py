@@ -107,6 +107,9 @@ def main() -> int:
     """Print all parts; 1 where a bound is broken."""
     options = parser().parse_args()
     paths = [p for p in sorted(Path(options.models).glob("*.tflite")) if _matches(p.stem, options.match)]
+    if not paths:
+        print(f"{options.models}: no network whose name holds {options.match}", file=sys.stderr)
+        return 1
     off: list[float] = []
     broken = 0
     for path in paths:
