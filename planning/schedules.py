@@ -146,6 +146,8 @@ class Schedules:
         fitting: list[Buffered] = []
         seen: list[Buffered] = []
         enough: tuple[int, int] | None = None
+        last: tuple[int, int] | None = None
+        """To what limit the last choice keeps, and the bytes that it takes."""
         for _ in range(ROUNDS):
             best = self._planned(crowded, limit, cuts)
             if any(best[2:] == one[2:] for one in seen):
@@ -161,6 +163,7 @@ class Schedules:
                 # What is needed without buffers, none can help.
                 least = self.program(tasks, pinned(tasks)).placed(0, memory, limit).needs
                 enough = max(limit, least.top), max(limit, least.height)
+            last = best.limit, placed.needs.height
             if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
                 issues = program.issued(placed.plan)
                 fitting.append(self._scored(program, best.decisions, best.limit, best.forwards, issues))
@@ -171,9 +174,39 @@ class Schedules:
                 replace(task, used=task.used + max(placed.gaps[start:stop], default=0))
                 for task, (start, stop) in zip(crowded, ends, strict=True)
             ]
+        if not fitting and enough is not None and last is not None:
+            fitting = self._with_memory_left(tasks, limit, cuts, memory, enough, last)
         if not fitting:
             return self._tried(costed, limit, [])[0]
         return min(fitting, key=lambda one: one.score)
+
+    def _with_memory_left(
+        self,
+        tasks: Sequence[Task],
+        limit: int,
+        cuts: Cuts,
+        memory: RegionMemory,
+        enough: tuple[int, int],
+        last: tuple[int, int],
+    ) -> list[Buffered]:
+        """
+        A choice that is planned for less than the limit, so that what is left is enough for the gaps, wherever they
+        are; none if that is not to be had. `last`: to what limit a choice keeps that takes so many bytes.
+        """
+        used = max((task.used for task in tasks), default=0)
+        less, height = last
+        for _ in range(ROUNDS):
+            less -= max(ALIGNMENT, height - enough[1])
+            if less < used:
+                break
+            best = self._planned(tasks, less, cuts)
+            program = self.program(tasks, best.decisions)
+            placed = program.placed(best.limit, memory, limit, best.forwards)
+            if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
+                issues = program.issued(placed.plan)
+                return [self._scored(program, best.decisions, best.limit, best.forwards, issues)]
+            less, height = min(less, best.limit), placed.needs.height
+        return []
 
     def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
         """The quickest of what is planned for the limit, for lower ones and without buffers."""
