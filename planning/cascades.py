@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import places_of
+from npuc.analysis.machine import UNLIMITED, places_of
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS
@@ -41,6 +43,8 @@ from npuc.planning.overlaps import Overlaps, mirrored
 from npuc.planning.residency import NOTHING, Resident, best_within, extended
 from npuc.planning.tasks import Work, Works
 
+NEVER = 1 << 62
+"""Cycles that stand for none at all."""
 LONGEST = 24
 """Kernels of the longest cascade that is looked at."""
 
@@ -85,6 +89,21 @@ class _Walk:
     """Of their items, the last first: what is gained if its weights stay in a buffer, and by all so far together."""
     residents: list[Sequence[Resident]]
     """Of the same segments, which weights could be kept in buffers."""
+
+
+class _Ends:
+    """
+    The segments that end with one item, as columns. What they take is between `least`, all their weights in buffers,
+    and `most`, none of them; both are known for those of `is_known`.
+    """
+
+    def __init__(self, segments: Sequence[Segment]):
+        self.start = np.array([one.start for one in segments], np.int64)
+        self.memory = np.array([one.memory for one in segments], np.int64)
+        self.is_over = np.array([one.over >= 0 for one in segments], np.bool_)
+        self.least = np.zeros(len(segments), np.int64)
+        self.most = np.zeros(len(segments), np.int64)
+        self.is_known = np.zeros(len(segments), np.bool_)
 
 
 def heights(height: int) -> list[int]:
@@ -149,6 +168,8 @@ class Planner:
         """Cycles of launches of works by their rows, and whether their weights come from a buffer."""
         self._measured = set[int]()
         """Items whose weights have been measured as they stand."""
+        self._measured_limit = -1
+        """The weights of all segments that keep to it have been measured."""
         self._cut: dict[tuple[int, int], _Cut] = {} if like is None else like._cut
         """The longest segment that ends with an item in launches of so many rows."""
         self._places = [Places() if isinstance(item.op, CascadeOp) else places_of(item.op) for item in network.items]
@@ -166,6 +187,7 @@ class Planner:
         """Segments by the item that they end with."""
         for stop in range(len(network.items)):
             self.segments[stop] = self._ending(stop)
+        self._ends = [_Ends(segments) for segments in self.segments]
 
     # -- what is given
 
@@ -394,17 +416,30 @@ class Planner:
             return self._whole(segment.start, room)
         walk = self._walks[segment.stop, segment.rows]
         length = segment.stop - segment.start
-        while len(walk.cycles) <= length:
-            self._lengthen(walk, segment.stop)
+        least, without = self._between(segment)
         if room <= 0 or not self.buffers_help:
-            return walk.cycles[length]
-        while len(walk.gains) <= length:
-            self._add_gain(walk, segment.stop)
-        if (least := walk.cycles[length] - walk.gains[length][1]) > most:
+            return without
+        if least > most:
             return least
         while len(walk.residents) <= length:
             self._add_resident(walk, segment.stop)
-        return walk.cycles[length] - best_within(walk.residents[length], room).gain
+        return without - best_within(walk.residents[length], room).gain
+
+    def _between(self, segment: Segment) -> tuple[int, int]:
+        """Estimated cycles of a segment with all weights in buffers that gain by it, and with none."""
+        if not segment.rows:
+            without = self._whole(segment.start, 0)
+            return min(without, self._whole(segment.start, UNLIMITED)), without
+        walk = self._walks[segment.stop, segment.rows]
+        length = segment.stop - segment.start
+        while len(walk.cycles) <= length:
+            self._lengthen(walk, segment.stop)
+        without = walk.cycles[length]
+        if not self.buffers_help:
+            return without, without
+        while len(walk.gains) <= length:
+            self._add_gain(walk, segment.stop)
+        return without - walk.gains[length][1], without
 
     def _lengthen(self, walk: _Walk, stop: int) -> None:
         """Add the time of the item before those that have been asked for."""
@@ -491,6 +526,9 @@ class Planner:
 
     def _measure(self, limit: int) -> None:
         """Find out, all at once, what the weights take in the segments that keep to a limit."""
+        if limit <= self._measured_limit:
+            return
+        self._measured_limit = limit
         works: list[Work | None] = []
         for stop, segments in enumerate(self.segments):
             for segment in segments:
@@ -513,10 +551,11 @@ class Planner:
 
     def least_peak(self) -> int:
         """The smallest number of bytes in which the network can run."""
-        best: list[float] = [0]
-        for segments in self.segments:
+        best = np.full(len(self.segments) + 1, NEVER)
+        best[0] = 0
+        for number, ends in enumerate(self._ends, 1):
             # None ends within a cascade that is planned already.
-            best.append(min((max(best[s.start], s.memory) for s in segments), default=inf))
+            best[number] = np.maximum(best[ends.start], ends.memory).min(initial=NEVER)
         return int(best[-1])
 
     def first_missed(self, limit: int) -> int | None:
@@ -525,6 +564,30 @@ class Planner:
         for segments in self.segments:
             reached.append(any(reached[s.start] and s.memory <= limit for s in segments))
         return None if reached[-1] else max(number for number, is_reached in enumerate(reached) if is_reached)
+
+    def _promising(self, stop: int, before: NDArray[np.int64], limit: int, buffers: bool, overlaps: bool) -> list[int]:
+        """
+        The segments, by their number, that end with item `stop` and keep to a limit, but for those of which a bound
+        says that another one is quicker. `before`: the cycles of the best cut before each item, or `NEVER`.
+        """
+        ends = self._ends[stop]
+        first = before[ends.start]
+        fits = (ends.memory <= limit) & (first < NEVER)
+        if not overlaps:
+            fits &= ~ends.is_over
+        (numbers,) = fits.nonzero()
+        if len(numbers) < 2:
+            return numbers.tolist()
+        for number in numbers[~ends.is_known[numbers]].tolist():
+            ends.least[number], ends.most[number] = self._between(self.segments[stop][number])
+            ends.is_known[number] = True
+        most = first[numbers] + ends.most[numbers]
+        quickest = int(most.argmin())
+        if not buffers:
+            return numbers[most == most[quickest]].tolist()
+        segment = self.segments[stop][numbers[quickest]]
+        enough = first[numbers[quickest]] + self.cycles(segment, limit)
+        return numbers[first[numbers] + ends.least[numbers] <= enough].tolist()
 
     def quickest(self, limit: int, buffers: bool = True, overlaps: bool = True) -> list[Segment]:
         """
@@ -535,21 +598,26 @@ class Planner:
         PassFailedException if no cut keeps to the limit.
         """
         self._measure(limit)
+        buffered = limit if buffers and self.buffers_help else 0
         best: list[tuple[int, int, int] | None] = [(0, 0, 0)]
+        before = np.full(len(self.segments) + 1, NEVER)
+        before[0] = 0
         taken: list[Segment | None] = []
-        for segments in self.segments:
+        for stop, segments in enumerate(self.segments):
             found: tuple[int, int, int] | None = None
             chosen: Segment | None = None
-            for segment in segments:
-                before = best[segment.start]
-                if before is None or segment.memory > limit or (segment.over >= 0 and not overlaps):
-                    continue
-                most = inf if found is None else found[0] - before[0]
-                cycles = self.cycles(segment, limit if buffers else 0, most)
-                value = (before[0] + cycles, before[1] + (segment.over >= 0), before[2] + segment.memory)
+            for number in self._promising(stop, before, limit, buffered > 0, overlaps):
+                segment = segments[number]
+                first = best[segment.start]
+                assert first is not None
+                most = inf if found is None else found[0] - first[0]
+                cycles = self.cycles(segment, buffered, most)
+                value = (first[0] + cycles, first[1] + (segment.over >= 0), first[2] + segment.memory)
                 if found is None or value < found:
                     found, chosen = value, segment
             best.append(found)
+            if found is not None:
+                before[stop + 1] = found[0]
             taken.append(chosen)
         cut: list[Segment] = []
         at = len(taken)
