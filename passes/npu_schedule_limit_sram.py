@@ -29,7 +29,7 @@ from xdsl.passes import ModulePass
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import LimitError, machine_of, scarce_space_of, setup_of
 from npuc.dialects.npu import LIMIT_ATTR, target_of
-from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.network import scheduled_functions
 from npuc.planning.schedules import least_limit, region_of
 
 AS_QUICK = 1.02
@@ -54,16 +54,13 @@ class NpuScheduleLimitSramPass(ModulePass):
         if not functions:
             return
         held = held_by_host(op)
-        networks = [Network(f, held.get(f.sym_name.data, NOTHING_HELD)) for f in functions]
+        regions = [region_of(f, held.get(f.sym_name.data, NOTHING_HELD), machine_of(f), setup_of(f)) for f in functions]
         limit = available(op)
         host = host_peak(op) if scarce_space_of(op) == "arena" else 0
-        plain = max(host, *(network.plain_peak for network in networks))
+        plain = max(host, *(region.network.plain_peak for region in regions))
         wanted = limit
         spends = self.strategy == "performance" and is_named(op)
         if plain > limit or not spends:
-            regions = [
-                region_of(f, held.get(f.sym_name.data, NOTHING_HELD), machine_of(f), setup_of(f)) for f in functions
-            ]
             least = max(host, *(region.planner.least_peak() for region in regions))
             if least > limit:
                 message = f"the limit is {limit} bytes of SRAM, the planner finds no schedule below {least}"

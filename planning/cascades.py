@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
-from npuc.analysis.machine import UNLIMITED, places_of
+from npuc.analysis.machine import UNLIMITED
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
 from npuc.dialects.npu import AREAS
@@ -172,7 +172,7 @@ class Planner:
         """The weights of all segments that keep to it have been measured."""
         self._cut: dict[tuple[int, int], _Cut] = {} if like is None else like._cut
         """The longest segment that ends with an item in launches of so many rows."""
-        self._places = [Places() if isinstance(item.op, CascadeOp) else places_of(item.op) for item in network.items]
+        self._places = [Places() if isinstance(item.op, CascadeOp) else works.places(item.op) for item in network.items]
         self._shapes = [_shape(item, network) for item in network.items] if like is None else like._shapes
         self._walks: dict[tuple[int, int], _Walk] = {}
         written = [network.tensors[item.writes[0]] for item in network.items]

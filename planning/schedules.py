@@ -69,6 +69,8 @@ LOWER_CUTS = 6
 """So many cuts for lower limits are tried where results that lie over operands find no addresses within one."""
 NEAR = 1.005
 """Limits that differ by no more than this factor are alike."""
+BLOCKS = 1.05
+"""Blocks of the other kind are tried for a limit whose schedule is too slow by no more than this factor."""
 ROUNDS = 8
 """So often buffers are planned anew because the allocator leaves gaps."""
 
@@ -400,6 +402,8 @@ class Region:
         near = policy_for_buffers(AREAS[network.space], machine, setup)
         self._near_works = Works(network, machine, setup, near)
         self._schedules = Schedules(AREAS[network.space], machine, setup)
+        self._tasks: dict[tuple[Segment, bool], Task] = {}
+        """What segments become, in blocks for weights in buffers or in place."""
         self._heights: dict[tuple[tuple[Segment, ...], int], int] = {}
         self._quickest_cuts: dict[int, list[Segment]] = {}
         self._placeables: dict[int, list[Segment]] = {}
@@ -419,20 +423,19 @@ class Region:
         self.works.measure(work for task in tasks for work in task.works)
         return max((task.used + (0 if task.cascade else task.works[0].size) for task in tasks), default=0)
 
-    def tasks(self, cut: Sequence[Segment], works: Works | None = None) -> list[Task]:
-        """What segments become, in blocks for weights in place unless other `works` are given."""
-        works = works or self.works
-        tasks: list[Task] = []
-        for one in cut:
+    def tasks(self, cut: Sequence[Segment], near: bool = False) -> list[Task]:
+        """What segments become, in blocks for weights in place, or in buffers if they are to be `near`."""
+        works = self._near_works if near else self.works
+        new = [one for one in cut if (one, near) not in self._tasks]
+        for one in new:
             if one.rows:
                 choice, launches = self.planner.choice(one), self.planner.launches(one)
-                tasks.append(
-                    works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory, one.over)
-                )
+                task = works.of_cascade(one.start, choice.stripes, choice.rolling, launches, one.memory, one.over)
             else:
-                tasks.append(works.of_item(one.start))
-        works.measure(work for task in tasks for work in task.works)
-        return tasks
+                task = works.of_item(one.start)
+            self._tasks[one, near] = task
+        works.measure(work for one in new for work in self._tasks[one, near].works)
+        return [self._tasks[one, near] for one in cut]
 
     def cut(self, limit: int) -> list[Segment]:
         """
@@ -454,8 +457,7 @@ class Region:
         """That of a cut as a whole schedule, in blocks for weights in place, or in buffers if they are to be `near`."""
         key = tuple(cut), limit, near
         if key not in self._scores:
-            tasks = self.tasks(cut, self._near_works if near else self.works)
-            self._scores[key] = self._schedules.quick(tasks, limit).score
+            self._scores[key] = self._schedules.quick(self.tasks(cut, near), limit).score
         return self._scores[key]
 
     def _quickest(self, limit: int) -> list[Segment]:
@@ -566,7 +568,7 @@ def least_limit(regions: Sequence[Region], least: int, most: int, slowdown: floa
         middle = (low + high) // 2
         limit = limits[middle]
         score = sum(region.timed(limit, most) for region in regions)
-        if score > best * slowdown:
+        if best * slowdown < score <= best * slowdown * BLOCKS:
             score = sum(region.timed(limit) for region in regions)
         more = sum(region.more_command_bytes(limit) for region in regions)
         if score <= best * slowdown and score < inf and more <= most - limit:

@@ -112,6 +112,8 @@ class Work:
     depth: int = 0
     table: SSAValue | None = None
     table_bytes: int = 0
+    weighted: bool = field(init=False)
+    """It has weights."""
     writes: SSAValue = field(init=False)
     """The root of what it writes."""
     reads: tuple[tuple[SSAValue, SSAValue], ...] = ()
@@ -125,6 +127,7 @@ class Work:
     def __post_init__(self) -> None:
         op = self.op
         self.height, _, self.depth = self.form.ofm
+        self.weighted = isinstance(op, ConvKernelOp)
         self.writes = self.storage.root(op.result)
         inputs = (op.ifm,) if isinstance(op, CopyOp) else op.feature_maps
         self.reads = tuple((value, self.storage.root(value)) for value in inputs)
@@ -138,11 +141,6 @@ class Work:
         if setup not in self._others:
             self._others[setup] = replace(self, setup=setup, _costs={}, _slices={}, _others={})
         return self._others[setup]
-
-    @property
-    def weighted(self) -> bool:
-        """It has weights."""
-        return isinstance(self.op, ConvKernelOp)
 
     @cached_property
     def ifm_depth(self) -> int:
@@ -265,13 +263,15 @@ class Works:
         self.network, self.machine, self.setup = network, machine, setup
         self._policy = policy or self._suitable
         self._works: dict[tuple[Op, int, int, Places], Work] = {}
+        self._places: dict[Op, Places] = {}
+        """Where the types of their operands say that these lie."""
 
     def work(self, op: Op, stripe: int, rolling: int = 0, places: Places | None = None) -> Work:
         """
         A kernel in stripes of so many rows, its OFM in a rolling buffer of so many, its operands in these memories, by
         default as its types say. OperationError if no block is legal for it.
         """
-        places = places or places_of(op)
+        places = places or self.places(op)
         key = (op, stripe, rolling, places)
         if key not in self._works:
             if rolling:
@@ -305,10 +305,16 @@ class Works:
             for work in alike:
                 work.remember((0, work.depth), [size])
 
+    def places(self, op: Op) -> Places:
+        """Which memory each operand of a kernel lies in."""
+        if op not in self._places:
+            self._places[op] = places_of(op)
+        return self._places[op]
+
     def places_within(self, op: KernelOp, inside: Container[SSAValue]) -> Places:
         """Which memory each operand of a kernel lies in where these values are in rolling buffers."""
         near: Area = AREAS[self.network.space]
-        places, inputs = places_of(op), op.feature_maps
+        places, inputs = self.places(op), op.feature_maps
         if op.result in inside:
             places = places._replace(ofm=near)
         if all(source in inside for source in row_sources(inputs[0])):
