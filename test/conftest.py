@@ -1,6 +1,9 @@
 """
 What every test may use. `models` are the committed test models by name, `each_model` runs a test once for each of
 them, `shared_models` is the folder of larger real networks, where there is one.
+
+Tests run in several processes, those of one file in one (`pytest -n0` runs all in this one). What a test notes with
+`record_property("compared", ...)` stands below the results, so that a reader sees how much has been compared.
 """
 
 from __future__ import annotations
@@ -59,6 +62,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with the argument `each_model` runs once a model."""
     if "each_model" in metafunc.fixturenames:
         metafunc.parametrize("each_model", list(manifest().values()), ids=list(manifest()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much has been compared, as tests have noted it."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in getattr(report, "user_properties", ()):
+            if name == "compared" and report.when == "call":
+                terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")

@@ -80,12 +80,11 @@ def test_other_accelerators(each_model, target: Target) -> None:
     check(each_model, target, CASES_ELSEWHERE, f"{target.accelerator} {target.memory_mode} {target.strategy}")
 
 
-def test_comparisons(models, capsys) -> None:
+def test_comparisons(models, record_property) -> None:
     """As many comparisons as the manifest lists; runs last, so a selection of tests counts for nothing here."""
     if not done:
         pytest.skip("no model was run")
-    with capsys.disabled():
-        print(f"\ncomparisons with golden outputs: {dict(done)}")
+    record_property("compared", f"comparisons with golden outputs: {dict(done)}")
     for key in done:
         assert done[key] == wanted[key]
     if HAS_LITERT and len(done) == 1 + len(OTHERS):

@@ -23,14 +23,13 @@ from npuc.tools.pipeline import Target
 NETWORKS = 30
 
 
-def test_random_networks(capsys) -> None:
+def test_random_networks(record_property) -> None:
     outcomes = [check_network.check_network(seed) for seed in seeds(NETWORKS)]
     wrong = [str(one) for one in outcomes if not one.passed]
     assert not wrong, "\n".join(wrong)
     compared, run = sum(one.comparisons for one in outcomes), sum(one.kind == "exact" for one in outcomes)
-    with capsys.disabled():
-        reference = "LiteRT" if HAS_LITERT else "the plain schedule"
-        print(f"\nrandom networks: {compared} arrays of {run} networks equal to {reference}'s")
+    reference = "LiteRT" if HAS_LITERT else "the plain schedule"
+    record_property("compared", f"random networks: {compared} arrays of {run} networks equal to {reference}'s")
     # Without LiteRT, networks with operators for the host, up to two thirds, cannot be run.
     assert run == len(outcomes) if HAS_LITERT else run >= len(outcomes) // 4
     assert compared >= 2 * run
