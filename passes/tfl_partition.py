@@ -311,6 +311,7 @@ def _outline_region(module: ModuleOp, name: str, ops: list[Operation]) -> None:
     copies: dict[SSAValue, SSAValue] = dict(zip(inputs, body.args, strict=True))
     for value, argument in zip(inputs, body.args, strict=True):
         argument.location = tfl.tensor_location(value)
+        argument.name_hint = value.name_hint
     for old, new in zip(outputs, invoke.results, strict=True):
         old.replace_uses_with_if(new, lambda use: use.operation not in inside)
     for op in ops:

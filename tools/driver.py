@@ -60,6 +60,7 @@ from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
 
 from npuc.dialects import all_dialects
 from npuc.dialects.locations import OperationError
+from npuc.dialects.value_names import name_values
 from npuc.registry import all_passes
 from npuc.tools import process
 
@@ -371,7 +372,8 @@ def descriptor_of(path: Path) -> int | None:
 
 
 def elided_text(module: ModuleOp) -> str:
-    """The module as people read it: large constants and long lists of scales left out."""
+    """The module as people read it: large constants and long lists of scales left out, values named."""
+    name_values(module)
     out = StringIO()
     ElidingPrinter(stream=out).print_op(module)
     return out.getvalue() + "\n"

@@ -18,6 +18,7 @@ from xdsl.targets.mlir import MLIRTarget
 from xdsl.utils.exceptions import DiagnosticException
 from xdsl.utils.target import Target
 
+from npuc.dialects.value_names import name_values
 from npuc.tools.driver import UserError, format_error
 
 
@@ -60,6 +61,8 @@ def all_targets() -> dict[str, Callable[[], type[Target]]]:
 def render(target: Target, ctx: Context, module: ModuleOp, file: str) -> bytes:
     """The output of a target as the bytes of a file, for a module that came from `file`; raises UserError."""
     out = StringIO()
+    if target.name == "mlir":
+        name_values(module)
     try:
         target.emit(ctx, module, out)
     except DiagnosticException as error:

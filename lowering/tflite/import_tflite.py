@@ -76,6 +76,7 @@ from npuc.dialects.tfl import (
     PseudoTensorOp,
     TflOp,
 )
+from npuc.dialects.value_names import identifiers
 from npuc.lowering.tflite.sparsity import dense, positions
 from npuc.lowering.tflite.tflite_schema import (
     OPERATORS,
@@ -385,6 +386,9 @@ class _SubgraphImporter:
             if tensor not in self.values and tensor not in kept | self.made_dense:
                 self.value(tensor, "a tensor")
         self.block.add_op(ReturnOp(*outputs))
+        for tensor, name in enumerate(identifiers(one["name"] or "" for one in self.tensors)):
+            if tensor in self.values:
+                self.values[tensor].name_hint = name
         function = FuncOp(
             self.model.symbols[self.index],
             ([argument.type for argument in self.block.args], [value.type for value in outputs]),

@@ -1,7 +1,7 @@
 // A comparison is a table of the difference, which saturates and keeps its sign. Truth values are bytes of 0 and 1.
 // RUN: npu-opt %s -p 'tfl-partition,convert-tfl-to-tosa,convert-tosa-to-npu-schedule,convert-tfl-to-npu-schedule,npu-schedule-fuse-activations' --split-input-file | filecheck %s
 
-// CHECK-LABEL: func.func private @npu_0(%0: tensor<1x4x2xi8>, %1: tensor<1x4x2xi8>) -> tensor<1x4x2xi8>
+// CHECK-LABEL: func.func private @npu_0(%{{.*}}: tensor<1x4x2xi8>, %{{.*}}: tensor<1x4x2xi8>) -> tensor<1x4x2xi8>
 // CHECK: npu_schedule.elementwise sub {{.*}} zero_points <-3, 7, 0> {{.*}} activation <table, -128, 127>
 func.func @less(%x: tensor<1x4x2x!quant.uniform<i8:f32, 0.5:-3>>, %w: tensor<1x4x2x!quant.uniform<i8:f32, 0.5:7>>) -> tensor<1x4x2xi1> {
   %y = tfl.less %x, %w : (tensor<1x4x2x!quant.uniform<i8:f32, 0.5:-3>>, tensor<1x4x2x!quant.uniform<i8:f32, 0.5:7>>) -> tensor<1x4x2xi1>
