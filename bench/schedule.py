@@ -50,8 +50,9 @@ from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import default_names, memory_setup
 from npuc.hardware.parameters import HIGH, LOW
 from npuc.tools import driver
+from npuc.tools.compiling.summary import operator_counts
 from npuc.tools.driver import UserError
-from npuc.tools.npu_compile import compile_tflite, operator_counts
+from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
 from npuc.tools.profiling.profile import profile_module
 

@@ -1,0 +1,1 @@
+"""What `npu-compile` is made of: its command line, one compilation, and what is said about it."""

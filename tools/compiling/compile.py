@@ -1,0 +1,180 @@
+"""
+One model, from the bytes of a TFLite file to those of one with `ethos-u` operators.
+
+The work is done by the passes of `npuc.tools.pipeline`. What is added here is what they say as data, a limit that works
+where the given one does not, and UserErrors, one line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.passes import ModulePass
+
+from npuc.analysis.machine import LimitError, setup_of
+from npuc.hardware.accelerators import accelerator
+from npuc.tools import driver
+from npuc.tools.compiling.summary import (
+    Summary,
+    integer_attribute,
+    observe,
+    observe_time,
+    operator_counts,
+    operators_in_regions,
+)
+from npuc.tools.driver import PassFailure, UserError
+from npuc.tools.pipeline import EMIT, Target, pipeline
+
+ALLOCATE = "npu-cmd-allocate"
+PARTITION = "tfl-partition"
+VERIFIED = frozenset((PARTITION, "convert-tfl-to-npu-schedule", "convert-npu-schedule-to-npu-cmd", EMIT))
+"""
+Passes after which the module is verified: those behind which a level is complete, from the network that came in. Of
+tosa there is nothing left once the schedule is complete, and verifying both would take as long again.
+"""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """
+    A compiled model and what is to be said about it; `parts` are the same bytes as files for whoever loads them by
+    hand: a driver payload for each region, the read-only memory, and a description of the memories.
+    """
+
+    data: bytes
+    summary: Summary
+    parts: dict[str, bytes]
+
+
+def compile_tflite(
+    data: bytes,
+    target: Target | None = None,
+    *,
+    name: str = "model.tflite",
+    passes: str | None = None,
+    verify_each: bool = False,
+    dump: str | None = None,
+    want_parts: bool = False,
+    want_figures: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Compiled:
+    """
+    Compile the bytes of a TFLite file.
+
+    `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
+    UserError, one line, for whatever its caller can do something about; `progress` is called with the index and number
+    of passes and the pass's name. `want_figures`: the summary says how long the network takes, and what for.
+    """
+    from npuc.dialects.tfl import CustomOp
+    from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
+
+    target = target or Target()
+    ctx = driver.make_context()
+    module = driver.load_module(ctx, data, name, "tflite")
+    if any(isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE for op in module.walk()):
+        raise UserError(f"{name}: already compiled: it holds ethos-u operators")
+    before = operator_counts(module)
+    chain = driver.parse_passes(pipeline(target) if passes is None else passes, driver.available_passes())
+    if not any(pass_.name == EMIT for pass_ in chain):
+        raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
+    module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
+    files = driver.IrDump(dump) if dump is not None else None
+    summary = Summary(target.accelerator)
+    found: dict[str, bytes] = {}
+
+    def started(index: int, pass_: ModulePass) -> None:
+        if progress is not None:
+            progress(index, len(chain), pass_.name)
+        if pass_.name == EMIT:
+            observe(module, before, summary)
+            if want_figures:
+                observe_time(module, name, summary)
+            if want_parts:
+                from npuc.lowering.command_stream.emit import parts
+
+                found.update(parts(module))
+
+    def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
+        if files is not None:
+            files.write(index + 1, pass_.name, module)
+        if pass_.name == PARTITION:
+            summary.npu_operators = operators_in_regions(module)
+        if not verify_each and pass_.name in VERIFIED:
+            driver.verify(module, name)
+
+    if files is not None:
+        files.write(0, "input", module)
+    try:
+        driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
+    except PassFailure as failure:
+        cause = failure.__cause__
+        if passes is None and isinstance(cause, LimitError):
+            reach = 1 << accelerator(target.accelerator).address_bits
+            if cause.need > reach:
+                line = f"{cause.need} bytes must be held at one time, {target.accelerator} addresses {reach}"
+                raise UserError(f"{name}: {line}") from None
+            least = _smallest_limit(data, target, name, cause.need)
+            line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest found to work is {least}"
+            raise UserError(line) from None
+        raise UserError(failure.message) from None
+    from npuc.lowering.tflite.export_tflite import export_tflite
+    from npuc.lowering.tflite.tflite_schema import TFLiteError
+
+    _refuse_unfinished(module, chain[-1].name)
+    try:
+        if not summary.npu_operators:
+            # Nothing for the NPU: the model as it came, or as it came but for the description that loaders ask for.
+            source = driver.load_module(ctx, data, name, "tflite")
+            described = "tfl.description" in source.attributes
+            result = data if described else export_tflite(source)
+        else:
+            result = export_tflite(module)
+        summary.file = len(result)
+        return Compiled(result, summary, found)
+    except TFLiteError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
+def _smallest_limit(data: bytes, target: Target, name: str, need: int) -> int:
+    """
+    A limit with which a model compiles, the smallest that is found from `need` bytes on, where the planner begins.
+
+    Planners add up what is alive, and an allocator may leave gaps; so what is named has been tried.
+    """
+
+    def size(limit: int) -> tuple[int, bool]:
+        """The bytes that a schedule for this limit needs, and whether it keeps to it."""
+        ctx = driver.make_context()
+        module = driver.load_module(ctx, data, name, "tflite")
+        text = pipeline(replace(target, limit=limit))
+        chain = driver.parse_passes(text[: text.index(ALLOCATE) + len(ALLOCATE)], driver.available_passes())
+        try:
+            driver.run_passes(ctx, module, chain, file=name, verify_each=False)
+        except PassFailure as failure:
+            if isinstance(failure.__cause__, LimitError):
+                return failure.__cause__.need, False
+            raise UserError(failure.message) from None
+        space = "fast" if setup_of(module).spilling else "arena"
+        return integer_attribute(module, f"npu.{space}_size"), True
+
+    limit, fits = need, False
+    while not fits:
+        reached, fits = size(limit)
+        if not fits:
+            limit = reached
+        elif reached < limit and size(reached)[1]:
+            limit = reached
+    return limit
+
+
+def _refuse_unfinished(module: ModuleOp, last: str) -> None:
+    """Refuses a module that holds more than a file can, as after a pipeline with passes left out; raises UserError."""
+    from xdsl.dialects.func import FuncOp, ReturnOp
+
+    from npuc.dialects.tfl import TflOp
+
+    for op in module.walk():
+        if op is not module and not isinstance(op, FuncOp | ReturnOp | TflOp):
+            raise UserError(f"--pipeline: it does not end in a file: after {last} the module still holds {op.name}")
