@@ -51,7 +51,7 @@ def machine_of(op: Operation) -> Accelerator:
 
 @lru_cache(maxsize=16)
 def _setup(target: TargetAttr) -> MemorySetup:
-    files = (target.config.data,) if target.config.data else ()
+    files = target.config.data.splitlines()
     return memory_setup(
         accelerator(target.accelerator.data), files, target.system.data or None, target.memory.data or None
     )

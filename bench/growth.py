@@ -29,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "test" / "models"))
 
 from growing import KINDS  # noqa: E402
+from xdsl.dialects.builtin import ModuleOp  # noqa: E402
 
+from npuc.tools.compiling.compile import Watcher  # noqa: E402
 from npuc.tools.npu_compile import compile_tflite  # noqa: E402
 from npuc.tools.pipeline import Target  # noqa: E402
 
@@ -83,10 +85,22 @@ def cell(value: float | None, width: int = 8) -> str:
     return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"
 
 
+class Times(Watcher):
+    """When each pass began, in seconds of the processor."""
+
+    def __init__(self) -> None:
+        self.began: list[tuple[float, str]] = []
+
+    def before(self, index: int, count: int, name: str, module: ModuleOp) -> None:
+        """One more."""
+        self.began.append((time.process_time(), name))
+
+
 def slowest_passes(data: bytes, target: Target) -> list[tuple[float, str]]:
     """Seconds of the processor and names of the passes of one compile that took longest."""
-    began: list[tuple[float, str]] = []
-    compile_tflite(data, target, progress=lambda _index, _count, name: began.append((time.process_time(), name)))
+    times = Times()
+    compile_tflite(data, target, watchers=[times])
+    began = times.began
     ends = [*(start for start, _ in began[1:]), time.process_time()]
     return sorted(((end - start, name) for (start, name), end in zip(began, ends, strict=True)), reverse=True)[:SHOWN]
 

@@ -526,7 +526,7 @@ class TargetAttr(ParametrizedAttribute):
             names.pop()
         parts = [f'"{name}"' for name in names]
         if self.config.data:
-            parts.append(f'config "{self.config.data}"')
+            parts.append(f"config {self.config}")
         if self.sram_limit is not None:
             parts.append(f"limit {self.sram_limit}")
         if self.external_inputs:

@@ -2,8 +2,9 @@
 The memories around the machine, and which of them holds what.
 
 A *system configuration* says what is attached to the two AXI ports and how fast it is; a *memory mode* says through
-which port constants, feature maps (the arena) and the cache of a slow arena are reached. Both have names, and come
-from a file in vela's `.ini` format or are built in with the names and figures of the one that vela is shipped with:
+which port constants, feature maps (the arena) and the cache of a slow arena are reached. Both have names, and come from
+a file in vela's `.ini` format or are built in with the names and figures of the one that vela is shipped with. Those of
+real systems lie in `systems/`, with their sources, and are read where a name is none of the others:
 
     [System_Config.NAME]              [Memory_Mode.NAME]
     core_clock=500e6                  const_mem_area=Axi1
@@ -19,7 +20,8 @@ bytes, latencies cycles. Keys that this file does not name are ignored. What it 
 `npuc.hardware.parameters`, too: `Memory.read_rate`, `write_rate` and `weight_rate` are what costs are made of.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import ceil
@@ -32,6 +34,8 @@ Area = Literal["constants", "arena", "cache", "external"]
 MEMORY_NAMES = ("Sram", "Dram", "OnChipFlash", "OffChipFlash")
 BUILT_IN = "Arm/vela.ini"
 """The file name under which vela ships its configurations; stands for the built-in ones where no such file exists."""
+SYSTEMS = os.path.join(os.path.dirname(__file__), "systems")
+"""The folder of real systems: `VENDOR/NAME.ini`."""
 
 Section = Mapping[str, str | float]
 
@@ -177,6 +181,35 @@ _DEFAULTS = {
 }
 
 
+def system_files() -> list[str]:
+    """The files of real systems, as `--config` names them: `VENDOR/NAME.ini`."""
+    vendors = sorted(os.listdir(SYSTEMS)) if os.path.isdir(SYSTEMS) else []
+    return [
+        f"{vendor}/{file}"
+        for vendor in vendors
+        for file in sorted(os.listdir(os.path.join(SYSTEMS, vendor)))
+        if file.endswith(".ini")
+    ]
+
+
+def _sections(path: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The sections of a file; raises ValueError, one line that names it."""
+    from configparser import ConfigParser, Error  # only who brings a file pays for it
+
+    parser = ConfigParser(interpolation=None)
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such configuration file") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except (Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a configuration file: {' '.join(str(error).split())}") from None
+    for name in parser.sections():
+        yield name, dict(parser.items(name))
+
+
 class _Config:
     """Sections by name, with their origin for messages. Key look-up ignores case and follows `inherit`."""
 
@@ -186,33 +219,32 @@ class _Config:
             name: {key.lower(): str(value) for key, value in section.items()} for name, section in _BUILT_IN.items()
         }
         for path in config_files:
-            self._read(path)
+            self.sections |= self.read(path)
         if config_files:
             self.where = ", ".join(config_files)
 
-    def _read(self, path: str) -> None:
-        from configparser import ConfigParser, Error  # only who brings a file pays for it
-
-        parser = ConfigParser(interpolation=None)
-        try:
-            with open(path, encoding="utf-8") as file:
-                parser.read_file(file)
-        except FileNotFoundError:
+    def read(self, path: str) -> dict[str, dict[str, str]]:
+        """The sections of a file, or of a built-in one where there is no such file."""
+        if not os.path.exists(path):
             if path == BUILT_IN:
-                return
-            raise ValueError(f"{path}: no such configuration file") from None
-        except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}") from None
-        except (Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a configuration file: {' '.join(str(error).split())}") from None
-        for name in parser.sections():
-            self.sections[name] = dict(parser.items(name))
+                return {}
+            if path in system_files():
+                path = os.path.join(SYSTEMS, path)
+        return dict(_sections(path))
+
+    def _read_systems(self) -> None:
+        """The real systems, which do not take the place of anything."""
+        for file in system_files():
+            for name, section in _sections(os.path.join(SYSTEMS, file)):
+                self.sections.setdefault(name, section)
 
     def names(self, kind: str) -> list[str]:
         return [name.removeprefix(kind) for name in self.sections if name.startswith(kind)]
 
     def section(self, kind: str, name: str, option: str) -> str:
         """The full name of a section that a command line option named."""
+        if kind + name not in self.sections:
+            self._read_systems()
         if kind + name not in self.sections:
             raise ValueError(
                 f"{option} '{name}': no section [{kind}{name}] in {self.where}; there are {', '.join(self.names(kind))}"
@@ -257,6 +289,12 @@ class _Config:
         if text not in choices:
             raise ValueError(f"{self.where}: [{section}] {key}={text} is none of {', '.join(choices)}")
         return text
+
+
+def configurations(file: str) -> dict[str, dict[str, str]]:
+    """The sections of a file by name, or of a built-in one; raises ValueError, one line that names the file."""
+    known = _Config(())
+    return known.sections if file == BUILT_IN and not os.path.exists(file) else known.read(file)
 
 
 def _memory(config: _Config, system: str, port: str, acc: Accelerator) -> Memory:

@@ -5,7 +5,8 @@ Assumes an allocated program. Decides BLOCKDEP of every launch that has none: 3 
 its predecessor writes, else as many blocks as the first jobs of the one are away from the last jobs of the other
 (`npuc.analysis.block_jobs`). 0, that is waiting for the predecessor altogether, where a broadcast input or a table in
 shared SHRAM is concerned, and where the kernel touches what an even earlier kernel may not have finished because its
-predecessor is so short. Without this pass every kernel waits for the one before: slower, and just as right.
+predecessor is so short. The option `most` bounds what is decided. Without this pass every kernel waits for the one
+before: slower, and just as right.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
 
 from npuc.analysis.accesses import Span, accesses, map_spans, overlap
 from npuc.analysis.block_jobs import MOST, block_dependency, job_count
@@ -29,7 +31,11 @@ class NpuCmdSetBlockdepPass(ModulePass):
 
     name = "npu-cmd-set-blockdep"
 
+    most: int = MOST
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if not 0 <= self.most <= MOST:
+            raise PassFailedException(f"BLOCKDEP is 0 to {MOST}, not {self.most}")
         for program in op.ops:
             if not isinstance(program, ProgramOp):
                 continue
@@ -37,7 +43,8 @@ class NpuCmdSetBlockdepPass(ModulePass):
             launches = [one for one in program.body.block.ops if isinstance(one, LaunchOp)]
             for index, launch in enumerate(launches):
                 if launch.blockdep is None:
-                    launch.blockdep = IntsAttr((self._depth(launches[max(0, index - 3) : index], launch, machine),))
+                    depth = self._depth(launches[max(0, index - 3) : index], launch, machine)
+                    launch.blockdep = IntsAttr((min(self.most, depth),))
 
     def _depth(self, earlier: list[LaunchOp], op: LaunchOp, machine: Accelerator) -> int:
         """BLOCKDEP of `op` after the launches `earlier`, as many as can still be unfinished."""

@@ -2,7 +2,7 @@
 Write on the module which machine it is for.
 
 Assumes nothing. Decides `npu.target` from options with vela's names and defaults: accelerator, system configuration and
-memory mode (from a file in vela's `.ini` format, or built in), a limit in bytes for the memory that holds feature maps,
+memory mode (from files in vela's `.ini` format, or built in), a limit in bytes for the memory that holds feature maps,
 and whether inputs of the network lie outside of the arena where they can. Every later pass reads the machine from
 there, so that any of them runs alone on any file.
 """
@@ -26,7 +26,7 @@ class NpuSetTargetPass(ModulePass):
     name = "npu-set-target"
 
     accelerator: str = "ethos-u55-256"
-    config: str | None = None
+    config: tuple[str, ...] = ()
     system_config: str | None = None
     memory_mode: str | None = None
     limit: int | None = None
@@ -35,10 +35,14 @@ class NpuSetTargetPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         try:
             machine = accelerator(self.accelerator)
-            files = (self.config,) if self.config else ()
-            setup = memory_setup(machine, files, self.system_config, self.memory_mode, self.limit)
+            setup = memory_setup(machine, self.config, self.system_config, self.memory_mode, self.limit)
         except ValueError as error:
             raise PassFailedException(str(error)) from error
         op.attributes[TARGET_ATTR] = TargetAttr(
-            machine.name, setup.system_config, setup.memory_mode, self.config or "", self.limit, self.external_inputs
+            machine.name,
+            setup.system_config,
+            setup.memory_mode,
+            "\n".join(self.config),
+            self.limit,
+            self.external_inputs,
         )

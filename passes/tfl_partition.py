@@ -3,12 +3,13 @@ Decide what the NPU takes and outline it.
 
 Assumes a `tfl` module as the import leaves it; works on its first function, the main subgraph. Decides operator by
 operator with one predicate (npuc.operators.support.legality); an operator that already carries `npu.cpu_reason` stays
-on the CPU, whoever wrote that, and one that the predicate refuses is given it. A region between operators of the
-CPU that would hold nothing but a few cheap operators is weighed against the round trip that it costs the host, if the
-option `round-trip` says how many of its cycles that takes: nobody publishes it, and it differs from system to system.
-Where the operators cost less there (`host_cycles` of their records) they stay on the CPU. All operators that the NPU
-takes then go into as few functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them
-allow, each called by an `npu.invoke`:
+on the CPU, whoever wrote that, and one that the predicate refuses is given it. Operators of the types that the option
+`ignore` names stay on the CPU without being asked about. A region between operators of the CPU that would hold nothing
+but a few cheap operators is weighed against the round trip that it costs the host, if the option `round-trip` says how
+many of its cycles that takes: nobody publishes it, and it differs from system to system. Where the operators cost less
+there (`host_cycles` of their records) they stay on the CPU. All operators that the NPU takes then go into as few
+functions `@npu_0`, `@npu_1` ... (`private`, `npu.region`) as the CPU operators between them allow, each called by an
+`npu.invoke`:
 
     %2 = tfl.conv_2d %0, %1 {...}                          func.func private @npu_0(%0) attributes {npu.region} {
     %3 = tfl.builtin %2 {operator = "GATHER"}       ->       %1 = ..., %2 = tfl.conv_2d %0, %1 ...
@@ -58,6 +59,8 @@ from npuc.operators.support import rules
 from npuc.operators.support.float_borders import borders
 from npuc.operators.support.legality import cpu_reason
 
+IGNORED = "it is among those that tfl-partition leaves to the CPU by its option ignore"
+
 
 @dataclass(frozen=True)
 class TflPartitionPass(ModulePass):
@@ -66,16 +69,27 @@ class TflPartitionPass(ModulePass):
     name = "tfl-partition"
 
     round_trip: int = 0
+    ignore: tuple[str, ...] = ()
+    """Operators that stay on the CPU, by their names in the TFLite schema."""
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         if self.round_trip < 0:
             raise PassFailedException(f"a round trip takes no fewer than 0 cycles, not {self.round_trip}")
+        if self.ignore:
+            from npuc.lowering.tflite.tflite_schema import OPERATORS
+
+            for name in self.ignore:
+                if name not in OPERATORS:
+                    raise PassFailedException(f"ignore: no operator of TFLite is called {name}")
         functions = host_functions(op)
         at_border = borders(functions[0].body.block) if functions else set[Operation]()
         for number, function in enumerate(functions):
             for operator in list(function.body.block.ops):
                 if tfl.is_operator(operator) and tfl.CPU_REASON not in operator.attributes:
-                    reason = cpu_reason(operator) if number == 0 else _elsewhere(function)
+                    if rules.operator_name(operator) in self.ignore:
+                        reason = IGNORED
+                    else:
+                        reason = cpu_reason(operator) if number == 0 else _elsewhere(function)
                     if operator in at_border:
                         reason = f"{rules.BORDER}: {reason}"
                     if reason is not None:

@@ -1,8 +1,8 @@
 """
-`npu-compile MODEL.tflite`: the model with what the NPU supports turned into `ethos-u` operators.
+`npu-compile MODELS`: TFLite models with what the NPU supports turned into `ethos-u` operators.
 
-Its parts are in npuc/tools/compiling: the command line, one compilation, the summary. This file reads the model, writes
-the file, and says what came of it.
+Its parts are in npuc/tools/compiling: the command line, one compilation, one model with its files, several models, and
+what is printed. This file only chooses among them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 from npuc.tools import driver
-from npuc.tools.compiling.arguments import parser
+from npuc.tools.compiling.arguments import notes, read
 from npuc.tools.compiling.compile import Compiled, compile_tflite
-from npuc.tools.driver import UserError
-from npuc.tools.pipeline import Target, pipeline
-from npuc.tools.process import CLEAR_LINE
+from npuc.tools.compiling.model import Result, compile_model, target_of
 
 __all__ = ["Compiled", "compile_tflite", "main"]
 
@@ -26,80 +23,75 @@ STANDARD_OUTPUT = 1
 """Its file descriptor."""
 
 
-def _show_progress(index: int, count: int, name: str) -> None:
-    driver.note(f"{CLEAR_LINE}[{index + 1}/{count}] {name}", end="")
+def run(arguments: Sequence[str] | None) -> int:
+    """Compile as the command line says, and return the exit code; raises UserError."""
+    args = read(arguments)
+    if args.list_config_files or args.list_configs:
+        from npuc.tools.compiling.configurations import list_configs, list_files
 
+        print(list_files() if args.list_config_files else list_configs(args.list_configs))
+        return 0
+    if args.supported_ops_report:
+        from npuc.tools.compiling.operators import PAGE, page
 
-def run(arguments: Sequence[str] | None) -> None:
-    """Compile as the command line says; raises UserError."""
-    args = parser().parse_args(arguments)
-    target = Target(
-        args.accelerator_config,
-        args.config,
-        args.system_config,
-        args.memory_mode,
-        args.arena_cache_size,
-        "size" if args.optimise == "Size" else "performance",
-        args.external_inputs,
-        args.integer_io,
-        args.round_trip,
-        not args.no_debug_info,
-    )
+        driver.write_file(PAGE, page().encode())
+        print(PAGE)
+        return 0
     if args.print_pipeline:
-        print(pipeline(target) if args.pipeline is None else args.pipeline)
-        return
-    data = driver.read_file(args.model)
-    terminal = sys.stderr.isatty()
-    try:
-        compiled = compile_tflite(
-            data,
-            target,
-            name=args.model,
-            passes=args.pipeline,
-            verify_each=args.verify_each,
-            dump=args.dump_ir,
-            want_parts=args.parts_dir is not None,
-            want_figures=True,
-            progress=_show_progress if terminal else None,
-        )
-    finally:
-        if terminal:
-            driver.note(CLEAR_LINE, end="")
-    output = Path(args.output_dir) / f"{Path(args.model).stem}_npuc.tflite"
-    if args.output is not None:
-        output = Path(args.output)
-    files = [(output, compiled.data)]
-    if args.parts_dir is not None:
-        files += [(Path(args.parts_dir) / name, data) for name, data in compiled.parts.items()]
-    if args.report is not None:
-        if not compiled.summary.npu_operators:
-            raise UserError(f"--report: nothing of {args.model} is on the NPU, so that there is nothing to show")
-        files.append((Path(args.report), _report(compiled.data, str(output), args)))
-    for path, _ in files:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{path.parent}: {error.strerror}") from None
-    driver.write_files(files)
-    text = f"{output}\n{compiled.summary.text()}"
-    if args.json:
-        import json
+        from npuc.tools.pipeline import pipeline
 
-        text = json.dumps({"output": str(output), **asdict(compiled.summary)}, indent=2)
-    if driver.descriptor_of(output) == STANDARD_OUTPUT:  # nothing may stand behind the model
+        print(pipeline(target_of(args)) if args.pipeline is None else args.pipeline)
+        return 0
+    for line in notes(args):
+        driver.note(f"npu-compile: note: {line}")
+    if len(args.models) == 1:
+        _say(compile_model(args.models[0], args, progress=sys.stderr.isatty()), args)
+        return 0
+    return _several(args)
+
+
+def _say(result: Result, args: argparse.Namespace) -> None:
+    """Prints what came of a model."""
+    _warn(result)
+    text = _json(result.data) if args.json else result.text
+    if driver.descriptor_of(result.output) == STANDARD_OUTPUT:  # nothing may stand behind the model
         driver.note(text)
     else:
         print(text)
 
 
-def _report(data: bytes, name: str, args: argparse.Namespace) -> bytes:
-    """The page about a compiled file of which something is on the NPU."""
-    from npuc.tools.profiling.page import as_html
-    from npuc.tools.profiling.profile import profile
+def _warn(result: Result) -> None:
+    if result.warning:
+        driver.note(f"npu-compile: warning: {result.warning}")
 
-    config = [] if args.config is None else [args.config]
-    known = profile(data, name=name, config=config, system_config=args.system_config, memory_mode=args.memory_mode)
-    return as_html(known, name).encode()
+
+def _several(args: argparse.Namespace) -> int:
+    """Compiles all models, says what came of each in their order, and of those that failed once more at the end."""
+    from npuc.tools.compiling.several import compile_models
+
+    table: list[dict[str, Any]] = []
+    for model, result in compile_models(args):
+        if isinstance(result, str):
+            driver.note(f"npu-compile: error: {result}")
+            table.append({"model": model, "error": result})
+            continue
+        table.append(result.data)
+        if args.json:
+            _warn(result)
+        else:
+            _say(result, args)
+    if args.json:
+        print(_json(table))
+    failed = sum("error" in row for row in table)
+    if failed:
+        driver.note(f"npu-compile: error: {failed} of {len(args.models)} models failed")
+    return 1 if failed else 0
+
+
+def _json(data: object) -> str:
+    import json
+
+    return json.dumps(data, indent=2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

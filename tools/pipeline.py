@@ -71,7 +71,7 @@ class Target:
     """What a model is compiled for, with vela's names and defaults; a limit in bytes, a round trip in cycles."""
 
     accelerator: str = "ethos-u55-256"
-    config: str | None = None
+    config: tuple[str, ...] = ()
     system_config: str | None = None
     memory_mode: str | None = None
     limit: int | None = None
@@ -80,13 +80,20 @@ class Target:
     integer_io: bool = False
     round_trip: int = 0
     debug_info: bool = True
+    ignore: tuple[str, ...] = ()
+    """Operators that stay on the CPU."""
+    block_dependency: int | None = None
+    """Most blocks of a kernel that may be under way when the next one starts."""
+    leave_out: frozenset[str] = frozenset()
+    """Passes that do not run, of `OPTIONAL`."""
 
     @property
     def text(self) -> str:
         """The pass that writes the target on the module."""
         options = [f'accelerator="{self.accelerator}"']
+        if self.config:
+            options.append("config=" + _strings(self.config))
         for name, value in (
-            ("config", self.config),
             ("system-config", self.system_config),
             ("memory-mode", self.memory_mode),
         ):
@@ -105,9 +112,18 @@ def pipeline(target: Target, leave_out: frozenset[str] = frozenset()) -> str:
     options = {"npu-schedule-order-kernels": strategy, "npu-schedule-limit-sram": strategy}
     if not target.debug_info:
         options[EMIT] = "{debug-info=false}"
-    if target.round_trip:
-        options["tfl-partition"] = f"{{round-trip={target.round_trip}}}"
-    passes = [one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in leave_out]
+    partition = [f"round-trip={target.round_trip}"] if target.round_trip else []
+    partition += [f"ignore={_strings(target.ignore)}"] if target.ignore else []
+    if partition:
+        options["tfl-partition"] = f"{{{' '.join(partition)}}}"
+    if target.block_dependency is not None:
+        options["npu-cmd-set-blockdep"] = f"{{most={target.block_dependency}}}"
+    left_out = leave_out | target.leave_out
+    passes = [one for one in (*LOWERING, *SCHEDULE, *COMMANDS, EMIT) if one not in left_out]
     if target.integer_io:
         passes.insert(passes.index("tfl-partition"), "tfl-drop-float-borders")
     return ",".join([target.text, *(one + options.get(one, "") for one in passes)])
+
+
+def _strings(values: tuple[str, ...]) -> str:
+    return ",".join(f'"{value}"' for value in values)

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 TOOLS = ("npu-opt", "npu-compile", "npu-run", "npu-profile")
-ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""Signals that ask a process to end."""
-PIPE_CLOSED = 128 + signal.SIGPIPE
+ENDING = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name))
+"""Signals that ask a process to end; Windows has no SIGHUP."""
+PIPE_CLOSED = 128 + 13
 """What the shell says of a process whose reader went away."""
 CLEAR_LINE = "\r\033[K"
 COLLECT_EVERY = 500_000
@@ -32,6 +32,8 @@ _code: int | None = None
 """What the process is to exit with once the tool has ended."""
 _unfinished: dict[str, int] = {}
 """Files that are being written, and the process that writes them."""
+_children: dict[int, int] = {}
+"""Processes that end with this one, and the process that started them."""
 
 
 def is_tool() -> bool:
@@ -76,6 +78,10 @@ def _end(number: int, frame: FrameType | None) -> None:
         if owner == os.getpid():
             with suppress(OSError):
                 os.unlink(path)
+    for child, owner in list(_children.items()):
+        if owner == os.getpid():
+            with suppress(OSError):
+                os.kill(child, signal.SIGTERM)
     if os.isatty(2):
         with suppress(OSError):
             os.write(2, CLEAR_LINE.encode())
@@ -85,6 +91,9 @@ def _end(number: int, frame: FrameType | None) -> None:
 @contextmanager
 def signals_held() -> Generator[None]:
     """What is done in here is done whole: a signal ends the process behind it."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -100,6 +109,16 @@ def begin(path: str) -> None:
 def finish(path: str) -> None:
     """The file is whole, or gone."""
     _unfinished.pop(path, None)
+
+
+def begin_child(pid: int) -> None:
+    """The process will be told to end when this one is told to."""
+    _children[pid] = os.getpid()
+
+
+def end_child(pid: int) -> None:
+    """The process has ended."""
+    _children.pop(pid, None)
 
 
 def open_standard_streams() -> None:

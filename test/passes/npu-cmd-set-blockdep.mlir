@@ -1,4 +1,9 @@
 // RUN: npu-opt %s -p npu-cmd-set-blockdep | filecheck %s
+// RUN: npu-opt %s -p 'npu-cmd-set-blockdep{most=2}' | filecheck %s --check-prefix=MOST
+// MOST-NOT: blockdep <3>
+// MOST:     blockdep <2>
+// MOST-NOT: blockdep <3>
+// MOST:     blockdep <1>
 
 // BLOCKDEP says how many blocks of the kernel before may be unfinished when a kernel starts.
 

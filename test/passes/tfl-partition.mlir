@@ -1,7 +1,14 @@
 // RUN: npu-opt %s -p 'tfl-partition{round-trip=5000}' --split-input-file | filecheck %s
 // RUN: npu-opt %s -p tfl-partition --split-input-file | filecheck %s --check-prefix=ALL
+// RUN: npu-opt %s -p 'tfl-partition{ignore="RELU"}' --split-input-file | filecheck %s --check-prefix=IGNORE
+// RUN: not npu-opt %s -p 'tfl-partition{ignore="RELUX"}' --split-input-file 2>&1 | filecheck %s --check-prefix=UNKNOWN
+// UNKNOWN: tfl-partition: ignore: no operator of TFLite is called RELUX
 
 // The NPU takes a chain whole; the constant goes inside, the names of inputs and results stay at the border.
+
+// IGNORE-LABEL: func.func @chain
+// IGNORE-NEXT:    %[[Y:.*]] = tfl.relu {{.*}}npu.cpu_reason = "it is among those that tfl-partition leaves to the CPU
+// IGNORE-NEXT:    npu.invoke @npu_0(%[[Y]])
 
 // CHECK-LABEL: func.func @chain
 // CHECK-SAME:    %[[X:.*]]: tensor<1x4x4x8x!quant

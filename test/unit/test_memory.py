@@ -105,7 +105,7 @@ def fails(match: str, *args: object) -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     fails(
         r"^--system-config 'X': no section \[System_Config.X\] in the built-in configurations; "
-        r"there are Ethos_U55_Deep_Embedded, .*Ethos_U65_Client_Server$",
+        r"there are Ethos_U55_Deep_Embedded, .*Ethos_U65_Client_Server, .*RA8P1$",
         U55,
         (),
         "X",

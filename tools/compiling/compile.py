@@ -7,8 +7,9 @@ where the given one does not, and UserErrors, one line each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass
@@ -23,9 +24,13 @@ from npuc.tools.compiling.summary import (
     observe_time,
     operator_counts,
     operators_in_regions,
+    source_weights,
 )
 from npuc.tools.driver import PassFailure, UserError
 from npuc.tools.pipeline import EMIT, Target, pipeline
+
+if TYPE_CHECKING:
+    from npuc.tools.profiling.profile import Profile
 
 ALLOCATE = "npu-cmd-allocate"
 PARTITION = "tfl-partition"
@@ -34,6 +39,16 @@ VERIFIED = frozenset((PARTITION, "convert-tfl-to-npu-schedule", "convert-npu-sch
 Passes after which the module is verified: those behind which a level is complete, from the network that came in. Of
 tosa there is nothing left once the schedule is complete, and verifying both would take as long again.
 """
+
+
+class Watcher:
+    """Sees a compilation on its way. This one looks at nothing."""
+
+    def before(self, index: int, count: int, name: str, module: ModuleOp) -> None:
+        """Pass `index` of `count` is about to run; before the first one the module is the model as it came."""
+
+    def finished(self, module: ModuleOp, profile: Profile | None) -> None:
+        """The module is about to become a file; there is no profile where nothing is on the NPU."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,8 @@ class Compiled:
     data: bytes
     summary: Summary
     parts: dict[str, bytes]
+    profile: Profile | None = None
+    """How long the network takes and where its values lie; None where nothing is on the NPU, or figures not wanted."""
 
 
 def compile_tflite(
@@ -58,14 +75,17 @@ def compile_tflite(
     dump: str | None = None,
     want_parts: bool = False,
     want_figures: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    over_limit: Literal["refuse", "warn"] = "refuse",
+    watchers: Sequence[Watcher] = (),
 ) -> Compiled:
     """
     Compile the bytes of a TFLite file.
 
     `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
-    UserError, one line, for whatever its caller can do something about; `progress` is called with the index and number
-    of passes and the pass's name. `want_figures`: the summary says how long the network takes, and what for.
+    UserError, one line, for whatever its caller can do something about. `want_figures`: the summary says how long the
+    network takes, and what for. `over_limit`: whether a limit that no schedule keeps to is an error, or answered with
+    the smallest schedule that is found; `summary.missed` then says by how much it is over. `watchers` see each pass; in
+    that case they see two compilations, one after the other.
     """
     from npuc.dialects.tfl import CustomOp
     from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
@@ -82,25 +102,29 @@ def compile_tflite(
     module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
     files = driver.IrDump(dump) if dump is not None else None
     summary = Summary(target.accelerator)
-    found: dict[str, bytes] = {}
+    part_files: dict[str, bytes] = {}
+    profile: Profile | None = None
 
     def started(index: int, pass_: ModulePass) -> None:
-        if progress is not None:
-            progress(index, len(chain), pass_.name)
+        nonlocal profile
+        for watcher in watchers:
+            watcher.before(index, len(chain), pass_.name, module)
         if pass_.name == EMIT:
             observe(module, before, summary)
-            if want_figures:
-                observe_time(module, name, summary)
+            profile = observe_time(module, name, summary) if want_figures else None
+            for watcher in watchers:
+                watcher.finished(module, profile)
             if want_parts:
                 from npuc.lowering.command_stream.emit import parts
 
-                found.update(parts(module))
+                part_files.update(parts(module))
 
     def done(index: int, pass_: ModulePass, _: ModuleOp) -> None:
         if files is not None:
             files.write(index + 1, pass_.name, module)
         if pass_.name == PARTITION:
             summary.npu_operators = operators_in_regions(module)
+            summary.source_weights = source_weights(module) if want_figures else 0
         if not verify_each and pass_.name in VERIFIED:
             driver.verify(module, name)
 
@@ -116,6 +140,19 @@ def compile_tflite(
                 line = f"{cause.need} bytes must be held at one time, {target.accelerator} addresses {reach}"
                 raise UserError(f"{name}: {line}") from None
             least = _smallest_limit(data, target, name, cause.need)
+            if over_limit == "warn":
+                compiled = compile_tflite(
+                    data,
+                    replace(target, limit=least),
+                    name=name,
+                    verify_each=verify_each,
+                    dump=dump,
+                    want_parts=want_parts,
+                    want_figures=want_figures,
+                    watchers=watchers,
+                )
+                compiled.summary.scarce_limit = cause.limit
+                return compiled
             line = f"{name}: the limit is {cause.limit} bytes of SRAM, the smallest found to work is {least}"
             raise UserError(line) from None
         raise UserError(failure.message) from None
@@ -132,7 +169,7 @@ def compile_tflite(
         else:
             result = export_tflite(module)
         summary.file = len(result)
-        return Compiled(result, summary, found)
+        return Compiled(result, summary, part_files, profile)
     except TFLiteError as error:
         raise UserError(f"{name}: {error}") from None
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerAttr, ModuleOp, StringAttr
+from xdsl.ir import Operation, SSAValue
 
 from npuc.analysis.machine import setup_of
 from npuc.operators.support.rules import BORDER, FLOATS
 from npuc.tools import driver
 from npuc.tools.driver import UserError
+
+if TYPE_CHECKING:
+    from npuc.tools.profiling.profile import Profile
 
 
 @dataclass
@@ -54,6 +58,10 @@ class Summary:
     """Bytes of the inputs that lie outside of the arena, by name, where that was asked for."""
     internal: dict[str, str] = field(default_factory=dict[str, str])
     """Why others do not."""
+    source_weights: int = 0
+    """Of the filters of operators on the NPU, as the model that came has them."""
+    encoded_weights: int = 0
+    """Of the weight and scale streams that they become."""
     npu_operators: int = 0
     folded_operators: int = 0
     """Those of the source that are neither on the NPU nor on the CPU: folded into constants, or without effect."""
@@ -64,6 +72,11 @@ class Summary:
     def scarce(self) -> int:
         """Bytes of the memory that limits are for: the fast memory, or the arena where there is none."""
         return self.arena if self.fast is None else self.fast
+
+    @property
+    def missed(self) -> int:
+        """Bytes of it that are more than the limit."""
+        return 0 if self.scarce_limit is None else max(0, self.scarce - self.scarce_limit)
 
     def text(self) -> str:
         """A few lines for people."""
@@ -79,9 +92,8 @@ class Summary:
             lines.append(
                 f"              at the peak of {'the arena' if self.fast is None else 'fast memory'}: {values}"
             )
-        if self.scarce_limit is not None and self.scarce > self.scarce_limit:
-            missed = self.scarce - self.scarce_limit
-            lines.append(f"              {missed} bytes more than the {self.scarce_limit} that were to be kept to")
+        if self.missed:
+            lines.append(f"              {self.missed} bytes more than the {self.scarce_limit} that were to be kept to")
         if self.fast is not None:
             lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB, in a file of {self.file / 1024:.1f}")
@@ -117,6 +129,46 @@ def operators_in_regions(module: ModuleOp) -> int:
     from npuc.dialects.tfl import is_operator
 
     return sum(is_operator(op) for region in module.ops if is_region(region) for op in region.walk())
+
+
+def source_weights(module: ModuleOp) -> int:
+    """Bytes of the constant filters of the operators in NPU regions, as the model that came has them."""
+    from npuc.dialects.constants import as_numpy
+    from npuc.dialects.npu import is_region
+    from npuc.dialects.tfl import ConstantOp
+
+    operands = (getattr(op, "filter", None) for f in module.ops if is_region(f) for op in f.walk())
+    filters = {value.owner for value in operands if isinstance(value, SSAValue)}
+    values = (one.value for one in filters if isinstance(one, ConstantOp))
+    return sum(
+        as_numpy(value).nbytes if isinstance(value, DenseIntOrFPElementsAttr) else len(value.data) for value in values
+    )
+
+
+def encoded_weights(module: ModuleOp) -> int:
+    """Bytes of the weight and scale streams in read-only memory, each once."""
+    sizes: dict[tuple[int, ...], int] = {}
+    from npuc.dialects.npu_cmd import ConstantOp, ProgramOp
+
+    for program in module.ops:
+        if isinstance(program, ProgramOp):
+            for op in program.body.block.ops:
+                if isinstance(op, ConstantOp) and op.address is not None and _is_stream(op.result):
+                    sizes[tuple(op.address.data)] = op.result.type.size
+    return sum(sizes.values())
+
+
+def _is_stream(value: SSAValue) -> bool:
+    """Whether kernels read a buffer as weights or scales, themselves or after a transfer."""
+    from npuc.dialects.npu_cmd import DmaOp, WeightedOp
+
+    for use in value.uses:
+        op = use.operation
+        if isinstance(op, DmaOp) and value is op.source and _is_stream(op.destination):
+            return True
+        if isinstance(op, WeightedOp) and value in (*op.values_of("weights"), *op.values_of("scales")):
+            return True
+    return False
 
 
 def integer_attribute(module: ModuleOp, name: str) -> int:
@@ -155,12 +207,12 @@ def observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     summary.cpu_reasons = [reason for op in module.walk() if (reason := _reason(op)) is not None]
 
 
-def observe_time(module: ModuleOp, name: str, summary: Summary) -> None:
-    """How long the network takes, and what lies in SRAM where most of it is needed."""
+def observe_time(module: ModuleOp, name: str, summary: Summary) -> Profile | None:
+    """How long the network takes, and what lies in SRAM where most of it is needed; None without any program."""
     from npuc.dialects.npu_cmd import ProgramOp
 
     if not any(isinstance(op, ProgramOp) for op in module.ops):
-        return
+        return None
     from npuc.analysis.machine import machine_of
     from npuc.tools.profiling.bounds import bounds, memory_peak
     from npuc.tools.profiling.profile import profile_of
@@ -168,12 +220,14 @@ def observe_time(module: ModuleOp, name: str, summary: Summary) -> None:
     try:
         profile = profile_of(module, machine_of(module), setup_of(module), name)
     except UserError:  # whatever keeps a program from being written, which the next pass says
-        return
+        return None
     least = bounds(profile)
     summary.cycles, summary.milliseconds = profile.cycles, profile.milliseconds
     summary.macs, summary.utilisation = profile.macs, profile.utilisation
     summary.least_cycles, summary.least_by = least.cycles, least.limiting
+    summary.encoded_weights = encoded_weights(module)
     summary.at_peak = {one.name: one.size for one in memory_peak(profile).held[:3]}
+    return profile
 
 
 def _observe_inputs(module: ModuleOp, summary: Summary) -> None:
