@@ -130,7 +130,7 @@ class Work:
             counts["exact" if verdict.startswith("exact") else verdict.split(":")[0]] += 1
             print(f"{key}\t{verdict}\t{time.perf_counter() - start:.2f} s", flush=True)
             if self.resume:
-                with open(self.resume, "a") as file:
+                with open(self.resume, "a", encoding="utf-8") as file:
                     file.write(f"{key}\t{verdict}\n")
         return counts
 
@@ -149,7 +149,11 @@ def main() -> int:
     args = parser.parse_args()
     known: set[str] = set()
     if args.resume and Path(args.resume).exists():
-        known = {line.rsplit("\t", 1)[0] for line in Path(args.resume).read_text().splitlines() if "\texact" in line}
+        known = {
+            line.rsplit("\t", 1)[0]
+            for line in Path(args.resume).read_text(encoding="utf-8").splitlines()
+            if "\texact" in line
+        }
     machines = tuple(targets(args.accelerators.split(","), args.strategies.split(",")))
     work = [
         Work(path, machines, args.limits, args.seeds, frozenset(known), args.resume)

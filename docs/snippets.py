@@ -49,7 +49,7 @@ def pages() -> list[Path]:
 
 def check(page: Path) -> int:
     """How many blocks of a page agree; raises Disagreement for the first that does not."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     ctx, module, count = driver.make_context(), ModuleOp([]), 0
     for block in BLOCK.finditer(text):
         kind, _, rest = block["source"].partition(" ")

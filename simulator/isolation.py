@@ -3,7 +3,7 @@ An object in a process of its own, so that native code which takes its process d
 
 The process is forked, which costs milliseconds: what is imported before need not be imported again. Calls are
 answered one after the other; arguments and answers are pickled. On Linux it ends with the thread that made it, however
-that ends and whatever native code is doing.
+that ends and whatever native code is doing. Where the system cannot fork, as on Windows, all runs in this process.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Crash(HostError):
     """The process ended without an answer: one line that names the signal."""
 
 
+FORKS = hasattr(os, "fork")
+"""Whether the system can make a copy of a process."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -86,6 +88,11 @@ def _end(process: BaseProcess, calls: Connection) -> None:
 
 def tried(action: Callable[[], str], what: str) -> str:
     """What `action` gives, or the text of its error, from a process forked for it; one line if that is taken down."""
+    if not FORKS:
+        try:
+            return action()
+        except Exception as error:
+            return str(error) or type(error).__name__
     reading, writing = os.pipe()
     parent = os.getpid()
     child = os.fork()
@@ -120,6 +127,9 @@ class Isolated:
 
     def __init__(self, make: Callable[[], Any], what: str):
         self._what = what
+        self._here = None if FORKS else make()
+        if not FORKS:
+            return
         context = multiprocessing.get_context("fork")
         self._calls, theirs = context.Pipe()
         arguments = (make, theirs, self._calls, os.getpid())
@@ -131,6 +141,8 @@ class Isolated:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Calls a method of the object; arguments by position."""
+        if not FORKS:
+            return getattr(self._here, method)(*arguments)
         try:
             self._calls.send((method, arguments))
         except OSError:  # it has died, and the answer says how
