@@ -16,7 +16,7 @@ from math import prod
 from typing import TypeGuard
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -36,6 +36,8 @@ from npuc.lowering.command_stream.payload import unwrap
 from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE, CUSTOM_OPTIONS
 from npuc.lowering.debug_info import SOURCES, decode_sources, host_operators, restore_sources, take_entry
 
+DAMAGED_SOURCES = "npu.damaged_sources"
+"""Attribute of a module whose commands have no names, because what the file says about them is damaged: why."""
 SHRAM_BYTES = 48 * 1024
 FIRST_TENSOR = 4
 """Operands of the operator before those that the region reads: payload, read-only memory, arena, fast memory."""
@@ -71,14 +73,14 @@ class ConvertTflToNpuCmdPass(ModulePass):
 
 
 def _restore(module: ModuleOp, programs: list[ProgramOp]) -> None:
-    """Turns what the metadata says of the source into locations."""
+    """Turns what the metadata says of the source into locations; where it is damaged, nothing but names is lost."""
     data = take_entry(module)
     if data is None:
         return
     try:
         restore_sources(decode_sources(data), programs, host_operators(module))
     except ValueError as error:
-        raise PassFailedException(f"metadata {SOURCES}: {error}") from None
+        module.attributes[DAMAGED_SOURCES] = StringAttr(f"metadata {SOURCES}: {error}")
 
 
 def is_ethos_u(op: Operation) -> TypeGuard[CustomOp]:

@@ -268,17 +268,23 @@ def load_module(ctx: Context, data: bytes, name: str, frontend: str | None = Non
 
 
 def decode_streams(ctx: Context, module: ModuleOp, name: str) -> None:
-    """Turns `ethos-u` operators, which a compiled file has, into NPU programs; raises UserError."""
+    """
+    Turns `ethos-u` operators, which a compiled file has, into NPU programs; raises UserError. Where only what the file
+    says about its commands is damaged, they have no names, and a line on standard error says why.
+    """
     from npuc.dialects.tfl import CustomOp
 
     if not any(isinstance(op, CustomOp) for op in module.walk()):
         return
-    from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
+    from npuc.lowering.convert_tfl_to_npu_cmd import DAMAGED_SOURCES, ConvertTflToNpuCmdPass
 
     try:
         ConvertTflToNpuCmdPass().apply(ctx, module)
     except DiagnosticException as error:
         raise UserError(format_error(error, name)) from None
+    problem = module.attributes.pop(DAMAGED_SOURCES, None)
+    if isinstance(problem, StringAttr):
+        note(f"{name}: warning: {problem.data}, so that commands have no names")
 
 
 def read_file(path: str | None) -> bytes:
@@ -287,6 +293,14 @@ def read_file(path: str | None) -> bytes:
         return sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{'<stdin>' if path is None else path}: {error.strerror}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those around it, as far as they are not there; raises UserError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
 
 
 def write_file(path: str | None, data: bytes) -> None:
@@ -667,10 +681,7 @@ class IrDump:
 
     def __init__(self, folder: str):
         self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder}: {error.strerror}") from None
+        make_folder(self.folder)
 
     def write(self, index: int, name: str, module: ModuleOp) -> None:
         """Writes `DIR/index-name.mlir`; index 0 is the input."""

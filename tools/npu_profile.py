@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--json", action="store_true", help="print everything as JSON")
     out.add_argument("--csv", action="store_true", help="print the table as comma-separated values")
     out.add_argument("--trace", metavar="FILE.json", help="write events for a trace viewer")
+    out.add_argument(
+        "--node-data", metavar="DIR", help="write cycles.json, utilisation.json and sram.json for Model Explorer"
+    )
     out.add_argument("--html", metavar="FILE.html", help="write a page with timeline, memory and tables")
     return out
 
@@ -53,7 +56,7 @@ def run(arguments: Sequence[str] | None) -> None:
     args = parser().parse_args(arguments)
     if args.top < 0:
         raise UserError(f"--top {args.top}: a number of rows is not negative")
-    if args.other is not None and (args.csv or args.trace or args.by != "operator"):
+    if args.other is not None and (args.csv or args.trace or args.node_data or args.by != "operator"):
         raise UserError("two files are compared by operator, as text, with --json or --html")
     profiles = [_profile(path, args) for path in (args.model, args.other) if path is not None]
     first = profiles[0]
@@ -62,6 +65,12 @@ def run(arguments: Sequence[str] | None) -> None:
         from npuc.tools.profiling.trace import as_trace
 
         files.append((Path(args.trace), json.dumps(as_trace(first)).encode()))
+    if args.node_data:
+        from npuc.tools.profiling.node_data import node_data
+
+        folder = Path(args.node_data)
+        driver.make_folder(folder)
+        files += [(folder / f"{key}.json", json.dumps(data).encode()) for key, data in node_data(first).items()]
     if args.html:
         from npuc.tools.profiling.page import as_html
 

@@ -13,6 +13,7 @@ from npuc.dialects import tfl
 from npuc.dialects.locations import SourceOperator, first_name, source_name, sources
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp, TransferOp
+from npuc.lowering.command_stream.print_asm import asm
 from npuc.lowering.debug_info import SMALL, SOURCES, decode_sources, encode_sources, host_operators, origins
 from npuc.tools import driver
 from npuc.tools.npu_compile import compile_tflite
@@ -171,15 +172,32 @@ def test_what_is_damaged_is_refused() -> None:
             decode_sources(wrong)
 
 
-def test_an_entry_of_another_file_is_refused_in_one_line() -> None:
+def test_damaged_names_do_not_keep_a_sound_file_from_being_read(capsys: pytest.CaptureFixture[str]) -> None:
     compiled = compile_tflite((MODELS / "digits_cnn.tflite").read_bytes(), Target("ethos-u55-128")).data
     other = compile_tflite((MODELS / "tour.tflite").read_bytes(), Target("ethos-u55-128")).data
+    blob = entry(compiled)
+    assert blob is not None
+    cut = bytearray(compiled)
+    at = compiled.index(blob)
+    cut[at + len(blob) // 2] ^= 0xFF
     ctx = driver.make_context()
-    module = driver.load_module(ctx, compiled, "file", "tflite")
-    foreign = driver.load_module(ctx, other, "other", "tflite")
-    module.attributes["tfl.metadata"] = foreign.attributes["tfl.metadata"]
-    with pytest.raises(driver.UserError, match=rf"^file: .*metadata {SOURCES}: it is about another number of commands"):
+    foreign = driver.load_module(ctx, other, "other", "tflite").attributes["tfl.metadata"]
+    sound = load(compiled)
+    for data, metadata, why in (
+        (compiled, foreign, "it is about another number of commands"),
+        (bytes(cut), None, "it "),
+    ):
+        module = driver.load_module(ctx, data, "file", "tflite")
+        if metadata is not None:
+            module.attributes["tfl.metadata"] = metadata
+        streams = asm(module)
         driver.decode_streams(ctx, module, "file")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"file: warning: metadata {SOURCES}: {why}")
+        commands = [op for op in module.walk() if isinstance(op, LaunchOp | DmaOp)]
+        assert len(commands) == sum(isinstance(op, LaunchOp | DmaOp) for op in sound.walk()) > 0
+        assert not any(sources(op.location) for op in commands)
+        assert streams.count("NPU_OP_") >= len(commands)
 
 
 def test_operators_have_the_numbers_of_the_file() -> None:

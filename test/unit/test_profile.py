@@ -21,6 +21,7 @@ from npuc.tools.pipeline import Target
 from npuc.tools.profiling.attribution import CAUSES, By, rows
 from npuc.tools.profiling.bounds import bounds, content, memory_peak
 from npuc.tools.profiling.comparison import compare, comparison_data, comparison_text
+from npuc.tools.profiling.node_data import node_data
 from npuc.tools.profiling.page import as_html
 from npuc.tools.profiling.profile import Profile, load, profile
 from npuc.tools.profiling.tables import as_csv, as_data, as_text
@@ -174,6 +175,24 @@ def test_a_transfer_leads_to_its_first_reader() -> None:
     assert first_readers(commands) == [(1, 3), (2, 3)]
 
 
+def test_model_explorer_gets_a_value_for_each_operator_that_has_kernels(profiled: Profile) -> None:
+    data = node_data(profiled)
+    table = [row for row in rows(profiled) if row.sources]
+    numbers = {str(row.sources[0].operator.number) for row in table}
+    for figure in data.values():
+        # The fields that its node_data_builder.GraphNodeData has, and has to have.
+        assert figure.keys() == {"name", "results", "gradient"}
+        assert figure["results"].keys() == numbers
+        assert all(value.keys() == {"value"} for value in figure["results"].values())
+        assert [one["stop"] for one in figure["gradient"]] == [0, 0.5, 1]
+    cycles, used, sram = (data[key]["results"] for key in ("cycles", "utilisation", "sram"))
+    assert sum(one["value"] for one in cycles.values()) == sum(row.cycles for row in table)
+    rate = profiled.machine.total_macs
+    macs = sum(used[number]["value"] / 100 * cycles[number]["value"] * rate for number in numbers)
+    assert macs == pytest.approx(profiled.macs, rel=0.01)
+    assert max(one["value"] for one in sram.values()) <= profiled.sram
+
+
 def test_two_files_are_aligned_by_operator() -> None:
     first = profile(compiled("digits_cnn", Target("ethos-u55-128")))
     second = profile(compiled("digits_cnn", Target("ethos-u55-32")))
@@ -241,7 +260,7 @@ def test_the_summary_of_a_compile_says_what_a_profile_of_the_file_says() -> None
     assert (summary.cycles, summary.macs) == (known.cycles, known.macs)
     assert summary.milliseconds == pytest.approx(known.milliseconds)
     assert summary.least_cycles == bounds(known).cycles
-    assert list(summary.at_peak.values()) == [one.size for one in memory_peak(known).held[:3]]
+    assert summary.at_peak == [(one.name, one.size) for one in memory_peak(known).held[:3]]
     assert summary.file == len(found.data)
 
 

@@ -152,10 +152,7 @@ def _write(
             raise UserError(f"--report: nothing of {model} is on the NPU, so that there is nothing to show")
         files.append((Path(args.report), _report(compiled.data, str(output), args)))
     for path, _ in files:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{path.parent}: {error.strerror}") from None
+        driver.make_folder(path.parent)
     driver.write_files(files)
 
 

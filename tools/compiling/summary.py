@@ -43,8 +43,8 @@ class Summary:
     """What no schedule of the same kernels falls short of."""
     least_by: str = ""
     """The part of the machine that is so busy."""
-    at_peak: dict[str, int] = field(default_factory=dict[str, int])
-    """Bytes of the three largest values that lie in SRAM where most of it is needed, by name."""
+    at_peak: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    """Name and bytes of the three largest values that lie in SRAM where most of it is needed."""
     file: int = 0
     """The whole file, which lies in flash."""
     arena: int = 0
@@ -88,7 +88,7 @@ class Summary:
         if self.cycles:
             lines.insert(1, f"cycles        {self.cycles:,} ({self.milliseconds:.3f} ms), {self._bound()}")
         if self.at_peak:
-            values = ", ".join(f"{name} {size / 1024:.1f}" for name, size in self.at_peak.items())
+            values = ", ".join(f"{name} {size / 1024:.1f}" for name, size in self.at_peak)
             lines.append(
                 f"              at the peak of {'the arena' if self.fast is None else 'fast memory'}: {values}"
             )
@@ -226,7 +226,7 @@ def observe_time(module: ModuleOp, name: str, summary: Summary) -> Profile | Non
     summary.macs, summary.utilisation = profile.macs, profile.utilisation
     summary.least_cycles, summary.least_by = least.cycles, least.limiting
     summary.encoded_weights = encoded_weights(module)
-    summary.at_peak = {one.name: one.size for one in memory_peak(profile).held[:3]}
+    summary.at_peak = [(one.name, one.size) for one in memory_peak(profile).held[:3]]
     return profile
 
 
