@@ -599,10 +599,7 @@ class Comparer:
         keeps its steps.
         """
         values = self._drawn(seed, invocation) | given_inputs(self.original, inputs or {})
-        tensors = self.reference.run(values, carry=invocation > 0)
-        taken = values | {position: tensors[index] for position, index in self._quantised.items()}
-        feeds = {self.positions[position]: value for position, value in taken.items()}
-        source = SourceTensors(self.original, tensors, self.on_cpu, [*values.values(), *taken.values()])
+        tensors, feeds, source = self._prepared(values, carry=invocation > 0)
         steps: list[Step] = []
 
         def collect(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
@@ -635,6 +632,36 @@ class Comparer:
         if not found.exact:
             found.first_wrong = source.first_wrong(contradicted)
         return found
+
+    def served(self, seed: int = 0) -> list[int]:
+        """
+        For each kernel of the streams, in their order, the operator of the source whose tensor it makes, or a part of
+        it; -1 where none is recognised. A few elements could be part of anything, so that they count as a whole only.
+        """
+        _, feeds, source = self._prepared(self._drawn(seed, 0), carry=False)
+        sizes: dict[int, set[int]] = {}
+        for one in source.sources:
+            sizes.setdefault(one.operator, set()).add(one.values.size)
+        operators: list[int] = []
+
+        def collect(op: Op, reads: Sequence[Access], writes: Sequence[Access], ofm: NDArray | None) -> None:
+            source.take(op, ofm, reads, writes)
+            if ofm is not None:
+                operator = source.seen.pop().operator
+                is_known = ofm.size >= _ELEMENTS or ofm.size in sizes.get(operator, ())
+                operators.append(operator if is_known else -1)
+
+        self.session.run(feeds, trace=collect)
+        return operators
+
+    def _prepared(
+        self, values: Mapping[int, NDArray], carry: bool
+    ) -> tuple[dict[int, NDArray], dict[int, NDArray], SourceTensors]:
+        """What the reference makes of inputs, what the compiled file is to be given, and the tensors to recognise."""
+        tensors = self.reference.run(values, carry=carry)
+        taken = {**values, **{position: tensors[index] for position, index in self._quantised.items()}}
+        feeds = {self.positions[position]: value for position, value in taken.items()}
+        return tensors, feeds, SourceTensors(self.original, tensors, self.on_cpu, [*values.values(), *taken.values()])
 
     def _output(self, index: int, inputs: Mapping[int, NDArray], made: Mapping[int, NDArray]) -> NDArray | None:
         """The reference's value of an output; None if it is sparse, or depends on an operator that is left out."""

@@ -17,8 +17,8 @@ import stat
 import sys
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
@@ -130,6 +130,19 @@ def note(text: str, end: str = "\n") -> None:
     """Says something on standard error; where that cannot be written there is nobody to tell."""
     with suppress(OSError):
         print(text, end=end, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(text: str) -> Generator[None, None, None]:
+    """Shows on a terminal what goes on meanwhile."""
+    shown = sys.stderr.isatty()
+    if shown:
+        note(f"{process.CLEAR_LINE}{text}", end="")
+    try:
+        yield
+    finally:
+        if shown:
+            note(process.CLEAR_LINE, end="")
 
 
 # Text in and out

@@ -5,8 +5,8 @@ The file may be ours or vela's, or a text of `npu_cmd`. It prints a table by sou
 with two files it prints both side by side. `--json` and `--csv` print it as data, `--trace` writes events for a trace
 viewer (Perfetto, chrome://tracing), `--html` a page. What is in them is for the files of npuc/tools/profiling to say.
 
-A file of ours knows which operators its commands work for. One of vela's does where its debug database is given; with
-`--reference` its operators have the names of the source model.
+A file of ours knows which operators its commands work for. For one that does not, as vela's, `--reference SOURCE` finds
+it out by running both; vela's debug database says it without that.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from xdsl.dialects.builtin import ModuleOp
+
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.profiling.profile import Profile, load, profile_module
+
+TFLITE = b"TFL3"
+"""What a TFLite file has behind its first four bytes."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE.xml",
         help="vela's debug database (--enable-debug-db), for the file that does not say what its commands work for",
     )
-    out.add_argument("--reference", metavar="SOURCE.tflite", help="the model that was compiled, for names")
+    out.add_argument(
+        "--reference",
+        metavar="SOURCE.tflite",
+        help="the model that was compiled: where a file does not say what its commands work for, both run to find out",
+    )
     out.add_argument("--json", action="store_true", help="print everything as JSON")
     out.add_argument("--csv", action="store_true", help="print the table as comma-separated values")
     out.add_argument("--trace", metavar="FILE.json", help="write events for a trace viewer")
@@ -81,14 +90,33 @@ def run(arguments: Sequence[str] | None) -> None:
 
 
 def _profile(path: str, args: argparse.Namespace) -> Profile:
-    module = load(driver.read_file(path), path)
-    if args.debug_db is not None:
-        from npuc.tools.profiling.vela_database import has_names, name_commands
+    data = driver.read_file(path)
+    module = load(data, path)
+    if args.debug_db is not None or args.reference is not None:
+        from npuc.tools.profiling.vela_database import has_names
 
         if not has_names([op for op in module.ops if isinstance(op, ProgramOp)]):
-            source = None if args.reference is None else load(driver.read_file(args.reference), args.reference)
-            name_commands(module, driver.read_file(args.debug_db), args.debug_db, source)
+            _name(module, data, path, args)
     return profile_module(module, path, args.config, args.system_config, args.memory_mode)
+
+
+def _name(module: ModuleOp, data: bytes, path: str, args: argparse.Namespace) -> None:
+    """Finds out what the commands of a file work for that does not say it."""
+    from npuc.tools.profiling.matching import match_commands, name_host
+    from npuc.tools.profiling.vela_database import name_commands
+
+    where: str | None = args.reference
+    if where is None:
+        name_commands(module, driver.read_file(args.debug_db), args.debug_db, None)
+        return
+    source = driver.read_file(where)
+    reference = load(source, where)
+    if args.debug_db is not None:
+        name_commands(module, driver.read_file(args.debug_db), args.debug_db, reference)
+    elif data[4:8] == TFLITE:
+        with driver.progress(f"{path}: running it beside {where}, to see what its commands work for"):
+            match_commands(module, data, path, reference, source, where)
+    name_host(module, reference)
 
 
 def _text(profiles: list[Profile], args: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 import json
 import random
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,10 @@ from npuc.tools.pipeline import Target
 from npuc.tools.profiling.attribution import CAUSES, By, rows
 from npuc.tools.profiling.bounds import bounds, content, memory_peak
 from npuc.tools.profiling.comparison import compare, comparison_data, comparison_text
+from npuc.tools.profiling.matching import match_commands, name_host
 from npuc.tools.profiling.node_data import node_data
 from npuc.tools.profiling.page import as_html
-from npuc.tools.profiling.profile import Profile, load, profile
+from npuc.tools.profiling.profile import Profile, host_operators, load, profile
 from npuc.tools.profiling.tables import as_csv, as_data, as_text
 from npuc.tools.profiling.trace import as_trace
 from npuc.tools.profiling.vela_database import name_commands
@@ -251,6 +253,41 @@ def test_commands_get_the_names_of_a_debug_database() -> None:
     shorter = text.replace(b"\n0,1,", b"\n0,9,", 1)
     with pytest.raises(driver.UserError, match=r"^debug\.xml: it is about \d+ kernels, @npu_0 has \d+"):
         name_commands(bare, shorter, "debug.xml", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "share"),
+    [
+        ("tour", PROFILED["tour"], 0.95),
+        ("unet", Target("ethos-u55-128"), 1),
+        ("custom_in_the_middle", PROFILED["custom_in_the_middle"], 1),
+        ("two_islands", Target("ethos-u65-256"), 1),
+    ],
+)
+def test_commands_are_matched_with_a_source_by_what_they_make(name: str, target: Target, share: float) -> None:
+    source = (MODELS / f"{name}.tflite").read_bytes()
+    named = load(compile_tflite(source, target).data, "named.tflite")
+    data = compile_tflite(source, replace(target, debug_info=False)).data
+    bare = load(data, "bare.tflite")
+    reference = load(source, "source.tflite")
+    match_commands(bare, data, "bare.tflite", reference, source, "source.tflite")
+    name_host(bare, reference)
+    ours, found = (
+        [sources(op.location) for program in module.ops if isinstance(program, ProgramOp) for op in origins(program)]
+        for module in (named, bare)
+    )
+    right = sum(bool({s.operator for s in a} & {s.operator for s in b}) for a, b in zip(ours, found, strict=True))
+    assert right >= share * len(ours) > 0
+    hosts = [[one.source.operator for one in host_operators(module)] for module in (named, bare)]
+    assert hosts[0] == hosts[1]
+
+
+def test_a_file_is_not_matched_with_another_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bare.tflite"
+    path.write_bytes(compiled("digits_cnn", Target("ethos-u55-128", debug_info=False)))
+    assert main([str(path), "--reference", str(MODELS / "two_islands.tflite")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"npu-profile: error: {path}: ")
 
 
 def test_the_summary_of_a_compile_says_what_a_profile_of_the_file_says() -> None:
