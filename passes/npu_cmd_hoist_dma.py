@@ -23,8 +23,8 @@ one piece within the table area of SHRAM, if the machine reserves one.
 
 What is alive may fit by its sum, and still find no addresses without gaps. So the allocator is asked about the plan.
 Where it passes the limit, the launches at which something lies above that are taken to need so much more, and transfers
-are planned again, a few times at the most, in the end as they stood. What passes the limit with no transfer moved is
-left to `npu-cmd-allocate`, which says so; then the plan keeps to what that needs.
+are planned again, a few times at the most; then for lower limits, in the end as they stood. What passes the limit with
+no transfer moved is left to `npu-cmd-allocate`, which says so; then the plan keeps to what that needs.
 
 Without this pass a transfer runs beside kernels of its own operator only.
 """

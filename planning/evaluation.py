@@ -219,8 +219,11 @@ class Program:
         by_number = dict(zip(self._ordered(), plan.pieces, strict=True))
         return plan._replace(pieces=[by_number[number] for number in range(len(by_number))])
 
-    def issued(self, plan: Plan) -> Issues:
-        """When its transfers are issued by a plan for all of them."""
+    def issued(self, plan: Plan, apart: bool = True) -> Issues:
+        """
+        When its transfers are issued by a plan for all of them. Where addresses leave gaps, no buffer is taken to lie
+        `apart` from what the launch before it needs.
+        """
         issues = Issues({}, {}, {}, plan.held, set())
         for number in self._ordered():
             for launch, size in plan.pieces[number].items():
@@ -229,10 +232,10 @@ class Program:
             if not plan.pieces[number]:
                 place = issues.behind if self.fills[number].behind else issues.before
                 place.setdefault(one.after, []).append(number)
-        issues.late.update(self._late(plan))
+        issues.late.update(self._late(plan, apart))
         return issues
 
-    def _late(self, plan: Plan) -> Iterator[int]:
+    def _late(self, plan: Plan, apart: bool) -> Iterator[int]:
         """
         Transfers that are moved, to buffers that do not fit beside what the launch before the one behind which they are
         issued needs; and those that are not, to buffers that do not fit beside what the launch before needs. Addresses
@@ -247,7 +250,7 @@ class Program:
                 steps[launch] += one.buffer
                 steps[one.after] -= one.buffer
         used = [size + more for size, more in zip(self.used, accumulate(steps), strict=False)]
-        most = max(used, default=0)
+        most = max(used, default=0) if apart else 0
         for number, launch in moved:
             one = self.transfers[number]
             if launch and one.memory == area and used[launch - 1] + one.buffer > most:

@@ -27,6 +27,8 @@ GRANULE = 128
 """Of the size of a piece, in bytes: whole bursts of every memory."""
 ROUNDS = 8
 """So often transfers are planned anew because the allocator leaves gaps."""
+LESS = 3
+"""So many lower limits are tried for all transfers where that does not help."""
 
 
 class Transfer(NamedTuple):
@@ -70,6 +72,11 @@ class Placed(NamedTuple):
     """Bytes of each launch that have to be left to gaps, by a plan that takes none into account."""
     needs: Needs
     """What the plan needs in all."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether what is alive needs no gaps, so that buffers find memory apart from what was needed before."""
+        return not any(self.gaps)
 
 
 def plan(
@@ -124,21 +131,21 @@ def placed_plan(
 
     `used` are the bytes that are needed from each launch on, `limits` what transfers keep to. `needs` says, given a
     plan and how many bytes are enough, what is needed at each launch. Where that is too much, because there have to be
-    gaps, the launches meanwhile are taken to need so much more, and transfers are planned again. Where even more is
-    needed if no transfer is moved, that is what the plan keeps to. What is needed at other times, where other regions
-    run, keeps to the same: what lives across both has one address.
+    gaps, the launches meanwhile are taken to need so much more, and transfers are planned again. Where that does not
+    help, all keep to less; in the end they stay as they stood. Where even more is needed if no transfer is moved, that
+    is what the plan keeps to. What is needed at other times, where other regions run, keeps to the same: what lives
+    across both has one address.
     """
 
-    def planned(more: Sequence[int]) -> Plan:
+    def planned(more: Sequence[int], less: int = 0) -> Plan:
         excess = {name: Levels(size - limits[name] for size in sizes) for name, sizes in used.items() if name != memory}
+        limit = limits[memory] - less
         sizes = zip(used[memory], more, strict=True)
-        return plan(
-            transfers, idle, excess | {memory: Levels(size + gap - limits[memory] for size, gap in sizes)}, forwards
-        )
+        return plan(transfers, idle, excess | {memory: Levels(size + gap - limit for size, gap in sizes)}, forwards)
 
     found = planned([0] * len(idle))
     needed = needs(found, most)
-    gaps = needed.gaps(most)
+    gaps, missed = needed.gaps(most), needed.height - most
     if needed.height <= most:
         return Placed(found, gaps, needed)
     nothing = planned([limits[memory] + 1] * len(idle))
@@ -153,6 +160,13 @@ def placed_plan(
             break
         needed = needs(found, most)
         taken = [gap + more for gap, more in zip(taken, needed.gaps(most), strict=True)]
+    less = missed
+    for _ in range(LESS):
+        found = planned([0] * len(idle), less)
+        needed = needs(found, most)
+        if needed.top <= most and needed.height <= highest:
+            return Placed(found, gaps, needed)
+        less *= 2
     return Placed(nothing, gaps, least)
 
 

@@ -27,6 +27,7 @@ from npuc.analysis.allocation import ALIGNMENT
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import (
     UNLIMITED,
+    limit_of,
     machine_of,
     scarce_space_of,
     setup_of,
@@ -41,6 +42,7 @@ from npuc.hardware.parameters import HIGH, LOW
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, Planned, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
+from npuc.planning.lives import Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.tasks import Task, Work, Works, policy_for_buffers, setups_to_compare
 
@@ -148,8 +150,6 @@ class Schedules:
         fitting: list[Buffered] = []
         seen: list[Buffered] = []
         enough: tuple[int, int] | None = None
-        last: tuple[int, int] | None = None
-        """To what limit the last choice keeps, and the bytes that it takes."""
         for _ in range(ROUNDS):
             best = self._planned(crowded, limit, cuts)
             if any(best[2:] == one[2:] for one in seen):
@@ -165,9 +165,8 @@ class Schedules:
                 # What is needed without buffers, none can help.
                 least = self.program(tasks, pinned(tasks)).placed(0, memory, limit).needs
                 enough = max(limit, least.top), max(limit, least.height)
-            last = best.limit, placed.needs.height
             if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
-                issues = program.issued(placed.plan)
+                issues = program.issued(placed.plan, placed.apart)
                 fitting.append(self._scored(program, best.decisions, best.limit, best.forwards, issues))
             if not any(placed.gaps):
                 break  # Nothing that could be planned otherwise.
@@ -176,8 +175,8 @@ class Schedules:
                 replace(task, used=task.used + max(placed.gaps[start:stop], default=0))
                 for task, (start, stop) in zip(crowded, ends, strict=True)
             ]
-        if not fitting and enough is not None and last is not None:
-            fitting = self._with_memory_left(tasks, limit, cuts, memory, enough, last)
+        if enough is not None and all(one.score > seen[0].score * CLOSE for one in fitting):
+            fitting += self._with_memory_left(tasks, limit, cuts, memory, enough, seen[0], fitting)
         if not fitting:
             return self._tried(costed, limit, [])[0]
         return min(fitting, key=lambda one: one.score)
@@ -189,25 +188,24 @@ class Schedules:
         cuts: Cuts,
         memory: RegionMemory,
         enough: tuple[int, int],
-        last: tuple[int, int],
+        missed: Buffered,
+        known: Sequence[Buffered],
     ) -> list[Buffered]:
         """
-        A choice that is planned for less than the limit, so that what is left is enough for the gaps, wherever they
-        are; none if that is not to be had. `last`: to what limit a choice keeps that takes so many bytes.
+        A choice that is planned for less than another one takes, which finds no addresses within `limit`, so that what
+        is left is enough for the gaps, wherever they are; none if that is not to be had, or not better than what is
+        known.
         """
-        used = max((task.used for task in tasks), default=0)
-        less, height = last
+        best = missed
         for _ in range(ROUNDS):
-            less -= max(ALIGNMENT, height - enough[1])
-            if less < used:
-                break
-            best = self._planned(tasks, less, cuts)
+            best = self._planned(tasks, self.program(tasks, best.decisions).peak - ALIGNMENT, cuts)
             program = self.program(tasks, best.decisions)
+            if not program.buffers or any(best.score >= one.score for one in known):
+                break
             placed = program.placed(best.limit, memory, limit, best.forwards)
             if placed.needs.top <= enough[0] and placed.needs.height <= enough[1]:
-                issues = program.issued(placed.plan)
+                issues = program.issued(placed.plan, placed.apart)
                 return [self._scored(program, best.decisions, best.limit, best.forwards, issues)]
-            less, height = min(less, best.limit), placed.needs.height
         return []
 
     def _planned(self, tasks: Sequence[Task], limit: int, cuts: Cuts) -> Buffered:
@@ -609,14 +607,24 @@ def score_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetu
 
 
 def planned_cycles(module: ModuleOp) -> int:
-    """Cycles of all regions of a module as their schedules stand in the IR, before there are commands."""
+    """
+    Cycles of all regions of a module as their schedules stand in the IR, before there are commands; transfers are
+    issued as the addresses of all that is alive allow.
+    """
     machine, setup, space = machine_of(module), setup_of(module), scarce_space_of(module)
-    held = held_by_host(module)
-    total = 0
-    for function in scheduled_functions(module):
-        network = Network(function, held.get(function.sym_name.data, NOTHING_HELD))
-        limit = transfer_limit_of(function, space)
+    functions, held = scheduled_functions(module), held_by_host(module)
+    memory, schedules = Memory(module, functions), Schedules(AREAS[space], machine, setup)
+    networks = [Network(one, held.get(one.sym_name.data, NOTHING_HELD)) for one in functions]
+    programs: list[Program] = []
+    for network in networks:
         tasks = Works(network, machine, setup).of_network()
-        limit, forwards = UNLIMITED if limit is None else limit, transfers_forwards(function)
-        total += Schedules(AREAS[space], machine, setup).bare_cycles(tasks, limit, forwards)
+        programs.append(schedules.program(tasks, pinned(tasks)))
+        memory.put(network.function, lives_of(network, programs[-1], programs[-1].unmoved))
+    total = 0
+    for network, program in zip(networks, programs, strict=True):
+        limits = limit_of(network.function, space), transfer_limit_of(network.function, space)
+        most, kept = (UNLIMITED if limit is None else limit for limit in limits)
+        placed = program.placed(kept, memory.of(network), most, transfers_forwards(network.function))
+        memory.put(network.function, lives_of(network, program, placed.plan))
+        total += program.cycles(program.issued(placed.plan, placed.apart))
     return total
