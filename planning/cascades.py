@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 from xdsl.utils.exceptions import PassFailedException
 
+from npuc.analysis.allocation import Rule
 from npuc.analysis.machine import UNLIMITED
 from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.locations import OperationError
@@ -315,12 +316,11 @@ class Planner:
 
     def _part(self, segment: Segment) -> Part:
         """What a segment needs in memory while it runs."""
-        start, stop, rows, _, over = segment
+        start, stop, rows = segment[:3]
         items, tensors = self.network.items[start : stop + 1], self.network.tensors
         if not rows:
             return Part(start, stop, frozenset(), (), None, None)
         choice = self.choice(segment)
-        leaving = [one is None for one in choice.rolling]
         inside: list[int] = []
         buffers: list[int] = []
         for item, height in zip(items, choice.rolling, strict=True):
@@ -329,9 +329,15 @@ class Planner:
                 pinned = item.op.rolling.data[0] if isinstance(item.op, KernelOp) and item.op.rolling is not None else 0
                 inside.append(item.writes[0])
                 buffers.append(rounded(max(pinned, height) * tensor.row))
-        rules = None if over < 0 else self.overlaps.rules(start, stop, rows, leaving, over)
+        rules = self.rules(segment)
         pinned = start in self.pinned and any(isinstance(i.op, KernelOp) and i.op.upwards is not None for i in items)
         return Part(start, stop, frozenset(inside), buffers, rules, True if pinned else None)
+
+    def rules(self, segment: Segment) -> tuple[Rule, Rule] | None:
+        """How a result may lie over an operand: if a segment walks downwards, and upwards; None if it does not."""
+        start, stop, rows, _, over = segment
+        leaving = [one is None for one in self.choice(segment).rolling]
+        return None if over < 0 else self.overlaps.rules(start, stop, rows, leaving, over)
 
     def _together(self, alive: Sequence[int], start: int, stop: int) -> list[int]:
         """The rows of rolling buffers, those the same that lie in one: `alive` are those of each item by itself."""

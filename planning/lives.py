@@ -25,8 +25,18 @@ from npuc.analysis.storage import storage_bytes, tensor_type
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.npu_schedule import ConstantOp, rolling_of, space_of
 from npuc.planning.evaluation import Program
-from npuc.planning.network import Network, rounded
+from npuc.planning.network import Network, Overlap, rounded
 from npuc.planning.prefetch import Plan
+
+
+class Laid(NamedTuple):
+    """What is going to share memory once a cut stands in the IR."""
+
+    over: list[Overlap]
+    """Results of cascades over operands."""
+    in_place: dict[SSAValue, SSAValue]
+    """By the root of an OFM that of the operand whose place it takes."""
+
 
 STEPS = 1 << 32
 """More launches than a region has: times of launches lie between those of the host's operations."""
@@ -55,24 +65,33 @@ class Lives(NamedTuple):
     """Which results lie over operands of their cascades; numbers count `own`, `arguments` and `results`, in order."""
 
 
-def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
-    """The lives in the schedule of a region as it stands in the IR, where transfers are issued as planned."""
+def lives_of(network: Network, program: Program, plan: Plan, laid: Laid | None = None) -> Lives:
+    """
+    The lives in the schedule of a region, where transfers are issued as planned. What shares memory stands in the IR,
+    or is `laid`.
+    """
     count, storage = len(program.launches), network.storage
     block = network.function.body.block
     last = block.last_op
     given = set(block.args)
     returned = [storage.root(value) for value in last.operands] if isinstance(last, ReturnOp) else []
     left = set(returned)
+    in_place = {root: old for root, old in ({} if laid is None else laid.in_place).items() if root not in left}
     spans: dict[SSAValue, tuple[int, int]] = {}
+    rolling: dict[SSAValue, int] = {}
+    """Rows of rolling buffers."""
     starts = iter((*program.starts, count))
     begin, stop = 0, next(starts)
     for number, launch in enumerate(program.launches):
         while number >= stop:
             begin, stop = stop, next(starts)
         work = launch.run.work
+        if work.rolling:
+            rolling[work.writes] = work.rolling
         # A cascade makes all its buffers before its first launch; results of the region are there already.
         made = number if work.writes in left else begin
-        for root, first in ((work.writes, made), *((root, number) for _, root in work.reads)):
+        for value, first in ((work.writes, made), *((root, number) for _, root in work.reads)):
+            root = in_place.get(value, value)
             spans[root] = (min(first, spans[root][0]), number) if root in spans else (first, number)
     for root, number in program.brought.items():
         first = min(plan.pieces[number], default=program.transfers[number].after)
@@ -80,12 +99,12 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
         spans[root] = min(first, start), max(first, end)
 
     def life(root: SSAValue) -> Life | None:
-        if isinstance(root.owner, ConstantOp) or space_of(root) != network.space:
+        if isinstance(root.owner, ConstantOp) or (space_of(root) != network.space and root not in rolling):
             return None
         first, end = spans.get(root, (count, -1))
         if root in given:
             first = -1
-        return Life(first, count if root in left else end, _size(network, root))
+        return Life(first, count if root in left else end, _size(network, root, rolling.get(root)))
 
     inner = {root: one for root in spans if root not in given and root not in left and (one := life(root)) is not None}
     own = list(inner.values())
@@ -101,15 +120,15 @@ def lives_of(network: Network, program: Program, plan: Plan) -> Lives:
     numbers |= {root: len(own) + number for number, root in enumerate((*block.args, *returned))}
     rules = [
         Rule(numbers[one.upper], numbers[one.lower], one.at, one.behind)
-        for one in network.overlaps
+        for one in (network.overlaps if laid is None else laid.over)
         if one.upper in numbers and one.lower in numbers
     ]
     return Lives(arguments, results, own, count, rules)
 
 
-def _size(network: Network, root: SSAValue) -> int:
-    """Bytes of a root, in a rolling buffer where it has one."""
-    rows = rolling_of(root)
+def _size(network: Network, root: SSAValue, rows: int | None) -> int:
+    """Bytes of a root, in a rolling buffer of so many rows, or where the IR has one."""
+    rows = rows or rolling_of(root)
     if rows is not None:
         return rows * network.storage.place(root).stride_y
     return storage_bytes(tensor_type(root))
@@ -247,9 +266,7 @@ class RegionView:
             # Everything at once, and each buffer once more. So many regions are not looked through for each of them.
             return [total] * lives.launches
         ranges, rules, times = self._memory.ranges(self._network.function, lives)
-        curve = usage(ranges, rules)
-        starts = [time for time, _ in curve]
-        return [curve[bisect_right(starts, time) - 1][1] if starts and time >= starts[0] else 0 for time in times]
+        return _alive(ranges, rules, times)
 
     def needs(self, program: Program, plan: Plan, enough: int) -> Needs:
         """
@@ -262,3 +279,53 @@ class RegionView:
             return Needs.anyhow(total, lives.launches)
         ranges, rules, times = self._memory.ranges(self._network.function, lives)
         return needs(ranges, times, enough, rules)
+
+
+class CutMemory:
+    """
+    The scarce memory of a region whose cut does not stand in the IR yet. What the host keeps meanwhile counts, other
+    regions do not.
+    """
+
+    def __init__(self, network: Network, laid: Laid):
+        self._network, self._laid = network, laid
+
+    def used(self, program: Program, limit: int) -> list[int]:
+        """For each launch the bytes of all that is alive meanwhile, no transfer moved."""
+        return _alive(*self._ranges(program, program.unmoved), range(len(program.launches)))
+
+    def needs(self, program: Program, plan: Plan, enough: int) -> Needs:
+        """What is needed at each launch; addresses are looked for until all keep to `enough` bytes."""
+        ranges, rules = self._ranges(program, plan)
+        return needs(ranges, range(len(program.launches)), enough, rules)
+
+    def _ranges(self, program: Program, plan: Plan) -> tuple[list[LiveRange], list[Rule]]:
+        """What needs an address, its times launches, and which of that may lie over what."""
+        network = self._network
+        lives = lives_of(network, program, plan, self._laid)
+        given = list(network.function.body.block.args)
+        for number, (value, life) in enumerate(zip(given, lives.arguments, strict=True)):
+            tensor = network.tensor_of(value)
+            if life is not None and tensor is not None and network.tensors[tensor].last >= len(network.items):
+                lives.arguments[number] = life._replace(last=lives.launches)
+        ranges: list[LiveRange] = []
+        numbers: dict[int, int] = {}
+        for number, life in enumerate((*lives.own, *lives.arguments, *lives.results)):
+            if life is not None:
+                numbers[number] = len(ranges)
+                ranges.append(LiveRange(life.first, max(life.first, life.last), life.size))
+        rules = [
+            rule._replace(upper=numbers[rule.upper], lower=numbers[rule.lower])
+            for rule in lives.rules
+            if rule.upper in numbers and rule.lower in numbers
+        ]
+        if network.host_bytes:
+            ranges.append(LiveRange(-1, lives.launches, network.host_bytes))
+        return ranges, rules
+
+
+def _alive(ranges: Sequence[LiveRange], rules: Sequence[Rule], times: range) -> list[int]:
+    """Bytes of all that is alive at each time, by their sum."""
+    curve = usage(ranges, rules)
+    starts = [time for time, _ in curve]
+    return [curve[bisect_right(starts, time) - 1][1] if starts and time >= starts[0] else 0 for time in times]

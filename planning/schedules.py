@@ -35,6 +35,7 @@ from npuc.analysis.machine import (
     transfers_forwards,
 )
 from npuc.dialects.npu import AREAS
+from npuc.dialects.npu_schedule import ElementwiseOp, KernelOp
 from npuc.hardware.accelerators import Accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, WORD_BYTES
 from npuc.hardware.memory import Area, MemorySetup
@@ -42,8 +43,8 @@ from npuc.hardware.parameters import HIGH, LOW
 from npuc.planning.buffers import BufferPlanner, Cuts, Decision, Decisions, Planned, pinned
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.evaluation import Issues, Program, RegionMemory, program_of
-from npuc.planning.lives import Memory, lives_of
-from npuc.planning.network import Network, scheduled_functions
+from npuc.planning.lives import CutMemory, Laid, Memory, lives_of
+from npuc.planning.network import Network, Overlap, scheduled_functions
 from npuc.planning.tasks import Task, Work, Works, policy_for_buffers, setups_to_compare
 
 CLOSE = 1.005
@@ -69,6 +70,10 @@ STEPS = 32
 """The lower limits for which cuts are looked for are so many even steps from the least limit to that of no cascade."""
 LOWER_CUTS = 6
 """So many cuts for lower limits are tried where results that lie over operands find no addresses within one."""
+PLACED = 4
+"""For so many cuts and blocks, the best first, addresses are looked for, until one of them is the best with gaps."""
+LESS = 4
+"""So often buffers of a cut are planned anew for less, as long as addresses leave gaps."""
 NEAR = 1.005
 """Limits that differ by no more than this factor are alike."""
 BLOCKS = 1.05
@@ -313,6 +318,25 @@ class Schedules:
         proposals = self._proposed([(limit, one) for one in costed], {})
         return _quickest(self._tried(costed, limit, proposals))
 
+    def placed_score(self, tasks: Sequence[Task], best: Buffered, memory: RegionMemory) -> float:
+        """
+        That of a choice with transfers issued as addresses allow, or of one that is planned for less; that of no
+        buffers if there are addresses for none within its limit.
+        """
+        limit, score = best.limit, inf
+        for _ in range(LESS):
+            program = self.program(tasks, best.decisions)
+            if not program.buffers or best.score >= score:
+                break
+            placed = program.placed(best.limit, memory, limit, best.forwards)
+            if placed.apart:
+                return best.score
+            if placed.needs.height <= limit:
+                issues = program.issued(placed.plan, placed.apart)
+                score = min(score, self._scored(program, best.decisions, best.limit, best.forwards, issues).score)
+            best = self.quick(tasks, program.peak - ALIGNMENT)
+        return min(score, self._tried(self._costed(tasks), limit, [])[0].score)
+
     def decided(self, tasks: Sequence[Task], decisions: Decisions, limit: int) -> Buffered:
         """What has been decided about works of the same kernels in other blocks, as far as it is about buffers."""
         by_op = {work.op: one for work, one in decisions.items()}
@@ -405,7 +429,7 @@ class Region:
         self._heights: dict[tuple[tuple[Segment, ...], int], int] = {}
         self._quickest_cuts: dict[int, list[Segment]] = {}
         self._placeables: dict[int, list[Segment]] = {}
-        self._scores: dict[tuple[tuple[Segment, ...], int, bool], float] = {}
+        self._choices: dict[tuple[tuple[Segment, ...], int, bool], Buffered] = {}
         self._better: dict[int, bool] = {}
         """Whether blocks for weights in buffers are better for a limit."""
 
@@ -444,7 +468,45 @@ class Region:
         if len(cuts) == 1:
             return cuts[0]
 
-        return min(cuts, key=lambda cut: min(self._score(cut, limit, near) for near in self._kinds))
+        ordered = sorted(
+            (self._score(cut, limit, near), number, near) for number, cut in enumerate(cuts) for near in self._kinds
+        )
+        best, least = cuts[ordered[0][1]], inf
+        for score, number, near in ordered[:PLACED]:
+            if score >= least:
+                break
+            score = self._placed_score(cuts[number], limit, near)
+            if score < least:
+                best, least = cuts[number], score
+        return best
+
+    def _placed_score(self, cut: Sequence[Segment], limit: int, near: bool) -> float:
+        """That of a cut as a whole schedule as far as there are addresses for its buffers and transfers."""
+        choice = self._choice(cut, limit, near)
+        memory = CutMemory(self.network, self._laid(cut, limit))
+        return self._schedules.placed_score(self.tasks(cut, near), choice, memory)
+
+    def _laid(self, cut: Sequence[Segment], limit: int) -> Laid:
+        """What shares memory in a cut."""
+        laid, network, planner = Laid([], {}), self.network, self.planner
+        is_over = any(one.over >= 0 for one in cut)
+        upwards = planner.directions(cut, limit).upwards if is_over else [False] * len(cut)
+        for segment, up in zip(cut, upwards, strict=True):
+            item = network.items[segment.start]
+            if segment.over >= 0:
+                op, rules = network.items[segment.stop].op, planner.rules(segment)
+                assert isinstance(op, KernelOp)
+                assert rules is not None
+                under = planner.overlaps.value(segment.over, segment.start, segment.stop)
+                root = network.storage.root
+                laid.over.append(Overlap(root(op.result), root(under), rules[up].at, rules[up].behind))
+            elif not segment.rows and item.saved and isinstance(item.op, ElementwiseOp):
+                operands = [item.op.feature_maps[number] for number in network.storage.all_reusable(item.op)]
+                sizes = [network.tensors[index].size for index in item.over]
+                value = next(value for value, size in zip(operands, sizes, strict=True) if size)
+                old = network.storage.root(value)
+                laid.in_place[network.storage.root(item.op.result)] = laid.in_place.get(old, old)
+        return laid
 
     @property
     def _kinds(self) -> list[bool]:
@@ -453,10 +515,14 @@ class Region:
 
     def _score(self, cut: Sequence[Segment], limit: int, near: bool) -> float:
         """That of a cut as a whole schedule, in blocks for weights in place, or in buffers if they are to be `near`."""
+        return self._choice(cut, limit, near).score
+
+    def _choice(self, cut: Sequence[Segment], limit: int, near: bool) -> Buffered:
+        """The buffers of a cut, chosen to compare it by."""
         key = tuple(cut), limit, near
-        if key not in self._scores:
-            self._scores[key] = self._schedules.quick(self.tasks(cut, near), limit).score
-        return self._scores[key]
+        if key not in self._choices:
+            self._choices[key] = self._schedules.quick(self.tasks(cut, near), limit)
+        return self._choices[key]
 
     def _quickest(self, limit: int) -> list[Segment]:
         """The best cut for a limit by the estimates of the planner of cascades."""
