@@ -20,7 +20,7 @@ func.func @rescaled(%x: !q) -> !r {
 
 // CHECK-LABEL: func.func @ties
 // CHECK-NEXT:    %[[F:.*]] = tfl.builtin %{{.*}} {operator = "DEQUANTIZE"}
-// CHECK-NEXT:    %[[Y:.*]] = tfl.quantize %{{.*}} {npu.through_float} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 1.0>>
+// CHECK-NEXT:    %[[Y:.*]] = tfl.quantize %{{.*}} {npu.through_float = []} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 1.0>>
 // CHECK-NEXT:    return %[[Y]], %[[F]]
 !f = tensor<1x8xf32>
 !q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
@@ -45,4 +45,46 @@ func.func @words(%x: !q) -> !r {
   %0 = tfl.builtin %x {operator = "DEQUANTIZE"} : (!q) -> !f
   %1 = tfl.quantize %0 : (!f) -> !r
   return %1 : !r
+}
+
+// -----
+
+// What comes between goes with it: a function of one element becomes part of the table, what moves elements moves integers.
+
+// CHECK-LABEL: func.func @between
+// CHECK-NEXT:    %[[A:.*]] = tfl.quantize %{{.*}} {npu.through_float = ["SQUARE", "NEG"]} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.25:3>>
+// CHECK-NEXT:    %[[B:.*]] = tfl.quantize %{{.*}} : (tensor<1x8x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x8x!quant.uniform<i8:f32, 0.25:3>>
+// CHECK-NEXT:    %[[Y:.*]] = tfl.concatenation %[[A]], %[[B]] {axis = 1 : i32} : {{.*}} -> tensor<1x16x!quant.uniform<i8:f32, 0.25:3>>
+// CHECK-NEXT:    return %[[Y]]
+!f = tensor<1x8xf32>
+!q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+!r = tensor<1x16x!quant.uniform<i8:f32, 0.25:3>>
+func.func @between(%x: !q) -> !r {
+  %0 = tfl.builtin %x {operator = "DEQUANTIZE"} : (!q) -> !f
+  %1 = tfl.builtin %0 {operator = "SQUARE"} : (!f) -> !f
+  %2 = tfl.neg %1 : (!f) -> !f
+  %3 = tfl.concatenation %2, %0 {axis = 1 : i32} : (!f, !f) -> tensor<1x16xf32>
+  %4 = tfl.quantize %3 : (tensor<1x16xf32>) -> !r
+  return %4 : !r
+}
+
+// -----
+
+// The root of what may be negative is no number, and the exponential depends on a library.
+
+// CHECK-LABEL: func.func @unknown
+// CHECK-NEXT:    tfl.builtin
+// CHECK-NEXT:    tfl.sqrt
+// CHECK-NEXT:    tfl.exp
+// CHECK-NEXT:    tfl.quantize %{{.*}} : (tensor<1x8xf32>)
+// CHECK-NEXT:    tfl.quantize %{{.*}} : (tensor<1x8xf32>)
+!f = tensor<1x8xf32>
+!q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+func.func @unknown(%x: !q) -> (!q, !q) {
+  %0 = tfl.builtin %x {operator = "DEQUANTIZE"} : (!q) -> !f
+  %1 = tfl.sqrt %0 : (!f) -> !f
+  %2 = tfl.exp %0 : (!f) -> !f
+  %3 = tfl.quantize %1 : (!f) -> !q
+  %4 = tfl.quantize %2 : (!f) -> !q
+  return %3, %4 : !q, !q
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawing import TYPES, related
+from drawing import TYPES, ints, related
 from hypothesis import given
 from hypothesis import strategies as st
 from one_operator import HAS_LITERT, RANGES, examples, scales, zero_points
 from tiny_writer import Model, Op, Subgraph, Tensor
 
+from npuc.operators.quantize import FUNCTIONS
 from npuc.simulator import Session, load
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
@@ -22,6 +23,22 @@ def pair(x: Tensor, y: Tensor) -> bytes:
     """A model of a pair."""
     floats = Tensor("floats", x.shape, "float32")
     return Model(Subgraph([x], [y], [Op("DEQUANTIZE", [x], [floats]), Op("QUANTIZE", [floats], [y])])).to_bytes()
+
+
+def with_function(name: str, x: Tensor, y: Tensor) -> bytes:
+    """A model of a function on floats between a pair, and of the same behind a concatenation with what was there."""
+    floats, value, rows, both = (
+        Tensor(text, (1, size, 16), "float32")
+        for text, size in (("floats", 16), ("value", 16), ("rows", 16), ("both", 32))
+    )
+    ops = [
+        Op("DEQUANTIZE", [x], [floats]),
+        Op(name, [floats], [value]),
+        Op("TRANSPOSE", [floats, ints("axes", [0, 2, 1])], [rows]),
+        Op("CONCATENATION", [value, rows], [both], axis=1),
+        Op("QUANTIZE", [both], [y]),
+    ]
+    return Model(Subgraph([x], [y], ops)).to_bytes()
 
 
 def every(x: Tensor) -> np.ndarray:
@@ -59,6 +76,23 @@ def test_random_pairs() -> None:
 
     run()
     assert on_npu > 10
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+@pytest.mark.parametrize(("dtype", "zero", "scale"), [("int8", -128, 0.0173), ("int8", 5, 0.5), ("uint8", 0, 0.011)])
+def test_functions_between(name: str, dtype: str, zero: int, scale: float) -> None:
+    """Of all 256 values; of what is no number LiteRT may make anything."""
+    x = Tensor("x", (1, 16, 16), dtype, scale, zero)
+    y = Tensor("y", (1, 32, 16), dtype, 0.031, 7)
+    model = with_function(name, x, y)
+    compiled = compile_tflite(model, Target("ethos-u55-128"))
+    assert bool(compiled.summary.cpu_operators) == (name == "RSQRT" or (name == "SQRT" and zero == 5))
+    if not compiled.summary.cpu_operators:
+        result = Session(load(compiled.data)).run({0: every(x)})
+        assert result.reports == []
+        if HAS_LITERT:
+            (expected,) = golden.run(model, [every(x)])
+            assert np.array_equal(result.outputs["y"].reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize(("scale", "other"), [(1000.0, 1e-5), (1e30, 1e-30)])
