@@ -117,12 +117,13 @@ def _section(record: Operator, general: list[str]) -> list[str]:
     stem = record.op.__module__.rsplit(".", 1)[-1]
     summary = inspect.cleandoc(module.__doc__ or "").split("\n\n")[0].replace("\n", " ")
     tests = [f"`test/operators/{path.name}`" for path in sorted(TESTS.glob(f"*{stem}.*"))]
+    others = f" ({record.others})" if record.others else ""
     lines = [
         f"## {record.name}",
         "",
         f"`operators/{stem}.py`: {summary}",
         "",
-        f"- Types: {_types(record)}. Up to {record.rank} dimensions{', any batch' if record.batches else ''}.",
+        f"- Types: {_types(record)}{others}. Up to {record.rank} dimensions{', any batch' if record.batches else ''}.",
         f"- Kernels: {record.kernels}.",
     ]
     if tests:

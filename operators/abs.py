@@ -14,7 +14,7 @@ from npuc.dialects.quant import to_float32
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, per_tensor, scale_of
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     from npuc.dialects import tosa
@@ -44,5 +44,14 @@ def convert(build: Builder, op: AbsOp) -> list[SSAValue]:
 
 
 OPERATORS = (
-    Operator(op=AbsOp, kernels="one ABS", check=check, convert=convert, types=("int8", "int16"), rank=6, batches=True),
+    Operator(
+        op=AbsOp,
+        kernels="one ABS",
+        check=check,
+        convert=convert,
+        types=("int8", "int16"),
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
+    ),
 )

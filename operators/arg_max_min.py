@@ -39,7 +39,7 @@ from npuc.operators.support.builder import shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import IDENTITY, UNSCALED, folded, tensor
 from npuc.operators.support.quantized import QuantizedEmitter, numbers
-from npuc.operators.support.record import BYTES, Operator
+from npuc.operators.support.record import BYTES, NO_KERNEL, Operator
 from npuc.operators.support.reductions import Reduction
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ def _record(op: type[_ArgOp]) -> Operator:
         lower=lower,
         arguments=("axis",),
         types=BYTES,
+        others=NO_KERNEL,
         wide=("output",),
         words=("output",),
         plain=True,

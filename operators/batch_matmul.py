@@ -142,6 +142,7 @@ OPERATORS = (
         check=check,
         lower=lower,
         types=("int8",),
+        others="of 16 bits LiteRT sums in 64, and of uint8 it has no kernel",
         rank=5,
         batches=True,
     ),

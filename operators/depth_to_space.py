@@ -12,7 +12,7 @@ from xdsl.traits import Pure
 from npuc.dialects import tfl
 from npuc.operators.support import moving, rules
 from npuc.operators.support.builder import Builder, shape_of
-from npuc.operators.support.record import ElementName, Operator
+from npuc.operators.support.record import NO_KERNEL, ElementName, Operator
 
 
 @irdl_op_definition
@@ -86,6 +86,7 @@ OPERATORS = (
         check=check_depth_to_space,
         convert=moving.checked(check_depth_to_space, convert_depth_to_space),
         types=TYPES,
+        others=NO_KERNEL,
         plain=True,
         batches=True,
     ),
@@ -95,6 +96,7 @@ OPERATORS = (
         check=check_space_to_depth,
         convert=moving.checked(check_space_to_depth, convert_space_to_depth),
         types=TYPES,
+        others=NO_KERNEL,
         plain=True,
         batches=True,
     ),

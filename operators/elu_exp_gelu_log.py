@@ -14,7 +14,7 @@ from xdsl.irdl import irdl_op_definition, prop_def
 from npuc.dialects import tfl
 from npuc.operators.support.builder import Builder
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,9 +101,34 @@ def convert(build: Builder, op: tfl.UnaryOp) -> list[SSAValue]:
 
 OPERATORS = (
     Operator(
-        op=EluOp, kernels="a copy with a table", check=check, convert=convert, types=("int8",), rank=6, batches=True
+        op=EluOp,
+        kernels="a copy with a table",
+        check=check,
+        convert=convert,
+        types=("int8",),
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
     ),
-    Operator(op=ExpOp, kernels="as ELU", check=check, convert=convert, types=("int8", "int16"), rank=6, batches=True),
+    Operator(
+        op=ExpOp,
+        kernels="as ELU",
+        check=check,
+        convert=convert,
+        types=("int8", "int16"),
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
+    ),
     Operator(op=GeluOp, kernels="as ELU", check=check, convert=convert, rank=6, batches=True),
-    Operator(op=LogOp, kernels="as ELU", check=check, convert=convert, types=("int8", "int16"), rank=6, batches=True),
+    Operator(
+        op=LogOp,
+        kernels="as ELU",
+        check=check,
+        convert=convert,
+        types=("int8", "int16"),
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
+    ),
 )

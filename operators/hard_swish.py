@@ -14,7 +14,7 @@ from npuc.dialects.quant import UniformQuantizedType, to_float32
 from npuc.operators.support import rules
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.quantized import QuantizedEmitter, quantized
-from npuc.operators.support.record import BYTES, Operator
+from npuc.operators.support.record import BYTES, NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +93,13 @@ def _narrow_multiplier(real: float) -> tuple[int, int]:
 
 OPERATORS = (
     Operator(
-        op=HardSwishOp, kernels="a copy with a table", check=check, lower=lower, types=BYTES, rank=6, batches=True
+        op=HardSwishOp,
+        kernels="a copy with a table",
+        check=check,
+        lower=lower,
+        types=BYTES,
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
     ),
 )

@@ -17,7 +17,7 @@ from npuc.operators.support.builder import Builder, is_16_bit, shape_of, table
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import IDENTITY, UNSCALED
 from npuc.operators.support.quantized import QuantizedEmitter
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,7 @@ OPERATORS = (
         lower=lower,
         directly=is_16_bit,
         types=("int8", "int16"),
+        others=NO_KERNEL,
         rank=6,
         batches=True,
     ),

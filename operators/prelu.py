@@ -46,6 +46,8 @@ class PreluOp(tfl.BinaryOp):
 def check(op: PreluOp) -> None:
     rules.check_binary(op)
     rules.require(rules.shape(op.lhs) == rules.shape(op.output), "the operand must have the result's shape", op.lhs)
+    known = len(rules.shape(op.lhs)) <= 4 or rules.shape(op.lhs) == rules.shape(op.rhs)
+    rules.require(known, "alpha must have the operand's shape above 4 dimensions, as LiteRT broadcasts in 4", op.rhs)
     kept, leaked = scale_factors(op)
     rules.require_scalable(rules.values(op.lhs), kept, op.output)
     products = [min(rules.values(op.lhs)[0], 0) * alpha for alpha in rules.values(op.rhs)]
@@ -119,7 +121,8 @@ OPERATORS = (
         check=check,
         convert=convert,
         types=BYTES,
-        rank=4,
+        others="of 16 bits LiteRT reads alpha as bytes",
+        rank=6,
         batches=True,
     ),
 )

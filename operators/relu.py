@@ -13,7 +13,7 @@ from npuc.dialects import tfl
 from npuc.dialects.quant import to_float32
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, per_tensor, scale_of
-from npuc.operators.support.record import BYTES, Operator
+from npuc.operators.support.record import BYTES, NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     pass
@@ -95,9 +95,23 @@ OPERATORS = (
     ),
     Operator(op=Relu6Op, kernels="as RELU", check=check_relu6, convert=convert, rank=6, batches=True, host_cycles=4.0),
     Operator(
-        op=Relu0To1Op, kernels="as RELU", check=check_relu_0_to_1, convert=convert, types=BYTES, rank=6, batches=True
+        op=Relu0To1Op,
+        kernels="as RELU",
+        check=check_relu_0_to_1,
+        convert=convert,
+        types=BYTES,
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
     ),
     Operator(
-        op=ReluN1To1Op, kernels="as RELU", check=check_relu_n1_to_1, convert=convert, types=BYTES, rank=6, batches=True
+        op=ReluN1To1Op,
+        kernels="as RELU",
+        check=check_relu_n1_to_1,
+        convert=convert,
+        types=BYTES,
+        others=NO_KERNEL,
+        rank=6,
+        batches=True,
     ),
 )

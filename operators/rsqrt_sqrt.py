@@ -16,7 +16,7 @@ from npuc.dialects.quant import to_float32
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, is_16_bit, per_tensor, table
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,6 +146,7 @@ OPERATORS = (
         check=check_rsqrt,
         convert=convert_rsqrt,
         types=("int8", "int16"),
+        others=NO_KERNEL,
         rank=6,
         batches=True,
     ),
@@ -155,6 +156,7 @@ OPERATORS = (
         check=check_sqrt,
         convert=convert_sqrt,
         types=("int8",),
+        others="of 16 bits LiteRT cuts roots off, which no base and slope of a table gives",
         rank=6,
         batches=True,
     ),

@@ -16,7 +16,7 @@ from npuc.dialects.quant import UniformQuantizedType
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, broadcast, i16, per_tensor, scale_of, shape_of, wide
 from npuc.operators.support.deferred import deferred
-from npuc.operators.support.record import Operator
+from npuc.operators.support.record import NO_KERNEL, Operator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +102,7 @@ OPERATORS = (
         check=check,
         convert=convert,
         types=("int8",),
+        others=NO_KERNEL,
         rank=6,
         batches=True,
     ),

@@ -89,7 +89,9 @@ class TflPartitionPass(ModulePass):
                     if rules.operator_name(operator) in self.ignore:
                         reason = IGNORED
                     else:
-                        reason = cpu_reason(operator) if number == 0 else _elsewhere(function)
+                        reason = cpu_reason(operator)
+                        if number and reason is None:
+                            reason = _elsewhere(operator, function)
                     if operator in at_border:
                         reason = f"{rules.BORDER}: {reason}"
                     if reason is not None:
@@ -107,8 +109,9 @@ def _on_npu(op: Operation) -> bool:
     return tfl.is_operator(op) and tfl.CPU_REASON not in op.attributes
 
 
-def _elsewhere(function: FuncOp) -> str:
-    return f"only the main subgraph is taken, not what IF, WHILE and the like run: subgraph '{function.sym_name.data}'"
+def _elsewhere(op: Operation, function: FuncOp) -> str:
+    rule = f"only the main subgraph is taken, not '{function.sym_name.data}', which IF, WHILE or the like run"
+    return rules.refusal(rule, op.results[0])
 
 
 def _drop_dead(block: Block) -> None:

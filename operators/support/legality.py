@@ -24,6 +24,8 @@ from npuc.operators.support.rules import operator_name
 _LEFT_TO_CPU = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM keeps its state in variable tensors, which the NPU does not write",
     "SVDF": "SVDF keeps its state in a variable tensor, which the NPU does not write",
+    "LOG_SOFTMAX": "LiteRT computes LOG_SOFTMAX in floats, which the NPU does not",
+    "L2_NORMALIZATION": "L2_NORMALIZATION shifts each row by a number of its own with ties away from zero, which no kernel does",
 }
 """Operators that have no record for a reason that is worth telling; docs/rationale.md has the figures."""
 
@@ -86,7 +88,8 @@ def _require_type(record: Operator, op: tfl.TflOp, value: SSAValue, width: int, 
     name = "bool" if width == 1 else f"{'int' if signed else 'uint'}{width}"
     others = {"int32": record.wide, "int64": record.words}.get(name, ())
     wide = any(value is getattr(op, which) for which in others)
-    rules.require(name in record.types or wide, f"{record.name} must be of {' or '.join(record.types)}", value)
+    why = f", {record.others}" if record.others else ""
+    rules.require(name in record.types or wide, f"{record.name} must be of {' or '.join(record.types)}{why}", value)
 
 
 def _check_shape(record: Operator, op: tfl.TflOp, value: SSAValue) -> None:

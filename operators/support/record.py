@@ -23,6 +23,8 @@ ElementName = Literal["int8", "uint8", "int16", "int32", "bool"]
 BYTES: tuple[ElementName, ...] = ("int8", "uint8")
 INTEGERS: tuple[ElementName, ...] = ("int8", "uint8", "int16")
 """The types of most operators."""
+NO_KERNEL = "of other integers of 8 and 16 bits LiteRT has no kernel"
+"""Why most operators that take fewer types do: there is nothing to be equal to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Operator:
     """The operands that are not: weights, axes, shapes."""
     types: tuple[ElementName, ...] = INTEGERS
     """Element types that its feature maps may have."""
+    others: str = ""
+    """Why of no other types, as the end of the rule that says so."""
     wide: tuple[str, ...] = ()
     """Operands and results that may also be of int32."""
     words: tuple[str, ...] = ()

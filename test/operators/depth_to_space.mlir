@@ -23,7 +23,7 @@ func.func @to_depth(%x: tensor<1x6x10x2x!quant.uniform<i8:f32, 0.5:3>>) -> tenso
 
 // -----
 
-// CHECK: npu.cpu_reason = "SPACE_TO_DEPTH must be of int8 or uint8 or int32: tensor '' (1x6x10x2)"
+// CHECK: npu.cpu_reason = "SPACE_TO_DEPTH must be of int8 or uint8 or int32, of other integers of 8 and 16 bits LiteRT has no kernel: tensor '' (1x6x10x2)"
 func.func @int16(%x: tensor<1x6x10x2x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x3x5x8x!quant.uniform<i16:f32, 0.5>> {
   %y = tfl.space_to_depth %x {block_size = 2 : i32} : (tensor<1x6x10x2x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x3x5x8x!quant.uniform<i16:f32, 0.5>>
   func.return %y : tensor<1x3x5x8x!quant.uniform<i16:f32, 0.5>>

@@ -27,7 +27,7 @@ func.func @sum(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:-3>>) -> tensor<1x4
 
 // -----
 
-// CHECK: npu.cpu_reason = "PRELU must be of int8 or uint8: tensor
+// CHECK: npu.cpu_reason = "PRELU must be of int8 or uint8, of 16 bits LiteRT reads alpha as bytes: tensor
 func.func @sixteen(%x: tensor<1x2x!quant.uniform<i16:f32, 0.5>>, %alpha: tensor<2x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i16:f32, 0.5>> {
   %y = tfl.prelu %x, %alpha : (tensor<1x2x!quant.uniform<i16:f32, 0.5>>, tensor<2x!quant.uniform<i16:f32, 0.5>>) -> tensor<1x2x!quant.uniform<i16:f32, 0.5>>
   func.return %y : tensor<1x2x!quant.uniform<i16:f32, 0.5>>

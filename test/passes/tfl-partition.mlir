@@ -202,7 +202,7 @@ func.func @alone(%x: !t) -> !r {
 // CHECK-NEXT:    operator = "DEQUANTIZE", npu.cpu_reason = "the NPU does not compute with floats: tensor 'inner' (1x8)"
 // CHECK-NEXT:    operator = "COS"
 // CHECK:       func.func private @branch
-// CHECK-NEXT:    tfl.tanh {{.*}}npu.cpu_reason = "only the main subgraph is taken, not what IF, WHILE and the like run: subgraph 'branch'"
+// CHECK-NEXT:    tfl.tanh {{.*}}npu.cpu_reason = "only the main subgraph is taken, not 'branch', which IF, WHILE or the like run: tensor 
 !f = tensor<1x8xf32>
 !q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
 func.func @main(%x: !f loc("x")) -> !f {
