@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test" / "models"))
 
-import golden  # noqa: E402
-from tiny_writer import Model, Op, Subgraph, Tensor  # noqa: E402
+import golden
+from tiny_writer import Model, Op, Subgraph, Tensor
 
 RESULT = 16 / 256
 """The scale of the result, which the operator prescribes; its zero point is the greatest value."""

@@ -336,6 +336,7 @@ class Op:
     """
     One operator. An input that is left out is None. `options` are the fields of `_OPTIONS`; padding,
     activation and types by name. `custom` names a custom operator, whose options are the bytes `custom_options`.
+    `intermediates` are tensors of its own, which say how an LSTM scales.
     """
 
     def __init__(
@@ -347,6 +348,7 @@ class Op:
         version: int = 1,
         custom: str | None = None,
         custom_options: bytes = b"",
+        intermediates: Sequence[Tensor] = (),
         **options: object,
     ):
         code, table = OPERATORS[name]
@@ -356,6 +358,7 @@ class Op:
         self.name, self.code, self.table, self.version = name, code, table, version
         self.inputs, self.outputs, self.options = list(inputs), list(outputs), options
         self.custom, self.custom_options = custom, custom_options
+        self.intermediates = list(intermediates)
 
 
 @dataclass(eq=False)
@@ -372,7 +375,7 @@ class Subgraph:
         """All tensors of the subgraph in index order."""
         found: dict[Tensor, None] = dict.fromkeys(self.inputs)
         for op in self.ops:
-            found.update(dict.fromkeys(t for t in (*op.inputs, *op.outputs) if t is not None))
+            found.update(dict.fromkeys(t for t in (*op.inputs, *op.outputs, *op.intermediates) if t is not None))
         found.update(dict.fromkeys((*self.outputs, *self.extra)))
         return list(found)
 
@@ -572,7 +575,10 @@ class _Writer:
             ("u8", _OPTIONS[op.table][0] if op.table else 0),
             ("ref", options),
             ("ref", custom),
-            *((None, None, None, *behind) if behind else ()),
+            None,
+            None,
+            ("ref", self._vector((index[t] for t in op.intermediates), "<i4") if op.intermediates else 0),
+            *behind,
         )
 
     def _options(self, op: Op) -> int:

@@ -216,3 +216,19 @@ func.func private @branch(%x: !q) -> !q {
   %0 = tfl.tanh %x : (!q) -> !q
   return %0 : !q
 }
+
+// -----
+
+// What has no kernels although the NPU has the types says why.
+
+// CHECK-LABEL: func.func @main
+// CHECK-NEXT:    operator = "LOG_SOFTMAX", npu.cpu_reason = "LiteRT computes LOG_SOFTMAX in floats, which the NPU does not: tensor
+// CHECK-NEXT:    operator = "L2_NORMALIZATION", npu.cpu_reason = "L2_NORMALIZATION shifts each row by a number of its own
+!q = tensor<1x8x!quant.uniform<i8:f32, 0.5>>
+!r = tensor<1x8x!quant.uniform<i8:f32, 0.0625:127>>
+!s = tensor<1x8x!quant.uniform<i8:f32, 0.0078125>>
+func.func @main(%x: !q) -> (!r, !s) {
+  %0 = tfl.builtin %x {operator = "LOG_SOFTMAX"} : (!q) -> !r
+  %1 = tfl.builtin %x {operator = "L2_NORMALIZATION"} : (!q) -> !s
+  return %0, %1 : !r, !s
+}
