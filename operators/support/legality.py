@@ -25,7 +25,7 @@ _LEFT_TO_CPU = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "LSTM keeps its state in variable tensors, which the NPU does not write",
     "SVDF": "SVDF keeps its state in a variable tensor, which the NPU does not write",
     "LOG_SOFTMAX": "LiteRT computes LOG_SOFTMAX in floats, which the NPU does not",
-    "L2_NORMALIZATION": "L2_NORMALIZATION shifts each row by a number of its own, ties away from zero, as no kernel does",
+    "L2_NORMALIZATION": "L2_NORMALIZATION shifts each row by a number of its own, ties away from zero: no kernel does",
 }
 """Operators that have no record for a reason that is worth telling; docs/rationale.md has the figures."""
 
