@@ -1,12 +1,14 @@
 """
 A tiny assembler for command streams, so that tests of the simulator need no compiler.
 
-`Assembler` turns operations into a driver payload, `place` gives the registers of a feature map in the arena.
+`Assembler` turns operations into a driver payload, `place` gives the registers of a feature map in the arena. The rest
+puts maps, weights and scales into bytes, and takes maps out again.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 
@@ -98,3 +100,48 @@ def to_bytes(values: np.ndarray, brick: bool = False) -> np.ndarray:
         padded[..., :depth] = values
         values = padded.reshape(height, width, -1, 16).transpose(0, 2, 1, 3)
     return np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+
+
+def from_bytes(data: np.ndarray, shape: tuple[int, int, int], dtype: str = "i1", brick: bool = False) -> np.ndarray:
+    height, width, depth = shape
+    if not brick:
+        return data[: height * width * depth * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
+    slots = -(-depth // 16)
+    size = height * width * slots * 16 * np.dtype(dtype).itemsize
+    bricks = data[:size].view(dtype).reshape(height, slots, width, 16)
+    return bricks.transpose(0, 2, 1, 3).reshape(height, width, slots * 16)[..., :depth]
+
+
+def arena(*parts: tuple[int, np.ndarray], size: int = 1 << 16) -> np.ndarray:
+    data = np.zeros(size, np.uint8)
+    for offset, part in parts:
+        data[offset : offset + part.size] = part
+    return data
+
+
+def plain_stream(weights: list[int]) -> bytes:
+    value, position = 0, 0
+    fields = [(6, 3), (len(weights) - 1, 15), (7, 3), (0, 1), (1, 1), (0, 5), (0, 5), (7, 3)]
+    fields += [(2 * w if w >= 0 else 1 - 2 * w, 9) for w in weights]
+    for bits, width in [*fields, (7, 3)]:
+        value |= bits << position
+        position += width
+    total = -(-position // 128) * 128
+    return (value | ((1 << total) - (1 << position))).to_bytes(total // 8, "little")
+
+
+def scale_bytes(bias: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> bytes:
+    entries = b"".join(
+        int(b).to_bytes(5, "little", signed=True) + int(s).to_bytes(4, "little") + bytes([int(h)])
+        for b, s, h in zip(bias, scale, shift, strict=True)
+    )
+    return entries + b"\0" * (-len(entries) % 16)
+
+
+def each(function: Callable[..., int], *arrays: np.ndarray) -> np.ndarray:
+    return np.array(np.vectorize(lambda *values: function(*map(int, values)), otypes=[object])(*arrays), np.int64)
+
+
+def random_map(seed: int, shape: tuple[int, ...], dtype: str = "i1") -> np.ndarray:
+    limits = np.iinfo(dtype)
+    return np.random.default_rng(seed).integers(limits.min, limits.max, shape, dtype, endpoint=True)
