@@ -1,7 +1,8 @@
 """
 Compares a compiled file with its source model: the outputs, and what each NPU operation computed on the way to them.
 
-A source tensor is recognised by its values: an operation's OFM equals it, or a box of it. An OFM that unmistakably is
+A source tensor is recognised by its values: an operation's OFM equals it, or a box of it, or every second row (or
+column) where the OFM's strides say so. What equals a part of an input is a copy of it. An OFM that unmistakably is
 a source tensor, but not to the last bit, is wrong even where the outputs do not show it, as behind a softmax that
 saturates; but not if what the stream made exactly could not have been made of it. So the first wrong operation is
 found without any help from the compiler.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -167,6 +169,30 @@ def _part(box: NDArray, at: _Place) -> _Part:
     return y, x, c
 
 
+def _spread(op: Op, values: NDArray, tensor: NDArray) -> Iterator[_Part]:
+    """
+    Where in a tensor an OFM could lie whose strides leave out rows or columns, if the tensor is dense and NHWC: each
+    part begins with the OFM's first row.
+    """
+    if op.get("OFM_PRECISION", "format"):
+        return
+    size = values.dtype.itemsize
+    dense = tensor.shape[2] * size, tensor.shape[1] * tensor.shape[2] * size
+    steps = [op.state[register] // one for register, one in zip(("OFM_STRIDE_X", "OFM_STRIDE_Y"), dense, strict=True)]
+    across, down = (step if count > 1 else 1 for step, count in zip(steps, values.shape[1::-1], strict=True))
+    if min(across, down) < 1 or across == down == 1:
+        return
+    extents = (values.shape[0] - 1) * down + 1, (values.shape[1] - 1) * across + 1, values.shape[2]
+    rows, columns, depth = (a - b for a, b in zip(tensor.shape, extents, strict=True))
+    if min(rows, columns, depth) < 0:
+        return
+    for channel in range(depth + 1):
+        for column in range(min(columns, across - 1) + 1):
+            cut = slice(column, column + extents[1], across), slice(channel, channel + values.shape[2])
+            for row in np.flatnonzero((tensor[: rows + 1, *cut] == values[0]).all(axis=(1, 2))).tolist():
+                yield slice(row, row + extents[0], down), *cut
+
+
 def _run(values: NDArray, box: NDArray) -> int:
     """The element of a tensor at which a box's begin if they follow one another in rows of its depth, or -1."""
     depth = box.shape[-1]
@@ -284,6 +310,8 @@ class SourceTensors:
         constant = {tensor.index for tensor in original.tensors if tensor.data is not None} | {-1}
         given = list(inputs)
         self.sources: list[_Source] = []
+        # Tensors that the reference has no values of: their operator, type and number of elements.
+        self.unknown: list[tuple[int, np.dtype, int]] = []
         for operator in original.operators:
             for index in operator.inputs:
                 readers.setdefault(index, []).extend(operator.outputs)
@@ -294,6 +322,9 @@ class SourceTensors:
             folded |= names[operator.index] in ("SHAPE", "RANK")
             constant.update(operator.outputs if folded else ())
             for index in operator.outputs:
+                if index not in tensors and original.tensors[index].name not in on_cpu:
+                    tensor = original.tensors[index]
+                    self.unknown.append((operator.index, tensor.dtype, prod(tensor.shape)))
                 if index not in tensors or tensors[index].size <= 1:
                     continue
                 name, values = original.tensors[index].name, tensors[index]
@@ -319,7 +350,7 @@ class SourceTensors:
         place = self.flow.add(reads, writes)
         if values is None:
             return ""
-        found = self._equal(values)
+        found = self._equal(op, values)
         if found is None:
             self.seen.append(_Seen(op, values.copy(), -1, place))
             return ""
@@ -328,8 +359,8 @@ class SourceTensors:
         self.places.setdefault(source.number, []).append(place)
         return f"equals {part}{source}"
 
-    def _equal(self, values: NDArray) -> tuple[_Source, str] | None:
-        """The tensor that an OFM is, or of which it is a box or a run of rows, now written; and that part's name."""
+    def _equal(self, op: Op, values: NDArray) -> tuple[_Source, str] | None:
+        """The tensor that an OFM is, or of which it is a part or a run of rows, now written; and that part's name."""
         alike = [s for s in self.sources if s.values.dtype == values.dtype]
         flat = values.reshape(-1)
         whole = [s for s in alike if _same_elements(s.values, flat)]
@@ -340,6 +371,10 @@ class SourceTensors:
             return whole[0], ""
         larger = [source for source in alike if source.values.size > values.size]
         for source in larger:
+            for part in _spread(op, values, source.values):
+                if np.array_equal(source.values[part], values):
+                    source.written[part] = True
+                    return source, f"[{', '.join(f'{cut.start}:{cut.stop}:{cut.step or 1}' for cut in part)}] of "
             for at, rows in _strips(source.values, values):
                 for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
                     part = _part(values, (row, *at))
@@ -382,11 +417,11 @@ class SourceTensors:
         After the last operation: those that wrote a source tensor, which none wrote exactly, with an error.
 
         That is so where an OFM unmistakably is the tensor, or less surely so but as large and in its place; but not
-        where the tensor with these elements is `contradicted`.
+        where the tensor with these elements is `contradicted`, nor where one that the reference does not know may stand.
         """
         suspects: list[_Suspect] = []
         for seen, places in zip(self.seen, self._places(), strict=True):
-            if seen.values is None:
+            if seen.values is None or self._may_be_unknown(seen.values, places):
                 continue
             near = self._nearest(seen.values)
             if near is None or not near.unmistakable:
@@ -435,6 +470,13 @@ class SourceTensors:
                 if (tensor.dtype, tensor.size) == (values.dtype, values.size):
                     yield source
 
+    def _may_be_unknown(self, values: NDArray, places: tuple[int, int]) -> bool:
+        """Whether a tensor that the reference has no values of, or a part of one, could stand in an OFM's place."""
+        return any(
+            places[0] < operator < places[1] and dtype == values.dtype and size >= values.size
+            for operator, dtype, size in self.unknown
+        )
+
     def exact(self) -> set[int]:
         """The numbers of the tensors that are all there."""
         return {source.number for source in self.sources if source.written.all()}
@@ -456,7 +498,7 @@ class SourceTensors:
         """
         unwritten = {source.number for source in self.unwritten()}
         for seen, places in zip(self.seen, self._places(), strict=True):
-            if seen.values is None:
+            if seen.values is None or self._may_be_unknown(seen.values, places):
                 continue
             near = self._nearest(seen.values)
             if near is not None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+import tiny_writer
 from network import Network
 
 from npuc.simulator import Op, load
@@ -42,7 +43,8 @@ def numbered(values: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
 
 
 def op(index: int) -> Op:
-    return Op("CONV", "", 0, 10 * index, index, MappingProxyType({}))
+    dense = {"OFM_PRECISION": 0, "OFM_STRIDE_X": SHAPE[3], "OFM_STRIDE_Y": SHAPE[2] * SHAPE[3]}
+    return Op("CONV", "", 0, 10 * index, index, MappingProxyType(dense))
 
 
 def take(tensors: SourceTensors, *written: np.ndarray) -> list[str]:
@@ -61,6 +63,21 @@ def test_an_intermediate_that_is_off_by_one_everywhere_is_wrong():
     assert (wrong.op.index, wrong.name, wrong.maker, wrong.share, wrong.distance) == (1, "t1", "operator 1 (ADD)", 0, 1)
     assert f"first at [0, 0, 0]: {t[1][0, 0, 0, 0] + 1}, the reference has {t[1][0, 0, 0, 0]}" in str(wrong)
     assert tensors.first_wrong().op.index == 1
+
+
+def test_every_fourth_column_of_a_resize_is_told_from_columns_beside_one_another():
+    """They resemble them, as neighbours in a resized map do."""
+    x, y = (
+        tiny_writer.Tensor(name, (1, *size, 1), "uint8", 0.5, 255) for name, size in (("x", (3, 2)), ("y", (48, 8)))
+    )
+    size = tiny_writer.constant("size", np.array([48, 8], np.int32))
+    resize = tiny_writer.Op("RESIZE_BILINEAR", [x, size], [y])
+    model = tiny_writer.Model(tiny_writer.Subgraph([x], [y], [resize])).to_bytes()
+    comparer = Comparer(load(compile_tflite(model, Target("ethos-u55-128")).data), model)
+    comparisons = [comparer.run(seed=seed, trace=True) for seed in range(3)]
+    assert all(comparison.exact for comparison in comparisons)
+    phases = [step.equals.split(" of ")[0] for step in comparisons[0].steps if "'y'" in step.equals]
+    assert phases == [f"equals [0:48:1, {column}:{column + 5}:4, 0:1:1]" for column in range(4)]
 
 
 def test_a_stripe_that_is_wrong_is_named_with_its_place():
@@ -122,6 +139,18 @@ def test_tensors_of_fused_operators_are_told_from_missing_ones():
     # t0 was fused into t1; what became of t2 and t3 nobody knows.
     take(tensors, t[1], values(9))
     assert [source.name for source in tensors.unwritten()] == ["t2", "t3"]
+
+
+def test_what_the_reference_does_not_know_may_resemble_what_it_knows():
+    """As behind an operator that LiteRT has no kernel for; what comes before it is told as ever."""
+    t = [values(i) for i in range(3)]
+    known = {number: value for number, value in numbered(t).items() if number != 3}
+    tensors = SourceTensors(source(3), known)
+    take(tensors, t[1], t[0] + 1)
+    assert tensors.wrong() == []
+    tensors = SourceTensors(source(3), known)
+    take(tensors, t[0] + 1, t[1])
+    assert [wrong.name for wrong in tensors.wrong()] == ["t0"]
 
 
 def test_an_operation_in_the_place_of_a_tensor_is_named_though_it_resembles_nothing():
