@@ -417,7 +417,7 @@ class SourceTensors:
         After the last operation: those that wrote a source tensor, which none wrote exactly, with an error.
 
         That is so where an OFM unmistakably is the tensor, or less surely so but as large and in its place; but not
-        where the tensor with these elements is `contradicted`, nor where one that the reference does not know may stand.
+        where the tensor with these elements is `contradicted`, nor where one that the reference does not know may be.
         """
         suspects: list[_Suspect] = []
         for seen, places in zip(self.seen, self._places(), strict=True):
