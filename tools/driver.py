@@ -69,6 +69,9 @@ ELIDED = "__elided__"
 ELIDE_ABOVE = 64
 """Bytes of a constant, or scales of a type times eight, that are still printed where large ones are elided."""
 
+CONSTANTS_FILE = "constants.npz"
+"""Where large constants are that a text names; it lies beside the text."""
+
 MAX_LINKS = 40
 """As many links behind each other as the system follows."""
 MAX_ELEMENTS = 1 << 28
@@ -180,6 +183,7 @@ class LocatingParser(Parser):
         self._file = StringAttr(name)
         self._line_offset = line_offset
         self._operation_start = 0
+        self._constants: dict[str, bytes] | None = None
         self._line_starts = list(accumulate((len(line) for line in text.splitlines(keepends=True)), initial=0))
 
     def parse_operation(self) -> Operation:
@@ -223,10 +227,54 @@ class LocatingParser(Parser):
 
     def _parse_builtin_dense_resource_attr(self) -> DenseResourceAttr:
         start = self.pos
+        if known := _CONSTANT.match(self.lexer.input.content, start):
+            return self._constant(known[1])  # pyright: ignore[reportReturnType]
         attr = super()._parse_builtin_dense_resource_attr()
         if ELIDED in attr.resource_handle.data:
             self.raise_error("the value of this constant was left out when the file was printed", start, self.pos)
         return attr
+
+    def _constant(self, name: str) -> DenseIntOrFPElementsAttr:
+        """`<constant_3> : type`, whose contents are in the file beside the text."""
+        start = self.pos
+        self.parse_characters("<")
+        self.parse_identifier()
+        self.parse_characters(">")
+        self.parse_characters(":")
+        type_ = self._parse_dense_literal_type()
+        path = Path(self._file.data).with_name(CONSTANTS_FILE)
+        if self._constants is None:
+            self._constants = read_constants(path)
+        data = self._constants.get(name)
+        if data is None:
+            self.raise_error(f"{name} is in no {path}", start, self.pos)
+        element = type_.get_element_type()
+        if len(data) != math.prod(type_.get_shape()) * getattr(element, "compile_time_size", 0):
+            self.raise_error(f"{name} in {path} has other than the bytes of {type_}", start, self.pos)
+        return DenseIntOrFPElementsAttr(type_, BytesAttr(data))
+
+
+_CONSTANT = re.compile(r"\s*<\s*(constant_\d+)\s*>")
+
+
+def constant_name(number: int) -> str:
+    """What a text calls the constant of a number whose contents are in `CONSTANTS_FILE`."""
+    return f"constant_{number}"
+
+
+def read_constants(path: Path) -> dict[str, bytes]:
+    """The contents of constants by their names; none where there is no such file. Raises UserError."""
+    import zipfile
+
+    import numpy as np
+
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name].tobytes() for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split()) or 'it holds no constants'}") from None
 
 
 def make_context(allow_unregistered: bool = False) -> Context:
@@ -687,15 +735,3 @@ def write_reproducer(
     write_file(path, text)
     process.finish(path)
     return path
-
-
-class IrDump:
-    """Writes the module after each pass to `DIR/01-name.mlir` ..., large constants elided. Raises UserError."""
-
-    def __init__(self, folder: str):
-        self.folder = Path(folder)
-        make_folder(self.folder)
-
-    def write(self, index: int, name: str, module: ModuleOp) -> None:
-        """Writes `DIR/index-name.mlir`; index 0 is the input."""
-        write_file(str(self.folder / f"{index:02}-{name}.mlir"), elided_text(module).encode())

@@ -51,7 +51,12 @@ class NpuOptMain(xDSLOptMain):
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
         driver.adopt(arg_parser)
         super().register_all_arguments(arg_parser)
-        arg_parser.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
+        arg_parser.add_argument(
+            "--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR, and an index.md"
+        )
+        arg_parser.add_argument(
+            "--inline-constants", action="store_true", help="there, large constants stand in the text itself"
+        )
         arg_parser.add_argument(
             "--load-pass", metavar="FILE.py", action="append", default=[], help="also offer the passes in a Python file"
         )
@@ -135,7 +140,11 @@ class NpuOptMain(xDSLOptMain):
     def apply_passes(self, prog: ModuleOp) -> None:
         """Runs the pipeline; raises UserError that names the reproducer."""
         passes = self.pipeline.passes
-        dump = driver.IrDump(self.args.dump_ir) if self.args.dump_ir is not None else None
+        dump = None
+        if self.args.dump_ir is not None:
+            from npuc.tools.ir_dump import IrDump
+
+            dump = IrDump(self.args.dump_ir, passes, self.args.inline_constants)
         if dump is not None:
             dump.write(0, "input", prog)
         original = prog.clone() if passes else prog

@@ -100,7 +100,11 @@ def compile_tflite(
     if not any(pass_.name == EMIT for pass_ in chain):
         raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
     module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
-    files = driver.IrDump(dump) if dump is not None else None
+    files = None
+    if dump is not None:
+        from npuc.tools.ir_dump import IrDump
+
+        files = IrDump(dump, chain)
     summary = Summary(target.accelerator)
     part_files: dict[str, bytes] = {}
     profile: Profile | None = None
