@@ -36,8 +36,9 @@ from npuc.planning import buffers, cascades, evaluation, placement, prefetch, re
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import scheduled_functions
 from npuc.planning.tasks import Task
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import LOWERING, SCHEDULE, pipeline
 from npuc.tools.profiling.profile import profile_module
 
@@ -226,11 +227,11 @@ def schedules_of(network: Network, machine: Machine, limit: int | None, one: Alt
 
 def count_views(network: Network, machine: Machine) -> tuple[int, int]:
     """How many feature maps kernels read, and how many of them are no kernel's result: what views and cascades give."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, network.read(), network.name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, network.read(), network.name, "tflite")
     target = machine.target("Performance")
     passes = ",".join((target.text, *LOWERING, *SCHEDULE[: 1 + SCHEDULE.index("npu-schedule-fold-views")]))
-    driver.run_passes(ctx, module, driver.parse_passes(passes, driver.available_passes()))
+    run_passes(ctx, module, parse_passes(passes, available_passes()))
     read = [value for op in module.walk() if isinstance(op, KernelOp) for value in op.feature_maps]
     return len(read), sum(not isinstance(value.owner, KernelOp) for value in read)
 
@@ -253,11 +254,11 @@ def least_memory(network: Network, machine: Machine) -> tuple[int, int]:
 
 def regions_of(network: Network, machine: Machine, limit: int | None) -> tuple[ModuleOp, list[schedules.Region]]:
     """The regions of a network before cascades are planned."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, network.read(), network.name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, network.read(), network.name, "tflite")
     passes = pipeline(machine.target("Performance", limit)).split(",")
     text = ",".join(passes[: passes.index(PLAN)])
-    driver.run_passes(ctx, module, driver.parse_passes(text, driver.available_passes()))
+    run_passes(ctx, module, parse_passes(text, available_passes()))
     held = held_by_host(module)
     return module, [
         schedules.region_of(one, held.get(one.sym_name.data, NOTHING_HELD), machine_of(one), setup_of(one))
@@ -275,7 +276,7 @@ def figures(network: Network, machine: Machine, limit: int) -> tuple[int, int, i
         whole += region._schedules.buffered(region.tasks(cut), limit, {}).cycles  # pyright: ignore
     passes = pipeline(machine.target("Performance", limit)).split(",")
     text = ",".join(passes[passes.index(PLAN) : -1])
-    driver.run_passes(driver.make_context(), module, driver.parse_passes(text, driver.available_passes()))
+    run_passes(make_context(), module, parse_passes(text, available_passes()))
     return parts, whole, profile_module(module, network.name, (), None, None).cycles
 
 

@@ -208,7 +208,7 @@ def _cycles(data: bytes) -> int:
 def _vela(vela: Path, path: Path, accelerator: str, strategy: str) -> str:
     """Of each core: operators on the CPU and cycles by our model."""
     from npuc.simulator import load
-    from npuc.tools.driver import UserError
+    from npuc.tools.errors import UserError
 
     cells: list[str] = []
     for core in ([], ["--debug-force-legacy-core"]):

@@ -38,7 +38,7 @@ from one_operator import near, usual_inputs, zero_points  # noqa: E402
 from tiny_writer import Model, Op, Subgraph, Tensor  # noqa: E402
 
 from npuc.simulator import Session, load  # noqa: E402
-from npuc.tools.driver import UserError  # noqa: E402
+from npuc.tools.errors import UserError  # noqa: E402
 from npuc.tools.npu_compile import compile_tflite  # noqa: E402
 from npuc.tools.pipeline import Target  # noqa: E402
 

@@ -29,9 +29,10 @@ from npuc.analysis.timeline import timeline
 from npuc.dialects.npu_cmd import ProgramOp
 from npuc.planning.network import scheduled_functions
 from npuc.planning.schedules import planned_cycles, region_of
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import EMIT, Target, pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -46,24 +47,24 @@ MOST_OFF, MEDIAN_OFF, SLOWER = 0.05, 0.01, 0.005
 
 def run(data: bytes, target: Target, stop: str, left_out: frozenset[str] = frozenset()) -> ModuleOp:
     """The module of a model after a pass."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(target, left_out), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, data, "model", "tflite")
+    chain = parse_passes(pipeline(target, left_out), available_passes())
     names = [one.name for one in chain]
-    driver.run_passes(ctx, module, chain[: names.index(stop) + 1], file="model", verify_each=False)
+    run_passes(ctx, module, chain[: names.index(stop) + 1], file="model", verify_each=False)
     return module
 
 
 def emitted(data: bytes, target: Target, left_out: frozenset[str] = frozenset()) -> tuple[int, int]:
     """The planner's figure for a schedule, and that of its commands."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(target, left_out), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, data, "model", "tflite")
+    chain = parse_passes(pipeline(target, left_out), available_passes())
     names = [one.name for one in chain]
     lowering = names.index("convert-npu-schedule-to-npu-cmd")
-    driver.run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
+    run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
     planned = planned_cycles(module)
-    driver.run_passes(ctx, module, chain[lowering : names.index(EMIT)], file="model", verify_each=False)
+    run_passes(ctx, module, chain[lowering : names.index(EMIT)], file="model", verify_each=False)
     machine, setup = machine_of(module), setup_of(module)
     programs = [op for op in module.ops if isinstance(op, ProgramOp)]
     return planned, sum(timeline(program, machine, setup).cycles for program in programs)

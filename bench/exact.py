@@ -28,7 +28,7 @@ from npuc.simulator import load
 from npuc.simulator.compare import Comparer
 from npuc.simulator.isolation import SourceError
 from npuc.simulator.litert import HostError
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target, pipeline
 

@@ -49,9 +49,9 @@ from networks import ROOT, SHARED, Network, networks
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import default_names, memory_setup
 from npuc.hardware.parameters import HIGH, LOW
-from npuc.tools import driver
 from npuc.tools.compiling.summary import operator_counts
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import decode_streams, load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
 from npuc.tools.profiling.profile import profile_module
@@ -162,10 +162,10 @@ class Row:
 
 def measured(data: bytes, machine: Machine, name: str) -> Schedule:
     """What a compiled file needs; no cycles where all of it stays on the CPU."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, data, name, "tflite")
     cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
-    driver.decode_streams(ctx, module, name)
+    decode_streams(ctx, module, name)
     try:
         made = [profile_module(module, name, (), machine.system, machine.mode, end) for end in ENDS.values()]
     except UserError as error:

@@ -12,7 +12,8 @@ from xdsl.dialects.builtin import IntegerAttr
 
 from npuc.dialects.npu import LIMIT_ATTR
 from npuc.dialects.npu_cmd import ProgramOp
-from npuc.tools import driver
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import EMIT, Target, pipeline
 from npuc.tools.profiling.picture import as_svg
 from npuc.tools.profiling.profile import Profile, profile_module
@@ -81,10 +82,10 @@ made is in [schedule.md](schedule.md) and [weight_buffers.md](weight_buffers.md)
 
 def step(target: Target, leave_out: frozenset[str]) -> tuple[Profile, int | None]:
     """Compile without some passes; the profile, and the limit that was written."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, MODEL.read_bytes(), MODEL.name)
+    ctx = make_context()
+    module = load_module(ctx, MODEL.read_bytes(), MODEL.name)
     passes = pipeline(target, leave_out | {EMIT})
-    driver.run_passes(ctx, module, driver.parse_passes(passes, driver.available_passes()))
+    run_passes(ctx, module, parse_passes(passes, available_passes()))
     (program,) = (op for op in module.ops if isinstance(op, ProgramOp))
     limit = program.attributes.get(LIMIT_ATTR)
     profile = profile_module(module, MODEL.name, (), None, None)

@@ -20,9 +20,12 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
-from npuc.tools import driver
+from npuc.tools.errors import UserError
+from npuc.tools.ir import ElidingPrinter, load_module, make_context
+from npuc.tools.passes import PassFailure, available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import COMMANDS, EMIT, LOWERING, SCHEDULE
 
 ROOT = Path(__file__).parents[1]
@@ -50,24 +53,24 @@ def pages() -> list[Path]:
 def check(page: Path) -> int:
     """How many blocks of a page agree; raises Disagreement for the first that does not."""
     text = page.read_text(encoding="utf-8")
-    ctx, module, count = driver.make_context(), ModuleOp([]), 0
+    ctx, module, count = make_context(), ModuleOp([]), 0
     for block in BLOCK.finditer(text):
         kind, _, rest = block["source"].partition(" ")
         where = f"{page.name}:{1 + text.count(chr(10), 0, block.start())}"
         try:
             if kind == "input":
-                module = driver.load_module(ctx, block["text"].encode(), where, "mlir")
+                module = load_module(ctx, block["text"].encode(), where, "mlir")
                 module.verify()
             elif kind == "from":
                 name, _, passes = rest.partition("|")
                 path = ROOT / name.strip()
-                module = driver.load_module(ctx, path.read_bytes(), path.name)
+                module = load_module(ctx, path.read_bytes(), path.name)
                 _run(ctx, module, passes)
             elif kind == "after":
                 _run(ctx, module, rest)
             else:
                 raise Disagreement(f"{where}: a block of IR says `input`, `from` or `after`, not `{kind}`")
-        except (driver.UserError, driver.PassFailure) as error:
+        except (UserError, PassFailure) as error:
             raise Disagreement(f"{where}: {error}") from error
         if kind != "input" and not pattern(block["text"]).search(printed := _printed(module)):
             raise Disagreement(f"{where}: not what comes out:\n{printed}")
@@ -112,15 +115,15 @@ def _passes(text: str) -> Iterator[str]:
             yield first
 
 
-def _run(ctx: driver.Context, module: ModuleOp, text: str) -> None:
-    passes = driver.parse_passes(",".join(_passes(text)), driver.available_passes())
-    driver.run_passes(ctx, module, passes)
+def _run(ctx: Context, module: ModuleOp, text: str) -> None:
+    passes = parse_passes(",".join(_passes(text)), available_passes())
+    run_passes(ctx, module, passes)
 
 
 def _printed(module: ModuleOp) -> str:
     """The module as people read it, without indentation."""
     stream = StringIO()
-    driver.ElidingPrinter(stream=stream).print_op(module)
+    ElidingPrinter(stream=stream).print_op(module)
     return "".join(f"{line.strip()}\n" for line in stream.getvalue().splitlines())
 
 

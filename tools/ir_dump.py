@@ -26,8 +26,10 @@ from xdsl.passes import ModulePass
 from xdsl.printer import Printer
 
 from npuc.dialects.value_names import name_values
-from npuc.tools import driver
-from npuc.tools.driver import CONSTANTS_FILE, UserError, constant_name
+from npuc.tools.errors import UserError
+from npuc.tools.files import make_folder, write_file
+from npuc.tools.ir import CONSTANTS_FILE, ELIDE_ABOVE, constant_name
+from npuc.tools.passes import pipeline_text
 
 INDEX_FILE = "index.md"
 CONTEXT = 1
@@ -43,7 +45,7 @@ class IrDump:
         self._rows: list[str] = []
         self._going_on: list[str] = []
         self._before: list[str] = []
-        driver.make_folder(self.folder)
+        make_folder(self.folder)
 
     def write(self, index: int, name: str, module: ModuleOp) -> None:
         """Writes `DIR/index-name.mlir` and what belongs to it; index 0 is the input."""
@@ -54,12 +56,12 @@ class IrDump:
         text = out.getvalue() + "\n"
         if self._constants is not None:
             self._constants.save()
-        driver.write_file(str(self.folder / f"{stem}.mlir"), text.encode())
+        write_file(str(self.folder / f"{stem}.mlir"), text.encode())
         lines = text.splitlines(keepends=True)
         self._rows.append(f"| [{stem}]({stem}.mlir) | {self._compare(stem, lines) if index else ''} |")
         self._before = lines
         if rest := self.passes[index:]:
-            self._going_on.append(f"    npu-opt {stem}.mlir -p '{driver.pipeline_text(rest)}' -t tflite -o FILE.tflite")
+            self._going_on.append(f"    npu-opt {stem}.mlir -p '{pipeline_text(rest)}' -t tflite -o FILE.tflite")
         self._write_index()
 
     def _compare(self, stem: str, lines: list[str]) -> str:
@@ -67,14 +69,14 @@ class IrDump:
         if lines == self._before:
             return "nothing"
         diff = list(unified_diff(self._before, lines, "before", "after", n=CONTEXT))
-        driver.write_file(str(self.folder / f"{stem}.diff"), "".join(diff).encode())
+        write_file(str(self.folder / f"{stem}.diff"), "".join(diff).encode())
         gone, new = (sum(line.startswith(sign) for line in diff[2:]) for sign in "-+")
         return f"[{gone} lines gone, {new} new]({stem}.diff)"
 
     def _write_index(self) -> None:
         lines = ["# The module after each pass", "", "| pass | changed |", "| --- | --- |", *self._rows, ""]
         lines += ["To go on from one of them:", "", *self._going_on, ""]
-        driver.write_file(str(self.folder / INDEX_FILE), "\n".join(lines).encode())
+        write_file(str(self.folder / INDEX_FILE), "\n".join(lines).encode())
 
 
 class _Constants:
@@ -120,7 +122,7 @@ class _Printer(Printer):
     def print_attribute(self, attribute: Attribute) -> None:
         if self._constants is not None and isinstance(attribute, DenseIntOrFPElementsAttr):
             data = attribute.data.data
-            if len(data) > driver.ELIDE_ABOVE:
+            if len(data) > ELIDE_ABOVE:
                 self.print_string(f"dense_resource<{self._constants.name_of(data)}> : ")
                 self.print_attribute(attribute.type)
                 return

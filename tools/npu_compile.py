@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from npuc.tools import driver
+from npuc.tools.command_line import exit_code, note
 from npuc.tools.compiling.arguments import notes, read
 from npuc.tools.compiling.compile import Compiled, compile_tflite
 from npuc.tools.compiling.model import Result, compile_model, target_of
+from npuc.tools.files import descriptor_of, write_file
 
 __all__ = ["Compiled", "compile_tflite", "main"]
 
@@ -34,7 +35,7 @@ def run(arguments: Sequence[str] | None) -> int:
     if args.supported_ops_report:
         from npuc.tools.compiling.operators import PAGE, page
 
-        driver.write_file(PAGE, page().encode())
+        write_file(PAGE, page().encode())
         print(PAGE)
         return 0
     if args.print_pipeline:
@@ -43,7 +44,7 @@ def run(arguments: Sequence[str] | None) -> int:
         print(pipeline(target_of(args)) if args.pipeline is None else args.pipeline)
         return 0
     for line in notes(args):
-        driver.note(f"npu-compile: note: {line}")
+        note(f"npu-compile: note: {line}")
     if len(args.models) == 1:
         _say(compile_model(args.models[0], args, progress=sys.stderr.isatty()), args)
         return 0
@@ -54,15 +55,15 @@ def _say(result: Result, args: argparse.Namespace) -> None:
     """Prints what came of a model."""
     _warn(result)
     text = _json(result.data) if args.json else result.text
-    if driver.descriptor_of(result.output) == STANDARD_OUTPUT:  # nothing may stand behind the model
-        driver.note(text)
+    if descriptor_of(result.output) == STANDARD_OUTPUT:  # nothing may stand behind the model
+        note(text)
     else:
         print(text)
 
 
 def _warn(result: Result) -> None:
     if result.warning:
-        driver.note(f"npu-compile: warning: {result.warning}")
+        note(f"npu-compile: warning: {result.warning}")
 
 
 def _several(args: argparse.Namespace) -> int:
@@ -72,7 +73,7 @@ def _several(args: argparse.Namespace) -> int:
     table: list[dict[str, Any]] = []
     for model, result in compile_models(args):
         if isinstance(result, str):
-            driver.note(f"npu-compile: error: {result}")
+            note(f"npu-compile: error: {result}")
             table.append({"model": model, "error": result})
             continue
         table.append(result.data)
@@ -84,7 +85,7 @@ def _several(args: argparse.Namespace) -> int:
         print(_json(table))
     failed = sum("error" in row for row in table)
     if failed:
-        driver.note(f"npu-compile: error: {failed} of {len(args.models)} models failed")
+        note(f"npu-compile: error: {failed} of {len(args.models)} models failed")
     return 1 if failed else 0
 
 
@@ -96,7 +97,7 @@ def _json(data: object) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    return driver.exit_code("npu-compile", lambda: run(arguments))
+    return exit_code("npu-compile", lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -26,21 +26,26 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from npuc import __version__
 from npuc.registry import all_passes
-from npuc.tools import driver
-from npuc.tools.driver import PassFailure, UserError
+from npuc.tools.command_line import adopt, exit_code, note
+from npuc.tools.errors import UserError, format_error
+from npuc.tools.files import read_file, write_file
+from npuc.tools.ir import decode_streams, elided_text, load_module, make_context, parse_text
+from npuc.tools.passes import PassFailure, available_passes, load_pass_file, parse_passes, run_passes
+from npuc.tools.reproducer import write_reproducer
 from npuc.tools.targets import all_targets, render
+from npuc.tools.verification import verify
 
 
 class NpuOptMain(xDSLOptMain):
-    """The driver; `run` raises UserError and writes nothing before all is done."""
+    """The tool; `run` raises UserError and writes nothing before all is done."""
 
     version_format = f"npu-opt of npuc {__version__}, built on xDSL {{xdsl_version}}"
 
     def register_all_dialects(self) -> None:
-        self.ctx = driver.make_context()
+        self.ctx = make_context()
 
     def register_all_passes(self) -> None:
-        self.available_passes = driver.available_passes()
+        self.available_passes = available_passes()
 
     def register_all_targets(self) -> None:
         self.available_targets = dict(all_targets())
@@ -49,7 +54,7 @@ class NpuOptMain(xDSLOptMain):
         self.available_frontends = {"mlir": self.load, "tflite": self.load}
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
-        driver.adopt(arg_parser)
+        adopt(arg_parser)
         super().register_all_arguments(arg_parser)
         arg_parser.add_argument(
             "--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR, and an index.md"
@@ -64,8 +69,8 @@ class NpuOptMain(xDSLOptMain):
 
     def setup_pipeline(self) -> None:
         for path in self.args.load_pass:
-            self.available_passes |= driver.load_pass_file(path)
-        self.pipeline = PassPipeline(driver.parse_passes(self.args.passes, self.available_passes))
+            self.available_passes |= load_pass_file(path)
+        self.pipeline = PassPipeline(parse_passes(self.args.passes, self.available_passes))
 
     def load(self, io: IO[bytes]) -> ModuleOp:
         """
@@ -73,9 +78,9 @@ class NpuOptMain(xDSLOptMain):
 
         `-t asm` alone shows streams as they stand, word by word.
         """
-        module = driver.load_module(self.ctx, io.read(), self.get_input_name(), self.args.frontend)
+        module = load_module(self.ctx, io.read(), self.get_input_name(), self.args.frontend)
         if self.args.target != "asm" or self.pipeline.passes:
-            driver.decode_streams(self.ctx, module, self.get_input_name())
+            decode_streams(self.ctx, module, self.get_input_name())
         return module
 
     def get_input_name(self) -> str:
@@ -85,7 +90,7 @@ class NpuOptMain(xDSLOptMain):
         if self.args.list_passes:
             print(self.pass_list())
             return
-        data = driver.read_file(self.args.input_file)
+        data = read_file(self.args.input_file)
         target_spec = parse_spec(self.args.target)
         try:
             target = self.available_targets[target_spec.name]().from_spec(target_spec)  # pyright: ignore
@@ -115,11 +120,11 @@ class NpuOptMain(xDSLOptMain):
                 wanted = (
                     self.args.parsing_diagnostics if isinstance(error, ParseError) else self.args.verify_diagnostics
                 )
-                line = driver.format_error(error)
+                line = format_error(error)
                 if not wanted:
                     raise UserError(line) from None
                 outputs.append(f"{line}\n".encode())
-        driver.write_file(self.args.output_file, b"// -----\n".join(outputs))
+        write_file(self.args.output_file, b"// -----\n".join(outputs))
 
     def parse(self, data: bytes, line_offset: int) -> ModuleOp:
         """One chunk of the input, parsed and verified."""
@@ -129,12 +134,12 @@ class NpuOptMain(xDSLOptMain):
             module = self.load(BytesIO(data))
         else:
             try:
-                module = driver.parse_text(self.ctx, data, name, line_offset, not self.args.no_implicit_module)
+                module = parse_text(self.ctx, data, name, line_offset, not self.args.no_implicit_module)
             except ParseError as error:
                 error.span = dataclasses.replace(error.span, line_offset=line_offset)
                 raise
         if not self.args.disable_verify:
-            driver.verify(module, name)
+            verify(module, name)
         return module
 
     def apply_passes(self, prog: ModuleOp) -> None:
@@ -156,14 +161,14 @@ class NpuOptMain(xDSLOptMain):
 
         def after(index: int, pass_: ModulePass, module: ModuleOp) -> None:
             if self.args.time_passes:
-                driver.note(f"{pass_.name}: {time.perf_counter() - started:.4f} s")
+                note(f"{pass_.name}: {time.perf_counter() - started:.4f} s")
             if dump is not None:
                 dump.write(index + 1, pass_.name, module)
             if self.args.print_between_passes and index + 1 < len(passes):
-                driver.note(f"// After {pass_.name}:\n{driver.elided_text(module)}")
+                note(f"// After {pass_.name}:\n{elided_text(module)}")
 
         try:
-            driver.run_passes(
+            run_passes(
                 self.ctx,
                 prog,
                 passes,
@@ -176,14 +181,14 @@ class NpuOptMain(xDSLOptMain):
             if self.args.verify_diagnostics:
                 raise UserError(failure.message) from None
             loaded = "".join(f" --load-pass {shlex.quote(path)}" for path in self.args.load_pass)
-            path = driver.write_reproducer(failure, passes, original, self.args.dump_ir, loaded)
+            path = write_reproducer(failure, passes, original, self.args.dump_ir, loaded)
             raise UserError(f"{failure.message} (reproducer: {path})") from None
 
     def pass_list(self) -> str:
         """Name, first line of the docstring and options of each of npuc's passes and those loaded from files."""
         lines: list[str] = []
         ours = all_passes()
-        own = [name for name in self.available_passes if name in ours or name not in driver.available_passes()]
+        own = [name for name in self.available_passes if name in ours or name not in available_passes()]
         for name in sorted(own):
             pass_ = self.available_passes[name]()
             text = pass_.__doc__ if "__doc__" in vars(pass_) else None
@@ -210,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ArgSpecParseError as error:
             raise UserError(f"target: {str(error).splitlines()[-1].strip()}") from None
 
-    return driver.exit_code("npu-opt", run)
+    return exit_code("npu-opt", run)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from pathlib import Path
 from xdsl.dialects.builtin import ModuleOp
 
 from npuc.dialects.npu_cmd import ProgramOp
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.command_line import command_line, exit_code, progress
+from npuc.tools.errors import UserError
+from npuc.tools.files import make_folder, read_file, write_files
 from npuc.tools.profiling.profile import Profile, load, profile_module
 
 TFLITE = b"TFL3"
@@ -30,7 +31,7 @@ TFLITE = b"TFL3"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = driver.command_line("npu-profile", "Cycles, bytes and SRAM of compiled TFLite files")
+    out = command_line("npu-profile", "Cycles, bytes and SRAM of compiled TFLite files")
     out.add_argument("model", metavar="COMPILED", help="a compiled TFLite file, or a text of npu_cmd with addresses")
     out.add_argument("other", metavar="OTHER", nargs="?", help="another one of the same network, to compare with")
     out.add_argument("--config", metavar="FILE.ini", action="append", default=[])
@@ -78,19 +79,19 @@ def run(arguments: Sequence[str] | None) -> None:
         from npuc.tools.profiling.node_data import node_data
 
         folder = Path(args.node_data)
-        driver.make_folder(folder)
+        make_folder(folder)
         files += [(folder / f"{key}.json", json.dumps(data).encode()) for key, data in node_data(first).items()]
     if args.html:
         from npuc.tools.profiling.page import as_html
 
         other = None if args.other is None else (profiles[1], args.other)
         files.append((Path(args.html), as_html(first, args.model, other).encode()))
-    driver.write_files(files)
+    write_files(files)
     print(_text(profiles, args))
 
 
 def _profile(path: str, args: argparse.Namespace) -> Profile:
-    data = driver.read_file(path)
+    data = read_file(path)
     module = load(data, path)
     if args.debug_db is not None or args.reference is not None:
         from npuc.tools.profiling.vela_database import has_names
@@ -107,14 +108,14 @@ def _name(module: ModuleOp, data: bytes, path: str, args: argparse.Namespace) ->
 
     where: str | None = args.reference
     if where is None:
-        name_commands(module, driver.read_file(args.debug_db), args.debug_db, None)
+        name_commands(module, read_file(args.debug_db), args.debug_db, None)
         return
-    source = driver.read_file(where)
+    source = read_file(where)
     reference = load(source, where)
     if args.debug_db is not None:
-        name_commands(module, driver.read_file(args.debug_db), args.debug_db, reference)
+        name_commands(module, read_file(args.debug_db), args.debug_db, reference)
     elif data[4:8] == TFLITE:
-        with driver.progress(f"{path}: running it beside {where}, to see what its commands work for"):
+        with progress(f"{path}: running it beside {where}, to see what its commands work for"):
             match_commands(module, data, path, reference, source, where)
     name_host(module, reference)
 
@@ -137,7 +138,7 @@ def _text(profiles: list[Profile], args: argparse.Namespace) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    return driver.exit_code("npu-profile", lambda: run(arguments))
+    return exit_code("npu-profile", lambda: run(arguments))
 
 
 if __name__ == "__main__":

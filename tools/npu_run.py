@@ -9,8 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.command_line import command_line, exit_code
+from npuc.tools.errors import UserError
+from npuc.tools.files import read_file, write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _INVOCATIONS = 3
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = driver.command_line(
+    parser = command_line(
         "npu-run",
         "Executes a compiled TFLite file on the simulated NPU (CPU operators on LiteRT). "
         "Exit 0 only if nothing was reported and, with a reference, every output equals it and "
@@ -68,7 +69,7 @@ def _read_inputs(path: Path) -> dict[str | int, NDArray]:
 
     import numpy as np
 
-    data = driver.read_file(str(path))
+    data = read_file(str(path))
     if not data.startswith(b"PK"):
         raise UserError(f"{path}: not an .npz file")
     try:
@@ -97,7 +98,7 @@ def _load(path: Path) -> tuple[CompiledModel, bytes]:
     from npuc.simulator.runner import load
     from npuc.simulator.stream import StreamError
 
-    data = driver.read_file(str(path))
+    data = read_file(str(path))
     try:
         return load(data), data
     except StreamError as error:
@@ -209,7 +210,7 @@ def _run(arguments: argparse.Namespace) -> bool:
     execute = _beside_reference if arguments.reference else _by_itself
     clean, result = execute(arguments, compiled)
     if arguments.output and result is not None:
-        driver.write_file(str(arguments.output), _pack_outputs(result.outputs))
+        write_file(str(arguments.output), _pack_outputs(result.outputs))
     return clean
 
 
@@ -227,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except StreamError as error:
             raise UserError(f"{parsed.compiled}: {error}") from None
 
-    return driver.exit_code("npu-run", run)
+    return exit_code("npu-run", run)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from xdsl.utils.exceptions import DiagnosticException
 from xdsl.utils.target import Target
 
 from npuc.dialects.value_names import name_values
-from npuc.tools.driver import UserError, format_error
+from npuc.tools.errors import UserError, format_error
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from npuc.simulator import Session, load
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.pipeline import Target, pipeline
 

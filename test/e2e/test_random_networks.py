@@ -16,7 +16,7 @@ from network import Network
 from property_tests import seeds
 from random_network import wild_network
 
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.pipeline import Target
 

@@ -17,7 +17,7 @@ from random_network import wild_network
 from npuc.simulator import Session, load
 from npuc.simulator.compare import Comparer, first_difference
 from npuc.simulator.litert import HostError
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.pipeline import OPTIONAL, Target, pipeline
 

@@ -11,7 +11,7 @@ from npuc.planning.blocks import quickest_blocks
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import Buffered, Schedules
 from npuc.planning.tasks import Works, suitable_block
-from npuc.tools import driver
+from npuc.tools.ir import load_module, make_context
 
 POOL = "window <1x1> zero_points <0, 0> activation <-128, 127> : (tensor<1x8x8x4xi8>) -> tensor<1x8x8x4xi8>"
 POOLS = f"""
@@ -28,7 +28,7 @@ module attributes {{npu.target = #npu.target<"ethos-u65-512", "", "MODE">}} {{
 
 
 def network_in(mode: str) -> tuple[ModuleOp, Network]:
-    module = driver.load_module(driver.make_context(), POOLS.replace("MODE", mode).encode(), "pools", "mlir")
+    module = load_module(make_context(), POOLS.replace("MODE", mode).encode(), "pools", "mlir")
     (function,) = scheduled_functions(module)
     return module, Network(function)
 

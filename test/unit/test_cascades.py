@@ -29,11 +29,12 @@ from npuc.planning.cascades import Planner
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.schedules import Region
 from npuc.planning.tasks import Works
-from npuc.tools import driver
+from npuc.tools.ir import make_context, parse_text
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import COMMANDS, SCHEDULE, Target, pipeline
 from npuc.tools.pipeline import LOWERING as TO_SCHEDULE
 from npuc.tools.profiling.profile import profile
+from npuc.tools.verification import verify
 
 PLAN = (
     "npu-schedule-plan-cascades",
@@ -202,7 +203,7 @@ def test_what_needs_a_result_inside_a_formed_cascade_moves_too() -> None:
     form(1, kernels[1:3])
     form(0, [kernels[0], kernels[3]])
     module.verify()
-    driver.verify(module, "test")
+    verify(module, "test")
 
 
 @pytest.mark.parametrize(
@@ -404,7 +405,7 @@ SOFTMAX = """builtin.module attributes {npu.target = #npu.target<"ethos-u55-128"
 def test_b13_commands_do_not_outgrow_the_memory_that_they_save(rows: int, classes: int) -> None:
     """Also where a prime number of rows leaves one column; and a tall cascade is counted, not run."""
     text = SOFTMAX.replace("ROWS", str(rows)).replace("CLASSES", str(classes))
-    module = driver.parse_text(driver.make_context(), text.encode(), "test")
+    module = parse_text(make_context(), text.encode(), "test")
     apply(module, [*TO_SCHEDULE, *SCHEDULE[: SCHEDULE.index("npu-schedule-limit-sram")]])
     (region,) = scheduled_functions(module)
     plain = Network(region).plain_peak

@@ -15,8 +15,9 @@ from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp, TransferOp
 from npuc.lowering.command_stream.print_asm import asm
 from npuc.lowering.debug_info import SMALL, SOURCES, decode_sources, encode_sources, host_operators, origins
-from npuc.tools import driver
+from npuc.tools.ir import decode_streams, load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import EMIT, Target, pipeline
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -24,9 +25,9 @@ MODELS = Path(__file__).parents[1] / "models"
 
 def load(data: bytes) -> ModuleOp:
     """A compiled file, decoded."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, "file", "tflite")
-    driver.decode_streams(ctx, module, "file")
+    ctx = make_context()
+    module = load_module(ctx, data, "file", "tflite")
+    decode_streams(ctx, module, "file")
     return module
 
 
@@ -53,8 +54,8 @@ def has_origin(op: Operation) -> bool:
     ],
 )
 def test_no_pass_forgets_where_an_operation_comes_from(name: str, target: Target) -> None:
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, (MODELS / f"{name}.tflite").read_bytes(), name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, (MODELS / f"{name}.tflite").read_bytes(), name, "tflite")
     before = {source.operator for op in module.walk() for source in sources(op.location)}
     seen = 0
 
@@ -69,15 +70,15 @@ def test_no_pass_forgets_where_an_operation_comes_from(name: str, target: Target
                 assert known, f"{pass_.name} leaves {op.name} ({source_name(op.location)}) without a source operator"
                 assert known <= before, f"{pass_.name}: {op.name} comes from {known - before}, which was never there"
 
-    chain = driver.parse_passes(pipeline(target), driver.available_passes())
-    driver.run_passes(ctx, module, chain, file=name, verify_each=False, after=look)
+    chain = parse_passes(pipeline(target), available_passes())
+    run_passes(ctx, module, chain, file=name, verify_each=False, after=look)
     assert seen > len(chain) - 1
 
 
 def test_a_compiled_file_says_what_its_commands_work_for() -> None:
     data = (MODELS / "unet.tflite").read_bytes()
-    ctx = driver.make_context()
-    source = driver.load_module(ctx, data, "unet", "tflite")
+    ctx = make_context()
+    source = load_module(ctx, data, "unet", "tflite")
     operators = {s.operator: source_name(op.location) for op in source.walk() for s in sources(op.location)}
     module = load(compile_tflite(data, Target("ethos-u55-128")).data)
     commands = [op for program in module.ops if isinstance(program, ProgramOp) for op in origins(program)]
@@ -91,8 +92,8 @@ def test_a_compiled_file_says_what_its_commands_work_for() -> None:
 
 def test_operators_of_the_host_keep_number_name_and_reason() -> None:
     data = (MODELS / "custom_in_the_middle.tflite").read_bytes()
-    ctx = driver.make_context()
-    source = driver.load_module(ctx, data, "custom_in_the_middle", "tflite")
+    ctx = make_context()
+    source = load_module(ctx, data, "custom_in_the_middle", "tflite")
     names = {s.operator: tfl.tensor_name(op.results[0]) for op in source.walk() for s in sources(op.location)}
     found = compile_tflite(data, Target("ethos-u55-128"))
     module = load(found.data)
@@ -108,7 +109,7 @@ def test_operators_of_the_host_keep_number_name_and_reason() -> None:
 
 def entry(data: bytes) -> bytes | None:
     """The metadata entry of a compiled file."""
-    module = driver.load_module(driver.make_context(), data, "file", "tflite")
+    module = load_module(make_context(), data, "file", "tflite")
     entries = module.attributes["tfl.metadata"]
     assert isinstance(entries, ArrayAttr)
     for one in entries.data:
@@ -180,18 +181,18 @@ def test_damaged_names_do_not_keep_a_sound_file_from_being_read(capsys: pytest.C
     cut = bytearray(compiled)
     at = compiled.index(blob)
     cut[at + len(blob) // 2] ^= 0xFF
-    ctx = driver.make_context()
-    foreign = driver.load_module(ctx, other, "other", "tflite").attributes["tfl.metadata"]
+    ctx = make_context()
+    foreign = load_module(ctx, other, "other", "tflite").attributes["tfl.metadata"]
     sound = load(compiled)
     for data, metadata, why in (
         (compiled, foreign, "it is about another number of commands"),
         (bytes(cut), None, "it "),
     ):
-        module = driver.load_module(ctx, data, "file", "tflite")
+        module = load_module(ctx, data, "file", "tflite")
         if metadata is not None:
             module.attributes["tfl.metadata"] = metadata
         streams = asm(module)
-        driver.decode_streams(ctx, module, "file")
+        decode_streams(ctx, module, "file")
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"file: warning: metadata {SOURCES}: {why}")
         commands = [op for op in module.walk() if isinstance(op, LaunchOp | DmaOp)]
@@ -201,6 +202,6 @@ def test_damaged_names_do_not_keep_a_sound_file_from_being_read(capsys: pytest.C
 
 
 def test_operators_have_the_numbers_of_the_file() -> None:
-    module = driver.load_module(driver.make_context(), (MODELS / "op_conv_relu.tflite").read_bytes(), "model", "tflite")
+    module = load_module(make_context(), (MODELS / "op_conv_relu.tflite").read_bytes(), "model", "tflite")
     (conv,) = (op for op in module.walk() if tfl.is_operator(op))
     assert [one.operator for one in sources(conv.location)] == [SourceOperator(0, 0, "CONV_2D")]

@@ -22,7 +22,7 @@ from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
 from npuc.lowering.tflite.export_tflite import export_tflite
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.passes.npu_cmd_allocate import NpuCmdAllocatePass
-from npuc.tools.driver import make_context
+from npuc.tools.ir import make_context
 
 TWO_REGIONS = (Path(__file__).parents[1] / "lowering" / "convert-npu-cmd-to-tfl.mlir").read_text()
 FAST = (

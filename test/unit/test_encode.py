@@ -25,7 +25,7 @@ from npuc.lowering.command_stream.print_asm import annotate
 from npuc.lowering.convert_tfl_to_npu_cmd import ConvertTflToNpuCmdPass
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.lowering.tflite.tflite_schema import TFLiteError
-from npuc.tools.driver import make_context
+from npuc.tools.ir import make_context
 
 U55 = accelerator("ethos-u55-128")
 U65 = accelerator("ethos-u65-512")

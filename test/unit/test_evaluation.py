@@ -20,8 +20,9 @@ from npuc.planning.levels import Levels
 from npuc.planning.network import scheduled_functions
 from npuc.planning.prefetch import Transfer, plan
 from npuc.planning.schedules import Schedules, _changes, planned_cycles  # pyright: ignore[reportPrivateUsage]
-from npuc.tools import driver
+from npuc.tools.ir import load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
 from npuc.tools.profiling.profile import profile
 
@@ -33,14 +34,14 @@ SHORT = 15000
 
 def planned_and_emitted(data: bytes, target: Target) -> tuple[int, int]:
     """Cycles by the planner before there are commands, and by the commands."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(target), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, data, "model", "tflite")
+    chain = parse_passes(pipeline(target), available_passes())
     names = [one.name for one in chain]
     lowering = names.index(COMMANDS[0])
-    driver.run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
+    run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
     planned = planned_cycles(module)
-    driver.run_passes(ctx, module, chain[lowering : names.index(EMIT)], file="model", verify_each=False)
+    run_passes(ctx, module, chain[lowering : names.index(EMIT)], file="model", verify_each=False)
     return planned, emitted(module)
 
 
@@ -117,18 +118,18 @@ def test_forwards_what_is_needed_first_finds_memory_first() -> None:
 
 
 def test_transfers_are_planned_forwards_where_that_is_quicker_whatever_the_machine_is_like(models) -> None:
-    ctx = driver.make_context()
+    ctx = make_context()
     data = models["residual_net"].path.read_bytes()
-    module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(Target("ethos-u55-256", limit=11264)), driver.available_passes())
+    module = load_module(ctx, data, "model", "tflite")
+    chain = parse_passes(pipeline(Target("ethos-u55-256", limit=11264)), available_passes())
     names = [one.name for one in chain]
     lowering, emit = names.index(COMMANDS[0]), names.index(EMIT)
-    driver.run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
+    run_passes(ctx, module, chain[:lowering], file="model", verify_each=False)
     other = module.clone()
     turned = [one for one in scheduled_functions(other) if one.attributes.pop(FORWARDS_ATTR, None) is not None]
     assert turned
     for one in (module, other):
-        driver.run_passes(ctx, one, chain[lowering:emit], file="model", verify_each=False)
+        run_passes(ctx, one, chain[lowering:emit], file="model", verify_each=False)
     for parameters in (DEFAULT, LOW, HIGH):
         assert emitted(module, parameters) < emitted(other, parameters)
 
@@ -157,13 +158,13 @@ def row_of_layers(count: int, depth: int) -> str:
 
 def test_choices_of_buffers_are_mixed_where_memories_may_be_quicker_than_they_are_taken_to_be() -> None:
     """Some weights in place, as all would be by the defaults, and some in buffers, as all would be by `LOW`."""
-    ctx, text = driver.make_context(), row_of_layers(5, 64).encode()
-    chain = driver.parse_passes(",".join((*SCHEDULE, *COMMANDS)), driver.available_passes())
+    ctx, text = make_context(), row_of_layers(5, 64).encode()
+    chain = parse_passes(",".join((*SCHEDULE, *COMMANDS)), available_passes())
     modules: list[ModuleOp] = []
     for mixed in (Schedules._mixed, lambda *_: []):  # pyright: ignore
         with patch.object(Schedules, "_mixed", mixed):
-            modules.append(driver.load_module(ctx, text, "model", "mlir"))
-            driver.run_passes(ctx, modules[-1], chain, file="model", verify_each=False)
+            modules.append(load_module(ctx, text, "model", "mlir"))
+            run_passes(ctx, modules[-1], chain, file="model", verify_each=False)
     mixed, plain = modules
     for parameters in (DEFAULT, LOW, HIGH):
         assert emitted(mixed, parameters) < emitted(plain, parameters)

@@ -19,8 +19,10 @@ import pytest
 
 from npuc.lowering.tflite.tflite_schema import TFLiteError, read_model
 from npuc.passes.tfl_partition import TflPartitionPass
-from npuc.tools.driver import UserError, load_module, make_context, verify
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.verification import verify
 
 MODELS = """
     bias_axis_3 custom_in_the_middle float_in_the_middle if_with_subgraphs metadata open_batch_net ranks stateful

@@ -11,7 +11,8 @@ from npuc.analysis import host
 from npuc.analysis.host import HostTimes, Span, held_by_host, host_peak, host_times
 from npuc.analysis.live_ranges import live_ranges
 from npuc.dialects.npu import InvokeOp
-from npuc.tools.driver import UserError, make_context
+from npuc.tools.errors import UserError
+from npuc.tools.ir import make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 

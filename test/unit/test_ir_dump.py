@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from npuc.tools.compiling.compile import compile_tflite
-from npuc.tools.driver import available_passes, load_module, make_context, parse_passes, run_passes
+from npuc.tools.ir import load_module, make_context
 from npuc.tools.ir_dump import IrDump
 from npuc.tools.npu_opt import main as npu_opt
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import Target, pipeline
 
 

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from npuc.tools.driver import (
-    PassFailure,
-    UserError,
-    available_passes,
-    load_module,
-    make_context,
-    parse_passes,
-    run_passes,
-    verify,
-)
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import PassFailure, available_passes, parse_passes, run_passes
+from npuc.tools.verification import verify
 
 TEST = Path(__file__).parents[1]
 FOLDERS = ("lowering", "operators", "passes")

@@ -46,7 +46,8 @@ from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.prefetch import Placed, Plan, placed_plan
 from npuc.planning.schedules import Region, Schedules
 from npuc.planning.tasks import Works
-from npuc.tools import driver
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import COMMANDS, EMIT, SCHEDULE, Target, pipeline
 
 TARGETS = (
@@ -107,13 +108,13 @@ def by_time(found: Ranges) -> tuple[list[tuple[int, ...]], list[tuple[object, ..
 @pytest.mark.parametrize("name", ["tour", "unet", "two_islands", "cpu_in_a_diamond", "if_with_subgraphs"])
 def test_the_lives_of_a_schedule_are_those_of_its_commands(models, name: str, target: Target) -> None:
     """Values of the host, feature maps and buffers of weights, transfers hoisted: who meets whom, to the byte."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, models[name].path.read_bytes(), name, "tflite")
-    chain = driver.parse_passes(pipeline(target), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, models[name].path.read_bytes(), name, "tflite")
+    chain = parse_passes(pipeline(target), available_passes())
     lowering, allocate = ([one.name for one in chain].index(one) for one in (COMMANDS[0], "npu-cmd-allocate"))
-    driver.run_passes(ctx, module, chain[:lowering], file=name, verify_each=False)
+    run_passes(ctx, module, chain[:lowering], file=name, verify_each=False)
     ranges = foreseen(module)
-    driver.run_passes(ctx, module, chain[lowering:allocate], file=name, verify_each=False)
+    run_passes(ctx, module, chain[lowering:allocate], file=name, verify_each=False)
     assert by_time(ranges) == by_time(emitted(module))
 
 
@@ -254,11 +255,11 @@ class Gaps:
 @pytest.mark.parametrize("lost", [0, 512, 4096, 1 << 20])
 def test_buffers_are_planned_for_what_gaps_leave(models, lost: int) -> None:
     """The answer of the allocator is more than the sum of what is alive, the plan keeps to the limit all the same."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, models["tour"].path.read_bytes(), "tour", "tflite")
-    chain = driver.parse_passes(pipeline(Target("ethos-u55-128", limit=LIMIT)), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, models["tour"].path.read_bytes(), "tour", "tflite")
+    chain = parse_passes(pipeline(Target("ethos-u55-128", limit=LIMIT)), available_passes())
     stop = [one.name for one in chain].index("npu-schedule-buffer-weights")
-    driver.run_passes(ctx, module, chain[:stop], file="tour", verify_each=False)
+    run_passes(ctx, module, chain[:stop], file="tour", verify_each=False)
     (function,) = scheduled_functions(module)
     network = Network(function)
     machine, setup = machine_of(module), setup_of(module)
@@ -339,11 +340,11 @@ def islands(seed: int) -> bytes:
 @pytest.mark.parametrize("seed", [11, 99])
 def test_no_buffer_of_a_region_makes_another_miss_the_limit(seed: int) -> None:
     """What lives longer than a region has one address, which is that of other regions, too."""
-    ctx, target = driver.make_context(), Target("ethos-u55-256")
-    before = driver.load_module(ctx, islands(seed), "islands", "tflite")
-    chain = driver.parse_passes(pipeline(target), driver.available_passes())
+    ctx, target = make_context(), Target("ethos-u55-256")
+    before = load_module(ctx, islands(seed), "islands", "tflite")
+    chain = parse_passes(pipeline(target), available_passes())
     start, emit = ([one.name for one in chain].index(one) for one in ("npu-schedule-limit-sram", EMIT))
-    driver.run_passes(ctx, before, chain[:start], file="islands", verify_each=False)
+    run_passes(ctx, before, chain[:start], file="islands", verify_each=False)
     functions, held = scheduled_functions(before), held_by_host(before)
     assert len(functions) > 1
     peak = max(Network(one, held.get(one.sym_name.data, NOTHING_HELD)).plain_peak for one in functions)
@@ -356,7 +357,7 @@ def test_no_buffer_of_a_region_makes_another_miss_the_limit(seed: int) -> None:
                 for one in scheduled_functions(module):
                     one.attributes[LIMIT_ATTR] = IntegerAttr(limit, i64)
                 passes = [one for one in chain[start + 1 : emit] if one.name != left_out]
-                driver.run_passes(ctx, module, passes, file="islands", verify_each=False)
+                run_passes(ctx, module, passes, file="islands", verify_each=False)
                 size = module.attributes["npu.arena_size"]
                 assert isinstance(size, IntegerAttr)
                 sizes.append(size.value.data)

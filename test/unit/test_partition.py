@@ -13,7 +13,8 @@ from npuc.dialects.tfl import ConstantOp, NoValueOp, PseudoTensorOp, TflOp, tens
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.operators.support.legality import cpu_reason
 from npuc.passes.tfl_partition import TflPartitionPass
-from npuc.tools.driver import make_context, parse_text, verify
+from npuc.tools.ir import make_context, parse_text
+from npuc.tools.verification import verify
 
 
 def functions(module: ModuleOp) -> list[FuncOp]:

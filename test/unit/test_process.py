@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from npuc.tools.driver import UserError, descriptor_of, write_files
+from npuc.tools.errors import UserError
+from npuc.tools.files import descriptor_of, write_files
 from npuc.tools.npu_compile import compile_tflite
 
 ROOT = Path(__file__).parents[2]

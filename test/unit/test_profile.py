@@ -14,8 +14,8 @@ from npuc.analysis.accesses import Accesses, Span, first_readers
 from npuc.dialects.locations import source_name, sources
 from npuc.dialects.npu_cmd import LaunchOp, ProgramOp
 from npuc.lowering.debug_info import origins
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_profile import main
 from npuc.tools.pipeline import Target
@@ -248,10 +248,10 @@ def test_commands_get_the_names_of_a_debug_database() -> None:
     # Also of transfers, which the database does not know.
     assert [one[0].operator for one in given] == [one[0].operator for one in ours]
     for damaged in (b"no xml", text.replace(b"ext_key", b"other"), text.replace(b'name="queue"', b'name="q"')):
-        with pytest.raises(driver.UserError, match=r"^debug\.xml: it is no debug database"):
+        with pytest.raises(UserError, match=r"^debug\.xml: it is no debug database"):
             name_commands(bare, damaged, "debug.xml", None)
     shorter = text.replace(b"\n0,1,", b"\n0,9,", 1)
-    with pytest.raises(driver.UserError, match=r"^debug\.xml: it is about \d+ kernels, @npu_0 has \d+"):
+    with pytest.raises(UserError, match=r"^debug\.xml: it is about \d+ kernels, @npu_0 has \d+"):
         name_commands(bare, shorter, "debug.xml", None)
 
 
@@ -303,7 +303,7 @@ def test_the_summary_of_a_compile_says_what_a_profile_of_the_file_says() -> None
 
 def test_what_the_host_gives_has_its_name() -> None:
     found = profile(compiled("tour", PROFILED["tour"]))
-    source = driver.load_module(driver.make_context(), (MODELS / "tour.tflite").read_bytes(), "tour", "tflite")
+    source = load_module(make_context(), (MODELS / "tour.tflite").read_bytes(), "tour", "tflite")
     (main,) = (op for op in source.ops if isinstance(op, FuncOp))
     names = {f"{source_name(argument.location)}, from the host" for argument in main.body.block.args}
     lives = [life for one in found.timelines.values() for life in one.lives("arena")]

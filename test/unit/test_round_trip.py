@@ -16,7 +16,8 @@ from xdsl.printer import Printer
 from npuc.lowering.tflite.export_tflite import DESCRIPTION, export_tflite
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.lowering.tflite.tflite_schema import OPERATORS, Table, default_table, options_tables, read_model
-from npuc.tools.driver import make_context, parse_text, verify
+from npuc.tools.ir import make_context, parse_text
+from npuc.tools.verification import verify
 
 
 def text(module: ModuleOp) -> str:

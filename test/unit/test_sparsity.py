@@ -20,9 +20,10 @@ from npuc.lowering.tflite.export_tflite import export_tflite
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.lowering.tflite.sparsity import dense
 from npuc.lowering.tflite.tflite_schema import Table, TFLiteError, read_model
-from npuc.tools.driver import make_context, parse_text, verify
+from npuc.tools.ir import make_context, parse_text
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
+from npuc.tools.verification import verify
 
 
 def described(sparse: Sparse, data: np.ndarray) -> tuple[bytes, Table]:

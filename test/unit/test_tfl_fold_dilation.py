@@ -19,7 +19,7 @@ from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.operators.space_to_batch_nd import SpaceToBatchNdOp
 from npuc.passes.tfl_fold_dilation import TflFoldDilationPass
 from npuc.simulator import Session, load
-from npuc.tools.driver import make_context
+from npuc.tools.ir import make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 

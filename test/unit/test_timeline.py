@@ -16,7 +16,7 @@ from npuc.hardware.accelerators import accelerator
 from npuc.hardware.cycles import LAUNCH_WORDS, fetch_cycles
 from npuc.hardware.memory import MemorySetup, memory_setup
 from npuc.hardware.parameters import CostParameters
-from npuc.tools.driver import make_context, parse_text
+from npuc.tools.ir import make_context, parse_text
 
 POOL = """
 npu_cmd.pool max ifm %x <16x16x16xi8, nhwc> ofm %y <16x16x16xi8, nhwc> window <1x1> scale <1, shift 0, natural>

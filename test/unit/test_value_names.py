@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from npuc.dialects.value_names import LONGEST, identifier, identifiers, name_values
 from npuc.lowering.tflite.import_tflite import import_tflite
-from npuc.tools.driver import elided_text, load_module, make_context
+from npuc.tools.ir import elided_text, load_module, make_context
 
 
 @pytest.mark.parametrize(

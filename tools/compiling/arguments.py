@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from npuc import __version__
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.command_line import command_line
+from npuc.tools.errors import UserError
 
 WITHOUT_EFFECT = {
     "verbose-packing": "nothing is packed into passes: --verbose-schedule shows cascades",
@@ -55,7 +55,7 @@ VERBOSE = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = driver.command_line("npu-compile", "Compile quantised TFLite models for Arm Ethos-U55/U65")
+    out = command_line("npu-compile", "Compile quantised TFLite models for Arm Ethos-U55/U65")
     out.add_argument("models", metavar="MODEL.tflite", nargs="*")
     _target(out)
     _output(out)

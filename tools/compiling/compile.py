@@ -16,7 +16,6 @@ from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import LimitError, setup_of
 from npuc.hardware.accelerators import accelerator
-from npuc.tools import driver
 from npuc.tools.compiling.summary import (
     Summary,
     integer_attribute,
@@ -26,8 +25,11 @@ from npuc.tools.compiling.summary import (
     operators_in_regions,
     source_weights,
 )
-from npuc.tools.driver import PassFailure, UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import PassFailure, available_passes, parse_passes, pipeline_text, run_passes
 from npuc.tools.pipeline import EMIT, Target, pipeline
+from npuc.tools.verification import verify
 
 if TYPE_CHECKING:
     from npuc.tools.profiling.profile import Profile
@@ -91,15 +93,15 @@ def compile_tflite(
     from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
 
     target = target or Target()
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, data, name, "tflite")
     if any(isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE for op in module.walk()):
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
-    chain = driver.parse_passes(pipeline(target) if passes is None else passes, driver.available_passes())
+    chain = parse_passes(pipeline(target) if passes is None else passes, available_passes())
     if not any(pass_.name == EMIT for pass_ in chain):
         raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
-    module.attributes["npu.pipeline"] = StringAttr(driver.pipeline_text(chain))
+    module.attributes["npu.pipeline"] = StringAttr(pipeline_text(chain))
     files = None
     if dump is not None:
         from npuc.tools.ir_dump import IrDump
@@ -130,12 +132,12 @@ def compile_tflite(
             summary.npu_operators = operators_in_regions(module)
             summary.source_weights = source_weights(module) if want_figures else 0
         if not verify_each and pass_.name in VERIFIED:
-            driver.verify(module, name)
+            verify(module, name)
 
     if files is not None:
         files.write(0, "input", module)
     try:
-        driver.run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
+        run_passes(ctx, module, chain, file=name, verify_each=verify_each, before=started, after=done)
     except PassFailure as failure:
         cause = failure.__cause__
         if passes is None and isinstance(cause, LimitError):
@@ -167,7 +169,7 @@ def compile_tflite(
     try:
         if not summary.npu_operators:
             # Nothing for the NPU: the model as it came, or as it came but for the description that loaders ask for.
-            source = driver.load_module(ctx, data, name, "tflite")
+            source = load_module(ctx, data, name, "tflite")
             described = "tfl.description" in source.attributes
             result = data if described else export_tflite(source)
         else:
@@ -187,12 +189,12 @@ def _smallest_limit(data: bytes, target: Target, name: str, need: int) -> int:
 
     def size(limit: int) -> tuple[int, bool]:
         """The bytes that a schedule for this limit needs, and whether it keeps to it."""
-        ctx = driver.make_context()
-        module = driver.load_module(ctx, data, name, "tflite")
+        ctx = make_context()
+        module = load_module(ctx, data, name, "tflite")
         text = pipeline(replace(target, limit=limit))
-        chain = driver.parse_passes(text[: text.index(ALLOCATE) + len(ALLOCATE)], driver.available_passes())
+        chain = parse_passes(text[: text.index(ALLOCATE) + len(ALLOCATE)], available_passes())
         try:
-            driver.run_passes(ctx, module, chain, file=name, verify_each=False)
+            run_passes(ctx, module, chain, file=name, verify_each=False)
         except PassFailure as failure:
             if isinstance(failure.__cause__, LimitError):
                 return failure.__cause__.need, False

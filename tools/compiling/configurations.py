@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from npuc.hardware.memory import BUILT_IN, configurations, system_files
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 
 
 def list_files() -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xdsl.dialects.builtin import ModuleOp
 
-from npuc.tools import driver
+from npuc.tools.command_line import note
 from npuc.tools.compiling.arguments import wants_sections
 from npuc.tools.compiling.compile import Compiled, Watcher, compile_tflite
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.files import make_folder, read_file, write_files
 from npuc.tools.pipeline import Target
 from npuc.tools.process import CLEAR_LINE
 
@@ -63,7 +64,7 @@ class _Progress(Watcher):
     """A line on the terminal that says which pass runs."""
 
     def before(self, index: int, count: int, name: str, module: ModuleOp) -> None:
-        driver.note(f"{CLEAR_LINE}[{index + 1}/{count}] {name}", end="")
+        note(f"{CLEAR_LINE}[{index + 1}/{count}] {name}", end="")
 
 
 class _Files(Watcher):
@@ -106,7 +107,7 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
 
         verbose = Verbose(args)
         watchers.append(verbose)
-    data = driver.read_file(model)
+    data = read_file(model)
     try:
         compiled = compile_tflite(
             data,
@@ -122,7 +123,7 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
         )
     finally:
         if progress:
-            driver.note(CLEAR_LINE, end="")
+            note(CLEAR_LINE, end="")
     _write(compiled, output, base, files.made, args, model)
     summary = compiled.summary
     text = f"{'' if verbose is None else verbose.text(summary)}{output}\n{summary.text()}"
@@ -152,8 +153,8 @@ def _write(
             raise UserError(f"--report: nothing of {model} is on the NPU, so that there is nothing to show")
         files.append((Path(args.report), _report(compiled.data, str(output), args)))
     for path, _ in files:
-        driver.make_folder(path.parent)
-    driver.write_files(files)
+        make_folder(path.parent)
+    write_files(files)
 
 
 def _report(data: bytes, name: str, args: argparse.Namespace) -> bytes:

@@ -19,7 +19,7 @@ from npuc.analysis.host import main_function, value_bytes
 from npuc.dialects.npu import InvokeOp
 from npuc.dialects.quant import UniformQuantizedType, storage_tensor
 from npuc.lowering.command_stream.emit import emit
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 
 CONSTANTS, ARENA, FAST = 0, 1, 2
 """Regions of the machine: which base pointer addresses are relative to."""

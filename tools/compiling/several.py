@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from npuc.tools import process
 from npuc.tools.compiling.model import Result, compile_model
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

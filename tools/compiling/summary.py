@@ -15,8 +15,7 @@ from xdsl.ir import Operation, SSAValue
 
 from npuc.analysis.machine import setup_of
 from npuc.operators.support.rules import BORDER, FLOATS
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError, describe_location
 
 if TYPE_CHECKING:
     from npuc.tools.profiling.profile import Profile
@@ -182,7 +181,7 @@ def _reason(op: Operation) -> str | None:
         return None
     from npuc.operators.support.rules import operator_name
 
-    return f"{operator_name(op)} ({driver.describe_location(op.location)}): {reason.data}"
+    return f"{operator_name(op)} ({describe_location(op.location)}): {reason.data}"
 
 
 def observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:

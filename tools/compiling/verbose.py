@@ -20,9 +20,9 @@ from npuc.dialects.npu_schedule import CopyOp, KernelOp, space_of
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import is_operator, tensor_name
 from npuc.operators.support.rules import operator_name
-from npuc.tools import driver
 from npuc.tools.compiling.compile import Watcher
 from npuc.tools.compiling.summary import Summary
+from npuc.tools.errors import describe_location
 from npuc.tools.pipeline import COMMANDS
 from npuc.tools.profiling.profile import Profile
 
@@ -170,7 +170,7 @@ def _places(module: ModuleOp, profile: Profile | None) -> Iterator[str]:
     )
     for op in module.walk():
         if is_operator(op):
-            yield f"CPU: {operator_name(op)} = {driver.describe_location(op.location)}: {_reason(op)}"
+            yield f"CPU: {operator_name(op)} = {describe_location(op.location)}: {_reason(op)}"
     for source in on_npu:
         yield f"NPU: {source.operator.type} = {first_name(source.tensor)}"
 

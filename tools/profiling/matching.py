@@ -23,7 +23,7 @@ from npuc.dialects.npu_cmd import LaunchOp, ProgramOp
 from npuc.dialects.tfl import is_operator, tensor_name
 from npuc.hardware.accelerators import accelerator
 from npuc.lowering.debug_info import host_operators, origins
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """What counts for the whole where others are fused with it."""

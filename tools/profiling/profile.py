@@ -22,8 +22,8 @@ from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.memory import MemorySetup, memory_setup
 from npuc.hardware.parameters import DEFAULT, CostParameters
 from npuc.lowering.command_stream.emit import ARENA_SIZE, FAST_SIZE
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError, format_error
+from npuc.tools.ir import decode_streams, load_module, make_context
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def profile(
 
 def load(data: bytes, name: str) -> ModuleOp:
     """The module of a compiled file, decoded, or of a text; raises UserError."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, name)
-    driver.decode_streams(ctx, module, name)
+    ctx = make_context()
+    module = load_module(ctx, data, name)
+    decode_streams(ctx, module, name)
     return module
 
 
@@ -135,7 +135,7 @@ def profile_module(
     except ValueError as error:
         raise UserError(str(error)) from None
     except DiagnosticException as error:
-        raise UserError(driver.format_error(error, name)) from None
+        raise UserError(format_error(error, name)) from None
     return profile_of(module, machine, setup, name)
 
 
@@ -147,7 +147,7 @@ def profile_of(module: ModuleOp, machine: Accelerator, setup: MemorySetup, name:
     except ValueError as error:  # a kernel that the machine cannot do
         raise UserError(f"{name}: {error}") from None
     except DiagnosticException as error:
-        raise UserError(driver.format_error(error, name)) from None
+        raise UserError(format_error(error, name)) from None
     sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE)]
     arena, fast = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
     return Profile(machine, setup, timelines, arena or 0, fast, host_operators(module), region_inputs(module))

@@ -22,7 +22,7 @@ from npuc.dialects.npu_cmd import LaunchOp, ProgramOp
 from npuc.dialects.tfl import is_operator
 from npuc.hardware.accelerators import accelerator
 from npuc.lowering.debug_info import origins
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 
 
 def name_commands(module: ModuleOp, database: bytes, name: str, reference: ModuleOp | None) -> None:

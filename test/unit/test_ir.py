@@ -5,17 +5,10 @@ from xdsl.dialects.builtin import ModuleOp, TensorType, i8
 
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.tfl import PseudoConstOp
-from npuc.tools.driver import (
-    PassFailure,
-    UserError,
-    available_passes,
-    elided_text,
-    load_module,
-    make_context,
-    parse_passes,
-    run_passes,
-    verify,
-)
+from npuc.tools.errors import UserError
+from npuc.tools.ir import elided_text, load_module, make_context
+from npuc.tools.passes import PassFailure, available_passes, parse_passes, run_passes
+from npuc.tools.verification import verify
 
 WRONG = {
     "func.func @f(": r"text:1:14: ",
