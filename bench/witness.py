@@ -3,12 +3,12 @@ Is the simulator right? It executes streams that this project did not make, and 
 
     python bench/witness.py --shared ../shared --vela ~/vela/bin/vela --cache build/witness
 
-Every model of the shared folder is compiled by vela for each accelerator, core and strategy, our own test models for
-two accelerators, one with one core and one with two. Compiled files stay in the cache. Each is executed and compared
-with LiteRT's reference kernels bit for bit. Then faults are seeded into some of the streams, and the time for two
-networks is taken beside LiteRT's own. Without vela only what the cache and `models/vela` of the shared folder hold is
-executed. Exit 0 only if something was, every difference is explained, as many faults as asked were seeded and none was
-missed. Each model has a process of its own.
+Every model of the shared folder is compiled by vela for each accelerator, core and strategy. Our own test models, and
+the operators that these lack (`witness_models.py`), are for two accelerators, one with one core and one with two.
+Compiled files stay in the cache. Each is executed and compared with LiteRT's reference kernels bit for bit. Then faults
+are seeded into some of the streams, and the time for two networks is taken beside LiteRT's own. Without vela only what
+the cache and `models/vela` of the shared folder hold is executed. Exit 0 only if something was, every difference is
+explained, as many faults as asked were seeded and none was missed. Each model has a process of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent))
 
 import witness_files
+import witness_models
 import workers
 from witness_faults import MISSED, seed_faults
 
@@ -457,13 +458,12 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = arguments.shared / "models"
     own = Path(__file__).parents[1] / "test" / "models"
+    with_two = [name for name in arguments.accelerators if name in OWN_ACCELERATORS]
     sets = {
         "the shared networks": (sorted(folder.glob("*.tflite")), arguments.accelerators),
         "the SEANet operators": (sorted((folder / "seanet").glob("*.tflite")), arguments.accelerators),
-        "our own test models": (
-            sorted(own.glob("*.tflite")),
-            [name for name in arguments.accelerators if name in OWN_ACCELERATORS],
-        ),
+        "our own test models": (sorted(own.glob("*.tflite")), with_two),
+        "single operators": (witness_models.write(arguments.cache / "operators"), with_two),
     }
     total = Tally()
     run = partial(execute_all, vela=arguments.vela, cache=arguments.cache)
