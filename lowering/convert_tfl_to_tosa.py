@@ -23,12 +23,12 @@ from xdsl.rewriter import Rewriter
 
 from npuc.dialects import tfl
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import is_region, regions_of
+from npuc.dialects.npu import PARTITIONED_ATTR, is_region, regions_of
 from npuc.dialects.quant import StorageCastOp, machine_tensor
 from npuc.operators import operator_of
 from npuc.operators.support import rules
 from npuc.operators.support.builder import Builder, CannotConvert
-from npuc.operators.support.legality import check_tensors
+from npuc.operators.support.legality import cpu_reason
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,17 @@ class ConvertTflToTosaPass(ModulePass):
     name = "convert-tfl-to-tosa"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        asked = PARTITIONED_ATTR in op.attributes
         for function in regions_of(op):
             for block in function.body.blocks:
-                convert_block(block, in_region=is_region(function))
+                convert_block(block, in_region=is_region(function), asked=asked)
 
 
-def convert_block(block: Block, in_region: bool) -> None:
-    """Operators that have a conversion become tosa; OperationError for others that an NPU region must not have."""
+def convert_block(block: Block, in_region: bool, asked: bool) -> None:
+    """
+    Operators that have a conversion become tosa; OperationError for others that an NPU region must not have. Unless
+    they have been `asked` before, the rules of the operators are.
+    """
     build = Builder()
     converted: list[Operation] = []
     for op in list(block.ops):
@@ -56,8 +60,9 @@ def convert_block(block: Block, in_region: bool) -> None:
             op.operands = [build.quantized(operand) for operand in op.operands]
             continue
         try:
-            if in_region and isinstance(op, tfl.TflOp):
-                check_tensors(record, op)
+            reason = None if asked else cpu_reason(op)
+            if reason is not None:
+                raise CannotConvert(reason)
             results = record.convert(build, op)
             _check_types(op, results)
         except (CannotConvert, rules.Refused) as error:

@@ -32,7 +32,7 @@ from xdsl.irdl import irdl_op_definition, prop_def
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType
 from npuc.operators.support import ranges, rules
-from npuc.operators.support.builder import Builder, CannotConvert, broadcast, per_tensor, scale_of, shape_of, wide
+from npuc.operators.support.builder import Builder, broadcast, per_tensor, scale_of, shape_of, wide
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import INTEGERS, Operator
 
@@ -128,8 +128,6 @@ def _power_of_two_scales(
         return None
     log_a, log_b, log_output = (log for log in logs if log is not None)
     shifts = log_output - log_a, log_output - log_b
-    if min(shifts) != 0:
-        raise CannotConvert("16-bit addition with power-of-two scales, none of which is the output's")
     # (x << 15) * 2**30 >> 45 is x, and exact in TFLite's first step, so that only the second one rounds.
     return ((1 << 30, 45 + shifts[0]), (1 << 30, 45 + shifts[1]), fixed_point.UNIT)
 

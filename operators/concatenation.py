@@ -15,7 +15,7 @@ from xdsl.traits import Pure
 from npuc.dialects import tfl
 from npuc.dialects.quant import UniformQuantizedType, quantization
 from npuc.operators.support import moving, rules
-from npuc.operators.support.builder import Builder, CannotConvert, axis_of, per_tensor, shape_of, storage_type
+from npuc.operators.support.builder import Builder, axis_of, per_tensor, shape_of, storage_type
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -44,7 +44,8 @@ class ConcatenationOp(tfl.TflOp):
 
 def check(op: ConcatenationOp) -> None:
     rules.require(op.fused_activation_function.data == "NONE", "CONCATENATION must have no fused activation", op.output)
-    rules.same_quantization(op, op.values, op.output)
+    for value in op.values:
+        check_quantization(op, value)
     shape = rules.shape(op.values[0])
     axis = rules.axis_of(op.axis.value.data, len(shape), op.output)
     for value in op.values:
@@ -56,11 +57,22 @@ def check(op: ConcatenationOp) -> None:
     rules.require_shape(op.output, (*shape[:axis], total, *shape[axis + 1 :]))
 
 
+def check_quantization(op: ConcatenationOp, value: SSAValue) -> None:
+    """LiteRT rescales uint8, copies 16 bits whatever the scale is, and refuses int8 of unlike scales."""
+    source, target = quantization(value), quantization(op.output)
+    if source is not None and target is not None and source.storage_type == target.storage_type:
+        if target.data.storage_width == 16:
+            return
+        if not target.data.signed:
+            factor = source.scale / target.scale
+            rules.require(factor < 1 << 20, "CONCATENATION must scale by less than 2^20", value)
+            return
+    rules.same_quantization(op, [value], op.output)
+
+
 def convert(build: Builder, op: ConcatenationOp) -> list[SSAValue]:
-    """CONCATENATION; inputs quantised otherwise than the output only if unsigned."""
+    """CONCATENATION; inputs quantised otherwise than the output are rescaled only if unsigned."""
     rank = len(shape_of(op.output))
-    if op.fused_activation_function.data != "NONE":
-        raise CannotConvert(f"fused activation {op.fused_activation_function.data}")
     output = quantization(op.output)
     values = [_matching(build, value, output) for value in op.values]
     axis = axis_of(op.axis.value.data, rank)
@@ -74,10 +86,8 @@ def _matching(build: Builder, value: SSAValue, output: UniformQuantizedType | No
     if type_ is None or output is None or type_ == output:
         return plain
     x, y = per_tensor(value), output
-    if (x.scale, x.zero_point) == (y.scale, y.zero_point):
+    if (x.scale, x.zero_point) == (y.scale, y.zero_point) or not tosa.is_unsigned(x.storage_type):
         return plain
-    if not tosa.is_unsigned(x.storage_type):
-        raise CannotConvert("inputs are quantised otherwise than the output")
     # LiteRT: round(value * (x.scale * (1 / y.scale)) - zero point * that) in float32, then the output's zero point.
     scale = np.float32(x.scale) * (np.float32(1) / np.float32(y.scale))
     bias = np.float32(-x.zero_point) * scale
@@ -102,7 +112,7 @@ def _matching(build: Builder, value: SSAValue, output: UniformQuantizedType | No
 OPERATORS = (
     Operator(
         op=ConcatenationOp,
-        kernels="none, or a copy for an operand that is placed elsewhere",
+        kernels="none, or a copy for an operand that is placed elsewhere, or that has another scale",
         check=check,
         convert=convert,
         types=moving.TYPES,

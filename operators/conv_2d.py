@@ -77,12 +77,12 @@ def check(op: Conv2DOp) -> None:
 def convert(build: Builder, op: Conv2DOp) -> list[SSAValue]:
     """CONV_2D with constant weights and one group."""
     shape = shape_of(op.filter)
-    return weighted.convolution(build, op, tosa.Conv2DOp, weighted.weight_quantization(op.filter, 0), shape, shape[0])
+    return weighted.convolution(build, op, tosa.Conv2DOp, weighted.weight_quantization(op.filter), shape, shape[0])
 
 
 def lower(op: Conv2DOp, emit: QuantizedEmitter) -> None:
     """Replace a grouped convolution, which TOSA does not have, by its kernels."""
-    input_, output, filter_ = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter, 0)
+    input_, output, filter_ = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter)
     weights, bias, scaling = tfl.constant_array(op.filter), tfl.constant_array(op.bias), weighted_sums.scaling(op)
     assert weights is not None
     channels = weights.shape[0]

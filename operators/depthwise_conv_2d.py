@@ -14,7 +14,7 @@ from xdsl.traits import Pure
 
 from npuc.dialects import tfl
 from npuc.operators.support import rules, weighted
-from npuc.operators.support.builder import Builder, CannotConvert, shape_of
+from npuc.operators.support.builder import Builder, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -54,13 +54,11 @@ def check(op: DepthwiseConv2DOp) -> None:
 
 def convert(build: Builder, op: DepthwiseConv2DOp) -> list[SSAValue]:
     """DEPTHWISE_CONV_2D with constant weights, any depth multiplier."""
-    images, height, width, channels = shape_of(op.filter)
+    _, height, width, channels = shape_of(op.filter)
     depth = shape_of(op.input)[-1]
-    if images != 1 or channels % depth:
-        raise CannotConvert(f"{images * channels} weights for {depth} channels")
     shape = (height, width, depth, channels // depth)
     return weighted.convolution(
-        build, op, tosa.DepthwiseConv2DOp, weighted.weight_quantization(op.filter, 3), shape, channels
+        build, op, tosa.DepthwiseConv2DOp, weighted.weight_quantization(op.filter), shape, channels
     )
 
 

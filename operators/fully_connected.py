@@ -33,7 +33,7 @@ from npuc.dialects import tfl
 from npuc.dialects.npu import Activation, Scale, Window
 from npuc.dialects.quant import quantization
 from npuc.operators.support import matrix_products, rules, weighted
-from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
+from npuc.operators.support.builder import Builder, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.kernels import IDENTITY, batch_map
 from npuc.operators.support.quantized import QuantizedEmitter, quantized
@@ -144,9 +144,7 @@ def _limits(op: FullyConnectedOp) -> tuple[int, int]:
 def convert(build: Builder, op: FullyConnectedOp) -> list[SSAValue]:
     """FULLY_CONNECTED with constant weights, as a 1x1 convolution over one row with a column a batch."""
     x = per_tensor(op.input)
-    weights = weighted.weight_quantization(op.filter, 0)
-    if op.weights_format.data != "DEFAULT":
-        raise CannotConvert(f"weights in the format {op.weights_format.data}")
+    weights = weighted.weight_quantization(op.filter)
     channels, depth = shape_of(op.filter)
     count = 1
     for size in shape_of(op.input):
@@ -185,7 +183,7 @@ def lower(op: FullyConnectedOp, emit: QuantizedEmitter) -> None:
     if tfl.constant_value(op.filter) is None:
         _lower_computed_weights(op, emit)
         return
-    input_, output, weights = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter, 0)
+    input_, output, weights = quantized(op.input), quantized(op.output), weighted.weight_quantization(op.filter)
     steps = weighted_sums.scaling(op).steps
     channels, depth = shape_of(op.filter)
     rows = batch_map(prod(shape_of(op.input)) // depth)

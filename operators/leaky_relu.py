@@ -15,7 +15,7 @@ from npuc.dialects import tfl
 from npuc.dialects.constants import numpy_dtype
 from npuc.dialects.quant import quantization, to_float32
 from npuc.operators.support import rules
-from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, scale_of, storage_type, table
+from npuc.operators.support.builder import Builder, per_tensor, scale_of, storage_type, table
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -60,11 +60,7 @@ def convert(build: Builder, op: LeakyReluOp) -> list[SSAValue]:
 
         limits = tosa.value_range(output.storage_type)
         return table(build, op, fixed_point.table_of(entries, limits, numpy_dtype(x.storage_type)))
-    if factors[1] < 0 or output.storage_type.width.data != 16:
-        raise CannotConvert("a 16-bit LEAKY_RELU of negative alpha")
     choice = minimum_or_maximum(op)
-    if choice is None:
-        raise CannotConvert(f"a 16-bit LEAKY_RELU of alpha {op.alpha.value.data}")
     source = build.storage(op.input)
     kept, leaked = (
         source if real == 1 else build.rescale(source, output.storage_type, scale)

@@ -14,7 +14,7 @@ from xdsl.traits import Pure
 from npuc.dialects import tfl
 from npuc.dialects.quant import quantization
 from npuc.operators.support import moving, rules
-from npuc.operators.support.builder import Builder, CannotConvert, constant_integers, storage_type
+from npuc.operators.support.builder import Builder, constant_integers, storage_type
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -69,12 +69,8 @@ def convert(build: Builder, op: PadOp | PadV2Op) -> list[SSAValue]:
     """PAD with the zero point, PADV2 with a constant; input, output and constant are quantised alike."""
     counts = constant_integers(op.padding, "the padding")
     type_ = quantization(op.input)
-    if type_ != quantization(op.output):
-        raise CannotConvert("a padding that changes the quantisation")
     fill = type_.zero_point if type_ is not None else 0
     if isinstance(op, PadV2Op):
-        if quantization(op.constant_values) != type_:
-            raise CannotConvert("the padding value is quantised otherwise")
         fill = constant_integers(op.constant_values, "the padding value")[0]
     result = storage_type(op.output)
     if not any(counts):

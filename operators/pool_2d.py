@@ -17,7 +17,7 @@ from npuc.dialects import tfl
 from npuc.hardware.limits import POOL
 from npuc.operators.support import rules, weighted
 from npuc.operators.support.axes import planes
-from npuc.operators.support.builder import Builder, CannotConvert, per_tensor, shape_of
+from npuc.operators.support.builder import Builder, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -63,10 +63,8 @@ def check(op: tfl.PoolOp) -> None:
 
 
 def convert(build: Builder, op: AveragePool2DOp | MaxPool2DOp) -> list[SSAValue]:
-    """Either pooling; input and output must be quantised alike."""
+    """Either pooling; input and output are quantised alike."""
     x, output = per_tensor(op.input), per_tensor(op.output)
-    if (x.scale, x.zero_point) != (output.scale, output.zero_point):
-        raise CannotConvert("a pooling that changes the quantisation")
     kernel = (op.filter_height.value.data, op.filter_width.value.data)
     stride = (op.stride_h.value.data, op.stride_w.value.data)
     size, pad, after = weighted.window(op.input, kernel, stride, (1, 1), op.padding.data)

@@ -17,7 +17,7 @@ from xdsl.traits import Pure
 from npuc.dialects import tfl
 from npuc.operators.support import rules, weighted
 from npuc.operators.support.axes import Spread, has_phases, zeros_between
-from npuc.operators.support.builder import Builder, CannotConvert, constant_integers, per_tensor, shape_of
+from npuc.operators.support.builder import Builder, constant_integers, per_tensor, shape_of
 from npuc.operators.support.deferred import deferred
 from npuc.operators.support.record import Operator
 
@@ -88,17 +88,13 @@ def convert(build: Builder, op: TransposeConvOp) -> list[SSAValue]:
     the output has beyond the full result is bias.
     """
     x = per_tensor(op.input)
-    weights = weighted.weight_quantization(op.filter, 0)
-    channels, height, width, depth = shape_of(op.filter)
-    batch, rows, columns, input_depth = shape_of(op.input)
-    if input_depth != depth:
-        raise CannotConvert(f"weights of depth {depth} for {input_depth} channels")
+    weights = weighted.weight_quantization(op.filter)
+    channels, height, width, _ = shape_of(op.filter)
+    batch, rows, columns, _ = shape_of(op.input)
     result = shape_of(op.output)
     if tfl.constant_value(op.output_shape) is not None:
         result = tuple(constant_integers(op.output_shape, "the output shape"))
     stride = rules.strides(op)
-    if min(stride) < 1:
-        raise CannotConvert("strides are at least 1")
     before = [
         fixed_point.window_padding(result[1 + i], (height, width)[i], stride[i], 1, op.padding.data == "SAME")[1]
         for i in (0, 1)

@@ -199,7 +199,7 @@ def _computed(op: tfl.TflOp) -> list[NDArray[Any]] | None:
     function = FuncOp("main", (block.arg_types, copy.result_types), Region(block))
     if cpu_reason(copy) is not None:
         return None
-    convert_block(block, in_region=True)
+    convert_block(block, in_region=True, asked=True)
     try:
         return run(ModuleOp([function]), arrays)
     except ArithmeticError:  # TOSA leaves the result open

@@ -4,9 +4,9 @@ What operators that move values have in common: the types that they take, their 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import TensorType, i32
 from xdsl.ir import SSAValue
@@ -27,18 +27,6 @@ TYPES: tuple[ElementName, ...] = ("int8", "uint8", "int16", "int32")
 """Types that are moved, quantised or not."""
 RANK = 6
 """Most dimensions."""
-
-
-def checked(
-    check: Callable[[Any], None], convert: Callable[[Builder, Any], list[SSAValue]]
-) -> Callable[[Builder, Any], list[SSAValue]]:
-    """A conversion of an operation that may be outside of NPU regions, where nothing has been checked."""
-
-    def checked_first(build: Builder, op: Any) -> list[SSAValue]:
-        check(op)
-        return convert(build, op)
-
-    return checked_first
 
 
 def check_gathered(value: SSAValue, shape: Sequence[int], axis: int, indices: Sequence[int]) -> tuple[int, ...]:

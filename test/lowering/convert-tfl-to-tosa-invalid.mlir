@@ -3,7 +3,7 @@
 // RUN: sed 's/attributes {npu.region}//' %s > %t.mlir
 // RUN: npu-opt %t.mlir -p convert-tfl-to-tosa --split-input-file | filecheck %s --check-prefix=CPU
 
-// CHECK: convert-tfl-to-tosa-invalid.mlir:9:3: convert-tfl-to-tosa: 'tfl.conv_2d': it is in an NPU region, but cannot be converted: an operand that must be constant is not
+// CHECK: convert-tfl-to-tosa-invalid.mlir:9:3: convert-tfl-to-tosa: 'tfl.conv_2d': it is in an NPU region, but cannot be converted: weights must be constant and quantised: tensor '' (1x1x1x2)
 // CPU: tfl.conv_2d
 func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:5>>, %w: tensor<1x1x1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x1x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
   %y = tfl.conv_2d %x, %w {padding = "SAME", stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:5>>, tensor<1x1x1x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x1x!quant.uniform<i8:f32, 1.0>>
@@ -12,7 +12,7 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5:5>>, %w: tensor<1
 
 // -----
 
-// CHECK: convert-tfl-to-tosa-invalid.mlir:18:3: convert-tfl-to-tosa: 'tfl.reshape': it is in an NPU region, but cannot be converted: 32 elements do not become 30
+// CHECK: convert-tfl-to-tosa-invalid.mlir:18:3: convert-tfl-to-tosa: 'tfl.reshape': it is in an NPU region, but cannot be converted: RESHAPE must keep all 32 elements: tensor '' (3x10)
 // CPU: tfl.reshape
 func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
   %y = tfl.reshape %x : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10x!quant.uniform<i8:f32, 0.5>>
@@ -21,7 +21,7 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<3x10
 
 // -----
 
-// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: strides and dilations are at least 1
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: strides and windows must be positive: tensor
 // CPU: tfl.max_pool_2d
 func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
   %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 0 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>
@@ -30,7 +30,7 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x
 
 // -----
 
-// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: its operands make tensor<1x4x4x2xi8> of what it says is tensor<1x3x4x2x!quant
+// CHECK: 'tfl.max_pool_2d': it is in an NPU region, but cannot be converted: the shape must be the one that the operator makes, 1x4x4x2: tensor '' (1x3x4x2)
 // CPU: tfl.max_pool_2d
 func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>> attributes {npu.region} {
   %y = tfl.max_pool_2d %x {padding = "SAME", filter_height = 1 : i32, filter_width = 1 : i32, stride_h = 1 : i32, stride_w = 1 : i32} : (tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x4x2x!quant.uniform<i8:f32, 0.5>>
@@ -39,7 +39,7 @@ func.func @npu_0(%x: tensor<1x4x4x2x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x3x
 
 // -----
 
-// CHECK: 'tfl.depthwise_conv_2d': it is in an NPU region, but cannot be converted: 64 weights for 16 channels
+// CHECK: 'tfl.depthwise_conv_2d': it is in an NPU region, but cannot be converted: depthwise weights must begin with a dimension of 1: tensor '' (2x1x1x32)
 // CPU: tfl.depthwise_conv_2d
 func.func @npu_0(%x: tensor<1x4x4x16x!quant.uniform<i8:f32, 0.5>>) -> tensor<1x4x4x32x!quant.uniform<i8:f32, 1.0>> attributes {npu.region} {
   %w = tfl.pseudo_qconst dense<2> : tensor<2x1x1x32xi8> -> tensor<2x1x1x32x!quant.uniform<i8:f32, 0.5>>

@@ -707,7 +707,6 @@ GRAPHS: list[Build] = [
 # Operators that may stay on the CPU: no kernel for them, or nothing that has to have one.
 ON_CPU: dict[Build, list[int]] = {
     far_apart: [0, 1],
-    uint8_concat_rescale: [0],
     negative_axes: [2, 3],
     rank_5: [0],
     computed_weights: [0],

@@ -235,13 +235,13 @@ def test_unary(operator: str, dtype: str) -> None:
     compared = 0
     for seed in range(6):
         random = np.random.default_rng(seed)
-        x, y = (tensor(random, name, (1, high - low + 1), dtype) for name in "xy")
+        x, y = (tensor(random, name, ((high - low + 1) // 16, 16), dtype) for name in "xy")
         options = (
             {"alpha": float(np.float32((0.01, 0.3, 0.99, 1.0, 1.7, 0.2)[seed]))} if operator == "LEAKY_RELU" else {}
         )
         data = network([x], y, operator, [x], **options)
         module = converted(data)
-        every = np.arange(low, high + 1).astype(dtype).reshape(1, -1)
+        every = np.arange(low, high + 1).astype(dtype).reshape(-1, 16)
         expected = Reference(data).run([every])[0]
         assert np.array_equal(run(module, [every], main(module))[0], expected), (seed, x, y)
         compared += every.size
