@@ -92,6 +92,16 @@ def sparse_read_as_dense(compiled: CompiledModel, source: bytes) -> bool:
     return _agree(compiled, packed(model), once=True)
 
 
+def strides_extended(compiled: CompiledModel, source: bytes) -> bool:
+    """Whether words that set strides have bits beyond 40, all equal to the sign, and the file is right without them."""
+    words = np.frombuffer(compiled.source[: len(compiled.source) // 4 * 4], np.uint32).copy()
+    code, operand = words & 0xFFFF, words >> 16
+    strides = [register.opcode | 1 << 14 for register in registers.REGISTERS if register.kind == "stride"]
+    extended = np.isin(code, strides) & (operand == 0xFFFF)
+    words[extended] &= 0x00FFFFFF
+    return bool(extended.any()) and _agree(load(words.tobytes() + compiled.source[words.nbytes :]), source, once=False)
+
+
 def data_lost(compiled: CompiledModel, source: bytes) -> bool:
     """Whether constants have lost their data, and the file is right with it."""
     given = {tensor.name: tensor.data for tensor in read_model(source).tensors if tensor.data is not None}

@@ -255,6 +255,13 @@ def test_average_with_a_scale():
     np.testing.assert_array_equal(found, expected.clip(-128, 127))
 
 
+def test_an_average_widens_bytes_to_32_bits():
+    """As regor's SQUARED_DIFFERENCE brings its operands to one scale."""
+    ifm = random_map(3, (4, 3, 8))
+    found = run_kernel("POOL", "AVERAGE", ifm, out_dtype="i4", OFM_SCALE=128, IFM_ZERO_POINT=-7)
+    np.testing.assert_array_equal(found, (ifm.astype(np.int64) + 7) * 128)
+
+
 def test_reduce_sum():
     ifm = random_map(5, (3, 4, 30), "i4") >> 8
     found = run_kernel("POOL", "REDUCE_SUM", ifm, out_shape=(3, 4, 1), OFM_SCALE=1)

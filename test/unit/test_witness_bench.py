@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import pytest
 pytest.importorskip("ai_edge_litert")
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
+import coverage
 import witness
 import witness_files
+import witness_models
 
 from npuc.simulator import Op, Report, RunResult, load
 from npuc.simulator.compare import Comparison, Difference, Intermediate
@@ -150,3 +153,11 @@ def test_sparse_weights_taken_for_dense_are_recognised_and_nothing_besides(model
     for past, bias, shown in ((0, False, True), (1, False, False), (0, True, False)):
         compiled = compile_tflite(misread(source, past, bias), Target("ethos-u55-128")).data
         assert witness_files.sparse_read_as_dense(load(compiled), source) is shown
+
+
+def test_every_operator_of_velas_table_is_among_the_models(models: dict[str, Any]) -> None:
+    """Of LSTMs there are two among the shared networks."""
+    alone = {name.upper() for name, _ in witness_models.models()}
+    known = {operator for model in models.values() for operator in model.operators}
+    known |= {name.removesuffix("_" + name.rsplit("_", 1)[-1]) for name in alone} | {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
+    assert known >= coverage.VELA_TABLE
