@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +24,20 @@ def maker(name: str) -> ModuleType:
 
 def test_operator_reference() -> None:
     module = maker("make_operator_reference")
-    assert module.PAGE.read_text() == module.page(), "run python docs/make_operator_reference.py"
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run python docs/make_operator_reference.py"
+
+
+def test_links_lead_somewhere() -> None:
+    """Each relative link of a page names a file that is there."""
+    pages = [*DOCS.parent.glob("*.md"), *DOCS.rglob("*.md"), *(DOCS.parent / "test").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    assert len(links) > 50
+    assert not [(page, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
 
 
 def test_pass_reference() -> None:
     module = maker("make_pass_reference")
-    assert module.PAGE.read_text() == module.page(), "run python docs/make_pass_reference.py"
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run python docs/make_pass_reference.py"
 
 
 def test_timelines() -> None:
