@@ -136,4 +136,4 @@ def _section(record: Operator, general: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8", newline="\n")

@@ -29,7 +29,7 @@ def main() -> None:
     found = profile(compile_tflite(MODEL.read_bytes(), Target("ethos-u55-128", limit=LIMIT)).data)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as running:
         page_path = Path(folder) / "tour.html"
-        page_path.write_text(as_html(found, "tour.tflite"))
+        page_path.write_text(as_html(found, "tour.tflite"), encoding="utf-8")
         browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1240, "height": 1010}, color_scheme="light")
         page.goto(page_path.as_uri())

@@ -108,4 +108,4 @@ def files() -> dict[Path, str]:
 
 if __name__ == "__main__":
     for path, content in files().items():
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8", newline="\n")

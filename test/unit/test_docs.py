@@ -44,7 +44,7 @@ def test_timelines() -> None:
     module = maker("make_timelines")
     files = module.files()
     for path, text in files.items():
-        assert path.read_text() == text, f"{path.name}: run python docs/make_timelines.py"
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/make_timelines.py"
     assert set((DOCS / "timelines").iterdir()) == {path for path in files if path.suffix == ".svg"}
 
 
@@ -81,7 +81,7 @@ def test_what_pages_show_is_what_comes_out() -> None:
 def test_a_page_that_shows_something_else_is_noticed(tmp_path: Path, page: str, reason: str) -> None:
     module = maker("snippets")
     path = tmp_path / "page.md"
-    path.write_text(page)
+    path.write_text(page, encoding="utf-8")
     with pytest.raises(module.Disagreement, match=reason):
         module.check(path)
 

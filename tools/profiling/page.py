@@ -35,13 +35,13 @@ def as_html(profile: Profile, name: str, other: tuple[Profile, str] | None = Non
     style, script = (FOLDER / f"report.{kind}" for kind in ("css", "js"))
     parts = {
         "title": html.escape(Path(name).name),
-        "style": style.read_text(),
+        "style": style.read_text(encoding="utf-8"),
         # Within a script its end is special, and what looks like a comment or another script.
         "data": json.dumps(files_data(profile, name, other), separators=(",", ":")).replace("<", "\\u003c"),
-        "script": script.read_text(),
+        "script": script.read_text(encoding="utf-8"),
     }
     # Parts may hold what looks like the place of another.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (FOLDER / "report.html").read_text())
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (FOLDER / "report.html").read_text(encoding="utf-8"))
 
 
 def files_data(profile: Profile, name: str, other: tuple[Profile, str] | None) -> dict[str, Any]:
