@@ -166,14 +166,14 @@ def box_spans(buffer: SSAValue, fm: FeatureMap, box: Box) -> list[Span]:
 def map_spans(buffer: SSAValue, fm: FeatureMap) -> list[Span]:
     """The hull of a feature map, one span for each of its tiles."""
     space, base = base_of(buffer)
-    found: list[Span] = []
+    spans: list[Span] = []
     for offset, (y0, y1, *rest) in _tiles(fm, (0, fm.height, 0, fm.width, 0, fm.depth)):
         # The outermost bytes are in the first and the last row.
         x0, x1, c0, c1 = rest
         ends = [row for y in {y0, y1 - 1} if y0 < y1 for row in _piece(fm, offset, (y, y + 1, x0, x1, c0, c1))]
         if ends:
-            found.append(Span(space, base + min(start for start, _ in ends), base + max(end for _, end in ends)))
-    return found
+            spans.append(Span(space, base + min(start for start, _ in ends), base + max(end for _, end in ends)))
+    return spans
 
 
 def accesses(op: DmaOp | LaunchOp, machine: Accelerator) -> Accesses:

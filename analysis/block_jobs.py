@@ -125,10 +125,10 @@ def block_dependency(previous: LaunchOp, op: LaunchOp, machine: Accelerator) -> 
     The largest BLOCKDEP with which no job of `op` reads or overwrites what an unfinished block of `previous` writes.
     """
     outputs = last_outputs(previous)
-    found = MOST
+    depth = MOST
     for touched in (islice(_input_jobs(op, machine), MOST), first_outputs(op)):
         for i, spans in enumerate(touched):
             for j, writes in enumerate(outputs):
-                if i + j < found and overlap(writes, spans):
-                    found = i + j
-    return found
+                if i + j < depth and overlap(writes, spans):
+                    depth = i + j
+    return depth

@@ -309,7 +309,7 @@ def held_by_host(module: ModuleOp) -> dict[str, Held]:
     """What the host keeps in the arena, by the names of the regions that run meanwhile."""
     host = host_times(module)
     alive = _alive(host)
-    found: dict[str, Held] = {}
+    held: dict[str, Held] = {}
     for op, span in host.spans.items():
         if not isinstance(op, InvokeOp):
             continue
@@ -319,7 +319,7 @@ def held_by_host(module: ModuleOp) -> dict[str, Held]:
         size = max([size, *alive[span.start + 1 : span.end + 1]])
         name = op.callee.string_value()
         # A region that runs more than once has one place for each operand all the time.
-        again = span.end > span.start or name in found
+        again = span.end > span.start or name in held
         # What is handed over twice is read under another name while it may be written over.
         times = Counter(op.arguments)
         kept = {
@@ -327,9 +327,9 @@ def held_by_host(module: ModuleOp) -> dict[str, Held]:
             for k, v in enumerate(op.arguments)
             if v in host.values and (again or times[v] > 1 or host.values[v].end > span.end)
         }
-        before = found.get(name, NOTHING_HELD)
-        found[name] = Held(max(size, before.size), before.arguments | kept)
-    return found
+        before = held.get(name, NOTHING_HELD)
+        held[name] = Held(max(size, before.size), before.arguments | kept)
+    return held
 
 
 def host_peak(module: ModuleOp) -> int:

@@ -89,26 +89,26 @@ def _read(value: SSAValue) -> Array | None:
 
 
 def _constants(call: Call) -> list[Array]:
-    found: list[Array] = []
+    arrays: list[Array] = []
     for value in call.op.operands:
         array = _read(value)
         if array is None:
             raise Unknown
-        found.append(array)
-    return found
+        arrays.append(array)
+    return arrays
 
 
 def _stand_ins(call: Call, shapes: Sequence[Shape]) -> list[Array]:
     """Operands of elements that all lie at one address, where only their shapes matter."""
-    found: list[Array] = []
+    arrays: list[Array] = []
     for number, (value, shape) in enumerate(zip(call.op.operands, shapes, strict=True)):
         array = _read(value)
         if array is None:
             if call.name not in _ALL_ARE_MOVED and number != _MOVED_OPERAND.get(call.name, 0):
                 raise Unknown
             array = np.broadcast_to(np.zeros((), np.int8), shape)
-        found.append(array)
-    return found
+        arrays.append(array)
+    return arrays
 
 
 def _typed(call: Call, number: int, array: Array) -> Array:

@@ -156,14 +156,14 @@ class _Contents:
 
 def _joined(lives: Iterable[Life]) -> list[Life]:
     """Neighbours in memory that differ in nothing else as one, in the order of their start."""
-    found: dict[tuple[int, int, int, int], Life] = {}
+    joined: dict[tuple[int, int, int, int], Life] = {}
     for life in sorted(lives, key=lambda life: life.span.start):
         key = (life.start, life.end, -1 if life.writer is None else life.writer.index)
-        below = found.pop((*key, life.span.start), None)
+        below = joined.pop((*key, life.span.start), None)
         if below is not None:
             life.span = life.span._replace(start=below.span.start)
-        found[*key, life.span.end] = life
-    return sorted(found.values(), key=lambda life: (life.start, life.span.start))
+        joined[*key, life.span.end] = life
+    return sorted(joined.values(), key=lambda life: (life.start, life.span.start))
 
 
 def _area(op: LaunchOp, name: str) -> Area:

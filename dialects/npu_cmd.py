@@ -652,15 +652,15 @@ class LaunchOp(ClauseOp, ABC):
             return None
         if (problem := explain(acc, kernel, block)) is not None:
             return problem
-        found = layout(acc, kernel, block)
-        assert found is not None
+        plan = layout(acc, kernel, block)
+        assert plan is not None
         if kernel.kind == "elementwise":
-            if shram.ib2_start is not None and shram.ib2_start < found.ib2_start:
-                return f"ib2_start {shram.ib2_start}: the first input ends at {found.ib2_start} KiB of SHRAM"
-        elif shram.ib_end < found.ib_end:
-            return f"ib_end {shram.ib_end}: the input of such blocks ends at {found.ib_end} KiB of SHRAM"
-        elif shram.ab_start > found.ab_start:
-            return f"ab_start {shram.ab_start}: the accumulators of such blocks start at {found.ab_start} KiB of SHRAM"
+            if shram.ib2_start is not None and shram.ib2_start < plan.ib2_start:
+                return f"ib2_start {shram.ib2_start}: the first input ends at {plan.ib2_start} KiB of SHRAM"
+        elif shram.ib_end < plan.ib_end:
+            return f"ib_end {shram.ib_end}: the input of such blocks ends at {plan.ib_end} KiB of SHRAM"
+        elif shram.ab_start > plan.ab_start:
+            return f"ab_start {shram.ab_start}: the accumulators of such blocks start at {plan.ab_start} KiB of SHRAM"
         return None
 
 

@@ -69,8 +69,6 @@ class Accelerator:
     """The accumulator buffer is a multiple of so many banks, for 32-bit accumulators."""
     acc40_granule: int
     output_rates: OutputRates
-    elementwise_units: int
-    """Elements of an elementwise kernel that one core handles at once."""
     address_bits: int
     max_outstanding_dmas: int
     axi_bytes_per_cycle: int
@@ -83,8 +81,6 @@ class Accelerator:
     reserved_output_banks: int = 2
     """Banks at the start that hold finished OFM elements on their way out."""
     max_outstanding_kernels: int = 2
-    max_blockdep: int = 3
-    max_shift: int = 63
     id_word: int = 0x10066001
     """Architecture version that the driver payload states: 1.0.6."""
 
@@ -132,7 +128,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=4,
             acc40_granule=4,
             output_rates=OutputRates(3, 2, 3, 3, 6, 1, 2, 1),
-            elementwise_units=1,
             address_bits=32,
             max_outstanding_dmas=1,
             axi_bytes_per_cycle=8,
@@ -153,7 +148,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=4,
             acc40_granule=8,
             output_rates=OutputRates(1.5, 1, 1.5, 1.5, 3, 0.5, 1, 1),
-            elementwise_units=2,
             address_bits=32,
             max_outstanding_dmas=1,
             axi_bytes_per_cycle=8,
@@ -174,7 +168,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=8,
             acc40_granule=12,
             output_rates=OutputRates(1.25, 0.75, 0.75, 0.75, 1.5, 0.25, 0.5, 1),
-            elementwise_units=4,
             address_bits=32,
             max_outstanding_dmas=1,
             axi_bytes_per_cycle=8,
@@ -195,7 +188,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=16,
             acc40_granule=20,
             output_rates=_RATES_256,
-            elementwise_units=8,
             address_bits=32,
             max_outstanding_dmas=1,
             axi_bytes_per_cycle=8,
@@ -216,7 +208,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=16,
             acc40_granule=20,
             output_rates=_RATES_256,
-            elementwise_units=8,
             address_bits=40,
             max_outstanding_dmas=2,
             axi_bytes_per_cycle=16,
@@ -237,7 +228,6 @@ ACCELERATORS: dict[str, Accelerator] = {
             acc32_granule=16,
             acc40_granule=20,
             output_rates=OutputRates(*(rate / 2 for rate in _RATES_256)),
-            elementwise_units=8,
             address_bits=40,
             max_outstanding_dmas=2,
             axi_bytes_per_cycle=16,

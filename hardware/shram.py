@@ -177,13 +177,13 @@ def _layout(acc: Accelerator, kernel: Kernel, block: Block) -> ShramLayout:
     return ShramLayout(ifm_end, ifm_end, ab_start, lut_start)
 
 
-def _fits(acc: Accelerator, kernel: Kernel, found: ShramLayout) -> bool:
+def _fits(acc: Accelerator, kernel: Kernel, plan: ShramLayout) -> bool:
     if kernel.kind != "elementwise":
-        return found.ib_end <= found.ab_start
+        return plan.ib_end <= plan.ab_start
     # Unary kernels, too, are given room for a second operand.
     buffers = 1 if kernel.ifm2_scalar and kernel.binary else 2
     start = acc.reserved_output_banks
-    return start + buffers * (found.ib2_start - start) <= found.lut_start
+    return start + buffers * (plan.ib2_start - start) <= plan.lut_start
 
 
 def _shape_problem(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
@@ -200,8 +200,8 @@ def layout(acc: Accelerator, kernel: Kernel, block: Block) -> ShramLayout | None
     """The SHRAM layout for `kernel` in OFM blocks of `block`, or None if the block is illegal (see `explain`)."""
     if _shape_problem(acc, kernel, block) is not None:
         return None
-    found = _layout(acc, kernel, block)
-    return found if _fits(acc, kernel, found) else None
+    plan = _layout(acc, kernel, block)
+    return plan if _fits(acc, kernel, plan) else None
 
 
 def explain(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
@@ -209,16 +209,16 @@ def explain(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
     problem = _shape_problem(acc, kernel, block)
     if problem is not None:
         return problem
-    found = _layout(acc, kernel, block)
-    if _fits(acc, kernel, found):
+    plan = _layout(acc, kernel, block)
+    if _fits(acc, kernel, plan):
         return None
     start = acc.reserved_output_banks
-    ifm = found.ib2_start - start
+    ifm = plan.ib2_start - start
     if kernel.kind == "elementwise":
         need = f"operands of {ifm} banks"
     else:
-        need = f"input of {ifm} and accumulators of {found.lut_start - found.ab_start} banks"
-    return f"block {block} needs more SHRAM than {acc.name} has: {need} in {found.lut_start - start}"
+        need = f"input of {ifm} and accumulators of {plan.lut_start - plan.ab_start} banks"
+    return f"block {block} needs more SHRAM than {acc.name} has: {need} in {plan.lut_start - start}"
 
 
 @lru_cache(maxsize=4096)

@@ -80,37 +80,37 @@ class ConvertNpuCmdToTflPass(ModulePass):
         invokes = [invoke for invoke in op.walk() if isinstance(invoke, InvokeOp)]
         if not invokes and not programs:
             return
-        found = emit(op)
-        set_arena_offsets(_edge_offsets(invokes, found))
+        parts = emit(op)
+        set_arena_offsets(_edge_offsets(invokes, parts))
         if not any(isinstance(inner, MemoryOp) for program in programs.values() for inner in program.body.block.ops):
             # What a decoded program writes where is not known; its file's plan stays as it is.
-            found = found._replace(arena_size=_check_plan(op, found.arena_size, programs))
+            parts = parts._replace(arena_size=_check_plan(op, parts.arena_size, programs))
         sources = b""
         if self.debug_info:
             order = [programs[invoke.callee.string_value()] for invoke in invokes]
-            size = len(found.read_only) + sum(map(len, found.payloads.values()))
+            size = len(parts.read_only) + sum(map(len, parts.payloads.values()))
             sources = encode_sources(order, host_operators(op), most_bytes(size))
         memories: dict[Block, list[SSAValue]] = {}
         for invoke in invokes:
             block = invoke.parent
             assert block is not None
             if block not in memories:
-                memories[block] = _memories(block, invoke, found)
-            _to_custom(invoke, memories[block], found)
+                memories[block] = _memories(block, invoke, parts)
+            _to_custom(invoke, memories[block], parts)
         for program in programs.values():
             Rewriter.erase_op(program)
         _note_origin(op, sources)
 
 
-def _edge_offsets(invokes: list[InvokeOp], found: Parts) -> Mapping[SSAValue, int | None]:
+def _edge_offsets(invokes: list[InvokeOp], parts: Parts) -> Mapping[SSAValue, int | None]:
     """Where the values that regions read and write lie in the arena; None for what is external."""
     offsets: dict[SSAValue, int | None] = {}
     first: dict[SSAValue, str] = {}
     for invoke in invokes:
         name = invoke.callee.string_value()
-        if name not in found.boundaries:
+        if name not in parts.boundaries:
             raise OperationError(invoke, f"it calls @{name}, which is no npu_cmd.program")
-        edge = found.boundaries[name]
+        edge = parts.boundaries[name]
         for what, values, places in (
             ("input", invoke.arguments, edge.inputs),
             ("output", invoke.res, edge.outputs),
@@ -179,14 +179,14 @@ def _check_plan(module: ModuleOp, arena_size: int, programs: dict[str, ProgramOp
 
 def _written(program: ProgramOp) -> list[tuple[int, int]]:
     """Bytes of the arena that a program may write, from and to, in order and apart."""
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     buffers = (op for op in program.body.block.ops if isinstance(op, AllocOp | OutputOp) and op.buffer.space == "arena")
     for start, end in sorted((at := place(op.result).address, at + op.buffer.size) for op in buffers):
-        if found and start <= found[-1][1]:
-            found[-1] = found[-1][0], max(end, found[-1][1])
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1] = ranges[-1][0], max(end, ranges[-1][1])
         else:
-            found.append((start, end))
-    return found
+            ranges.append((start, end))
+    return ranges
 
 
 class _Alive:
@@ -226,7 +226,7 @@ def _tensor_name(value: SSAValue) -> str:
     return f"tensor '{tensor_name(value)}'"
 
 
-def _memories(block: Block, before: Operation, found: Parts) -> list[SSAValue]:
+def _memories(block: Block, before: Operation, parts: Parts) -> list[SSAValue]:
     """Read-only memory, arena and fast memory as tensors of one subgraph."""
 
     def named(op: Operation, name: str) -> SSAValue:
@@ -235,11 +235,11 @@ def _memories(block: Block, before: Operation, found: Parts) -> list[SSAValue]:
         return op.results[0]
 
     # A tensor without any byte would count as one that the runtime has to place.
-    read_only = found.read_only or bytes(ALIGNMENT)
-    values = [named(_bytes(read_only), "ethos_u_read_only"), named(_memory(found.arena_size), "ethos_u_scratch")]
-    if found.fast_size is None:
+    read_only = parts.read_only or bytes(ALIGNMENT)
+    values = [named(_bytes(read_only), "ethos_u_read_only"), named(_memory(parts.arena_size), "ethos_u_scratch")]
+    if parts.fast_size is None:
         return [*values, values[1]]
-    return [*values, named(_memory(found.fast_size), "ethos_u_scratch_fast")]
+    return [*values, named(_memory(parts.fast_size), "ethos_u_scratch_fast")]
 
 
 def _memory(size: int) -> PseudoTensorOp:
@@ -253,8 +253,8 @@ def _bytes(data: bytes) -> PseudoConstOp:
     return PseudoConstOp(from_bytes(TensorType(UI8, [len(data)]), data))
 
 
-def _to_custom(invoke: InvokeOp, memories: list[SSAValue], found: Parts) -> None:
-    payload = _bytes(found.payloads[invoke.callee.string_value()])
+def _to_custom(invoke: InvokeOp, memories: list[SSAValue], parts: Parts) -> None:
+    payload = _bytes(parts.payloads[invoke.callee.string_value()])
     payload.location = NameLoc(StringAttr("ethos_u_command_stream"), NoneAttr())
     inputs = [payload.output, *memories, *invoke.arguments]
     custom = CustomOp(CUSTOM_CODE, inputs, [value.type for value in invoke.res], CUSTOM_OPTIONS)

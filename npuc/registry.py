@@ -24,11 +24,11 @@ def _factory(package: str, module: str) -> Callable[[], type[ModulePass]]:
 
 def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     """Pass name -> zero-argument factory that imports and returns the pass class."""
-    found: dict[str, Callable[[], type[ModulePass]]] = {}
+    passes: dict[str, Callable[[], type[ModulePass]]] = {}
     for package, prefix in (("npuc.passes", ""), ("npuc.lowering", "convert_")):
         spec = find_spec(package)
         assert spec is not None
         for info in iter_modules(spec.submodule_search_locations):
             if not info.ispkg and not info.name.startswith("_") and info.name.startswith(prefix):
-                found[info.name.replace("_", "-")] = _factory(package, info.name)
-    return dict(sorted(found.items()))
+                passes[info.name.replace("_", "-")] = _factory(package, info.name)
+    return dict(sorted(passes.items()))

@@ -53,13 +53,13 @@ class NpuCmdAllocatePass(ModulePass):
         self._place_constants(op, programs)
         for function in invoking_functions(op):
             _forget_offsets(function)
-        found = live_ranges(op)
+        lives = live_ranges(op)
         has_target = TARGET_ATTR in op.attributes
         spaces: tuple[Space, ...] = ("arena", "fast")
         for space in spaces:
-            here = [item for item in found.items if item.space == space]
+            here = [item for item in lives.items if item.space == space]
             if here or space == "arena" or (has_target and setup_of(op).spilling):
-                self._place(op, found, here, space)
+                self._place(op, lives, here, space)
         if not has_target:
             return
         setup, limit, written = setup_of(op), target_of(op).sram_limit, [written_limit(p) for p in programs]
@@ -93,22 +93,22 @@ class NpuCmdAllocatePass(ModulePass):
 
     def _place(self, module: ModuleOp, lives: LiveRanges, items: list[Item], space: Space) -> None:
         rules = lives.rules_among(items)
-        found = allocate([item.live_range for item in items], rules=rules)
-        bound = found.bound
+        placement = allocate([item.live_range for item in items], rules=rules)
+        bound = placement.bound
         for transfers in (False, True):
-            ranges = lives.apart(items, found.height, transfers)
-            if lower_bound(ranges, rules) > found.height:
+            ranges = lives.apart(items, placement.height, transfers)
+            if lower_bound(ranges, rules) > placement.height:
                 continue  # which proves that there is no such placement
-            apart = allocate(ranges, APART_TRIES, found.height, rules)
-            if apart.height <= found.height:
-                found = apart
+            apart = allocate(ranges, APART_TRIES, placement.height, rules)
+            if apart.height <= placement.height:
+                placement = apart
                 break
-        for item, address in zip(items, found.addresses, strict=True):
+        for item, address in zip(items, placement.addresses, strict=True):
             for op in item.ops:
                 op.address = IntsAttr((address,))
-        hosted = zip(items, found.addresses, strict=True)
+        hosted = zip(items, placement.addresses, strict=True)
         set_arena_offsets({item.value: address for item, address in hosted if item.value is not None})
-        module.attributes[f"npu.{space}_size"] = IntegerAttr(found.height, i64)
+        module.attributes[f"npu.{space}_size"] = IntegerAttr(placement.height, i64)
         module.attributes[f"npu.{space}_bound"] = IntegerAttr(bound, i64)
 
 

@@ -165,22 +165,22 @@ def _table_usage(programs: list[ProgramOp], times: dict[Operation, int]) -> list
 
 def _at_launches(program: ProgramOp, space: Space, used: Sequence[int], times: dict[Operation, int]) -> list[int]:
     """For each launch the most bytes of a memory that are in use from it on, before any of it is given up."""
-    found: list[int] = []
+    launches: list[int] = []
     behind: list[int] = []
     """What is in use at the commands behind the last launch, as long as nothing has been given up."""
     open_ = False
     for op in program.body.block.ops:
         if isinstance(op, LaunchOp):
-            found.append(used[times[op]])
+            launches.append(used[times[op]])
             behind.clear()
             open_ = True
         elif isinstance(op, AllocOp | DmaOp):
             behind.append(used[times[op]])
         elif isinstance(op, FreeOp) and cast(BufferType, op.source.type).space == space:
             if open_ and behind:
-                found[-1] = max(found[-1], *behind)
+                launches[-1] = max(launches[-1], *behind)
             open_ = False
-    return found
+    return launches
 
 
 def _jobs(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> list[_Job]:

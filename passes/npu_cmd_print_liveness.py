@@ -36,23 +36,23 @@ class NpuCmdPrintLivenessPass(ModulePass):
     name = "npu-cmd-print-liveness"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        found = live_ranges(op)
+        lives = live_ranges(op)
         for space in ("arena", "fast"):
-            if any(item.space == space for item in found.items):
-                sys.stderr.write(liveness_table(found, space))
+            if any(item.space == space for item in lives.items):
+                sys.stderr.write(liveness_table(lives, space))
 
 
-def liveness_table(found: LiveRanges, space: Space) -> str:
+def liveness_table(lives: LiveRanges, space: Space) -> str:
     """The table of one memory that has buffers, lines ending in newlines."""
-    items = [item for item in found.items if item.space == space]
-    usage = found.usage(space)
+    items = [item for item in lives.items if item.space == space]
+    usage = lives.usage(space)
     start, end = min(item.start for item in items), max(item.end for item in items)
     usage += [0] * (end + 1 - len(usage))
     peak = max(usage)
     at = usage.index(peak)
     step = -(-(end + 1 - start) // COLUMNS)
     columns = range(start, end + 1, step)
-    command = next((op for op, time in found.times.items() if time == at), None)
+    command = next((op for op, time in lives.times.items() if time == at), None)
     where = "" if command is None else f", first at {_command(command)}"
     lines = [f"{space}: {peak} bytes alive at one time at most{where}"]
     if all(item.address is not None for item in items):
@@ -61,7 +61,7 @@ def liveness_table(found: LiveRanges, space: Space) -> str:
     for item in sorted(items, key=lambda i: (_address(i), i.start, -i.size)):
         address = "-" if item.address is None else str(item.address)
         bar = "".join(_mark(item, low, low + step, at) for low in columns)
-        lines.append(f"{item.size:>9} {address:>9} {item.start:>6} {item.end:>6}  {bar}  {_name(item, found.times)}")
+        lines.append(f"{item.size:>9} {address:>9} {item.start:>6} {item.end:>6}  {bar}  {_name(item, lives.times)}")
     levels = [max(usage[low : low + step]) for low in columns]
     lines.append(" " * 35 + "".join("." if level == 0 else str(max(1, 9 * level // peak)) for level in levels))
     return "\n".join(lines) + "\n"

@@ -233,9 +233,9 @@ def _padding(group: list[SSAValue]) -> int:
 
 def _touching(group: list[SSAValue]) -> list[KernelOp | CopyOp]:
     """The kernels that make or read tensors of a group."""
-    found: dict[KernelOp | CopyOp, None] = {}
+    kernels: dict[KernelOp | CopyOp, None] = {}
     for value in group:
         for op in (value.owner, *(use.operation for use in value.uses)):
             if isinstance(op, KernelOp | CopyOp):
-                found[op] = None
-    return list(found)
+                kernels[op] = None
+    return list(kernels)

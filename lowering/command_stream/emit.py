@@ -83,14 +83,14 @@ def parts(module: ModuleOp) -> dict[str, bytes]:
     `memory.json` with the sizes of arena and fast memory and the arena offsets of operands and results, null for what
     is external.
     """
-    found = emit(module)
-    files = {f"{name}.payload.bin": payload for name, payload in found.payloads.items()}
-    files["read_only.bin"] = found.read_only
+    emitted = emit(module)
+    files = {f"{name}.payload.bin": payload for name, payload in emitted.payloads.items()}
+    files["read_only.bin"] = emitted.read_only
     regions = {
         name: {"inputs": list(edge.inputs.values()), "outputs": list(edge.outputs.values())}
-        for name, edge in found.boundaries.items()
+        for name, edge in emitted.boundaries.items()
     }
-    memory = {"arena_size": found.arena_size, "fast_size": found.fast_size or 0, "regions": regions}
+    memory = {"arena_size": emitted.arena_size, "fast_size": emitted.fast_size or 0, "regions": regions}
     import json
 
     files["memory.json"] = (json.dumps(memory, indent=2) + "\n").encode()
@@ -149,12 +149,12 @@ def memory_size(module: ModuleOp, attribute: str, space: Space, programs: Iterab
 
 def boundary(program: ProgramOp) -> Boundary:
     """Where the operands and results of a region lie; ValueError where one has no address."""
-    found = Boundary({}, {})
+    edge = Boundary({}, {})
     for op in program.body.block.ops:
         if isinstance(op, InputOp | OutputOp):
             index = op.index.data[0]
             if isinstance(op, OutputOp):
-                found.outputs[index] = place(op.result).address
+                edge.outputs[index] = place(op.result).address
             else:
-                found.inputs[index] = None if op.buffer.space == "external" else place(op.result).address
-    return found
+                edge.inputs[index] = None if op.buffer.space == "external" else place(op.result).address
+    return edge

@@ -224,12 +224,12 @@ class _Exporter:
 
         def tensors(which: str, indices: Sequence[int]) -> list[Table]:
             names = entry.data.get(which)
-            found: list[Table] = []
+            tables: list[Table] = []
             for name, position in names.data.items() if isinstance(names, DictionaryAttr) else ():
                 if not isinstance(position, IntegerAttr) or not 0 <= position.value.data < len(indices):
                     raise TFLiteError(f"{what}: {name} is not among the {len(indices)} {which}")
-                found.append({"name": name, "tensor_index": indices[position.value.data]})
-            return found
+                tables.append({"name": name, "tensor_index": indices[position.value.data]})
+            return tables
 
         return {
             "signature_key": _string(entry, "key", what),

@@ -391,9 +391,9 @@ def options_tables() -> dict[str, str]:
         for u in ("BuiltinOptions", "BuiltinOptions2")
         for name in unions()[u]
     }
-    found = {name: spelt[key] for name in OPERATORS if (key := name.replace("_", "").lower()) in spelt}
-    found |= {name: table for table, users in _SHARED_OPTIONS.items() for name in users.split()}
-    return found
+    tables = {name: spelt[key] for name in OPERATORS if (key := name.replace("_", "").lower()) in spelt}
+    tables |= {name: table for table, users in _SHARED_OPTIONS.items() for name in users.split()}
+    return tables
 
 
 def default_table(name: str) -> Table:

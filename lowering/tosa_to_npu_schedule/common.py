@@ -34,10 +34,10 @@ def numbers(attribute: DenseArrayBase[Any]) -> tuple[int, ...]:
 
 def constant(value: SSAValue, what: str) -> NDArray[Any]:
     """The array of a constant operand; any other operand is an error that names `what` it is."""
-    found = tosa.constant_attribute(value)
-    if found is None:
+    attribute = tosa.constant_attribute(value)
+    if attribute is None:
         raise PassFailedException(f"the NPU needs {what} to be constant")
-    return as_numpy(found)
+    return as_numpy(attribute)
 
 
 def scalar(value: SSAValue, what: str) -> int:
@@ -47,10 +47,10 @@ def scalar(value: SSAValue, what: str) -> int:
 
 def shape_numbers(value: SSAValue, what: str) -> tuple[int, ...]:
     """The numbers of a constant `!tosa.shape`."""
-    found = tosa.shape_values(value)
-    if found is None:
+    numbers = tosa.shape_values(value)
+    if numbers is None:
         raise PassFailedException(f"the NPU needs {what} to be constant")
-    return found
+    return numbers
 
 
 def per_tensor_scale(op: tosa.RescaleOp) -> Scale:

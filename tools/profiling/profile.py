@@ -156,18 +156,18 @@ def profile_of(module: ModuleOp, machine: Accelerator, setup: MemorySetup, name:
 def region_inputs(module: ModuleOp) -> dict[str, list[tuple[int, int, str]]]:
     """Where the programs of a module find in the arena what the host gives them, by program."""
     invokes = {op.callee.string_value(): op for op in module.walk() if isinstance(op, InvokeOp)}
-    found: dict[str, list[tuple[int, int, str]]] = {}
+    inputs: dict[str, list[tuple[int, int, str]]] = {}
     for program in module.ops:
         invoke = invokes.get(program.sym_name.data) if isinstance(program, ProgramOp) else None
         if invoke is None or not isinstance(program, ProgramOp):
             continue
-        places = found[program.sym_name.data] = []
+        places = inputs[program.sym_name.data] = []
         for op in program.body.block.ops:
             if isinstance(op, InputOp) and op.address is not None and op.buffer.space == "arena":
                 index, at = op.index.data[0], op.address.data[0]
                 if index < len(invoke.arguments):
                     places.append((at, at + op.buffer.size, tensor_name(invoke.arguments[index])))
-    return found
+    return inputs
 
 
 def host_operators(module: ModuleOp) -> list[HostOperator]:
