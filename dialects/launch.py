@@ -11,7 +11,7 @@ from xdsl.ir import Operation
 
 from npuc.dialects.npu import BlockAttr, Window, find_target
 from npuc.hardware.accelerators import Block, accelerator
-from npuc.hardware.shram import Kernel, explain, kernel_problem
+from npuc.hardware.shram import Kernel, illegal_reason, kernel_problem
 
 
 def padding(window: Window, ifm: tuple[int, int], ofm: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -30,7 +30,7 @@ def padding(window: Window, ifm: tuple[int, int], ofm: tuple[int, int]) -> tuple
 @lru_cache(maxsize=4096)
 def _problem(name: str, kernel: Kernel, block: Block | None) -> str | None:
     machine = accelerator(name)
-    return kernel_problem(machine, kernel) or (None if block is None else explain(machine, kernel, block))
+    return kernel_problem(machine, kernel) or (None if block is None else illegal_reason(machine, kernel, block))
 
 
 def launch_problem(op: Operation, kernel: Kernel, block: BlockAttr | None) -> str | None:

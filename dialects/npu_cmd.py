@@ -75,7 +75,7 @@ from npuc.dialects.npu_schedule import BINARY_KINDS, POOL_KINDS, UNARY_KINDS
 from npuc.hardware.accelerators import Accelerator, accelerator
 from npuc.hardware.accelerators import Block as MachineBlock
 from npuc.hardware.alignment import ALIGNMENT
-from npuc.hardware.shram import Dims, Kernel, Kind, acc_bits, explain, kernel_problem, layout
+from npuc.hardware.shram import Dims, Kernel, Kind, acc_bits, illegal_reason, kernel_problem, layout
 from npuc.hardware.shram import Operation as MachineOperation
 
 REGIONS: dict[Space, int] = {"read_only": 0, "arena": 1, "fast": 2}
@@ -650,7 +650,7 @@ class LaunchOp(ClauseOp, ABC):
             # Whoever knows that the sums fit may choose narrower accumulators, as vela does for ARG_MAX: the formulas
             # are for those that always fit.
             return None
-        if (problem := explain(acc, kernel, block)) is not None:
+        if (problem := illegal_reason(acc, kernel, block)) is not None:
             return problem
         plan = layout(acc, kernel, block)
         assert plan is not None

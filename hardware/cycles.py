@@ -50,7 +50,7 @@ from typing import Literal, NamedTuple
 from npuc.hardware.accelerators import MAX_SUBKERNEL, Accelerator, Block
 from npuc.hardware.memory import Area, Memory, MemorySetup
 from npuc.hardware.parameters import CostParameters
-from npuc.hardware.shram import BRICK, Dims, Format, Kernel, acc_bits, block_extents, explain, layout, round_up
+from npuc.hardware.shram import BRICK, Dims, Format, Kernel, acc_bits, block_extents, illegal_reason, layout, round_up
 
 BLOCKS_IN_FLIGHT = 4
 SCALE_BYTES = 10
@@ -453,11 +453,11 @@ def kernel_cost(
     weight_bytes: int | None = None,
 ) -> KernelCost:
     """
-    What `kernel` takes in OFM blocks of `block`, which is legal (`explain`); ValueError if it is not.
+    What `kernel` takes in OFM blocks of `block`, which is legal (`illegal_reason`); ValueError if it is not.
 
     `weight_bytes`: the encoded weights without scales, of all cores; None assumes a byte a weight.
     """
-    problem = explain(acc, kernel, block)
+    problem = illegal_reason(acc, kernel, block)
     if problem is not None:
         raise ValueError(problem)
     model = _model(acc, setup, kernel, places, raw_weight_bytes(kernel) if weight_bytes is None else weight_bytes)

@@ -197,14 +197,14 @@ def _shape_problem(acc: Accelerator, kernel: Kernel, block: Block) -> str | None
 
 
 def layout(acc: Accelerator, kernel: Kernel, block: Block) -> ShramLayout | None:
-    """The SHRAM layout for `kernel` in OFM blocks of `block`, or None if the block is illegal (see `explain`)."""
+    """The SHRAM layout for `kernel` in OFM blocks of `block`, None if the block is illegal (`illegal_reason`)."""
     if _shape_problem(acc, kernel, block) is not None:
         return None
     plan = _layout(acc, kernel, block)
     return plan if _fits(acc, kernel, plan) else None
 
 
-def explain(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
+def illegal_reason(acc: Accelerator, kernel: Kernel, block: Block) -> str | None:
     """Why `block` is illegal for `kernel`, in one line; None if it is legal."""
     problem = _shape_problem(acc, kernel, block)
     if problem is not None:

@@ -32,7 +32,7 @@ from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, KernelOp, nhwc
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import kernel_cost, raw_weight_bytes
 from npuc.hardware.memory import MemorySetup
-from npuc.hardware.shram import Kernel, explain
+from npuc.hardware.shram import Kernel, illegal_reason
 from npuc.planning.blocks import quickest_blocks
 from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network, scheduled_functions
@@ -95,7 +95,7 @@ def _align(formed: Sequence[tuple[ConvKernelOp, Form]], machine: Accelerator, se
     for depth in sorted({block.depth for block in blocks}):
         choice = [block._replace(depth=depth) for block in blocks]
         launches = ((form.whole, _launch(op, form)) for op, form in formed)
-        if not any(explain(machine, one, b) for both, b in zip(launches, choice, strict=True) for one in both):
+        if not any(illegal_reason(machine, one, b) for both, b in zip(launches, choice, strict=True) for one in both):
             choices.append(choice)
     best = min(choices, key=cycles, default=blocks)
     saved = raw_weight_bytes(kernels[0].launch()) * (len({block.depth for block in blocks}) - 1)

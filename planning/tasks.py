@@ -33,7 +33,7 @@ from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.cycles import PORT_WEIGHT, KernelCost, Places, best_block, kernel_cost
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.parameters import LOW
-from npuc.hardware.shram import Kernel, explain, ifm_block
+from npuc.hardware.shram import Kernel, ifm_block, illegal_reason
 from npuc.planning.forms import Form, of_channels
 from npuc.planning.network import Network, rounded
 from npuc.planning.slices import Sizes, Slices, Weighted, slices_of
@@ -63,7 +63,7 @@ def suitable_block(whole: Kernel, launch: Kernel, machine: Accelerator, setup: M
     ValueError if none is legal.
     """
     block = best_block(machine, setup, launch, places)
-    if launch != whole and explain(machine, whole, block) is not None:
+    if launch != whole and illegal_reason(machine, whole, block) is not None:
         return best_block(machine, setup, whole, places)
     return block
 

@@ -57,7 +57,7 @@ from npuc.dialects.npu_schedule import (
 from npuc.dialects.stripes import pieces
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.alignment import ALIGNMENT
-from npuc.hardware.shram import Kernel, acc_bits, explain, largest_block, layout, round_up
+from npuc.hardware.shram import Kernel, acc_bits, illegal_reason, largest_block, layout, round_up
 from npuc.lowering.npu_schedule_to_npu_cmd.maps import FeatureMaps
 from npuc.lowering.npu_schedule_to_npu_cmd.program import ProgramBuilder
 from npuc.lowering.npu_schedule_to_npu_cmd.weights import Streams, WeightSlice, encode_weights
@@ -144,7 +144,7 @@ class RegionLowering:
     def _block(self, kernel: Kernel, chosen: BlockAttr | None) -> Block:
         if chosen is None:
             return largest_block(self.machine, kernel)
-        problem = explain(self.machine, kernel, chosen.data)
+        problem = illegal_reason(self.machine, kernel, chosen.data)
         if problem is not None:
             raise VerifyException(problem)
         return chosen.data

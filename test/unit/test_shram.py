@@ -9,8 +9,8 @@ from npuc.hardware.shram import (
     Kernel,
     ShramLayout,
     acc_bits,
-    explain,
     ifm_block,
+    illegal_reason,
     kernel_problem,
     layout,
     legal_blocks,
@@ -80,7 +80,7 @@ def test_legal_blocks_and_explain_agree(name: str, kernel: Kernel) -> None:
         for width in range(unit.width, 65, 3 * unit.width):
             for depth in (unit.depth, 16, 24, 32, 48):
                 block = Block(height, width, depth)
-                reason = explain(acc, kernel, block)
+                reason = illegal_reason(acc, kernel, block)
                 assert (reason is None) == (layout(acc, kernel, block) is not None)
                 assert reason is None or block not in legal
 
@@ -100,20 +100,24 @@ def test_shallow_blocks_are_whole_bricks() -> None:
     acc = accelerator("ethos-u55-128")
     assert {block.depth for block in legal_blocks(acc, CONV)} == {16, 32, 40}
     assert {block.depth for block in legal_blocks(acc, CONV._replace(ofm=Dims(32, 32, 3)))} == {8}
-    assert explain(acc, CONV, Block(8, 8, 24)) == ("block depth 24 is neither a multiple of 16 nor all of OFM depth 40")
+    assert illegal_reason(acc, CONV, Block(8, 8, 24)) == (
+        "block depth 24 is neither a multiple of 16 nor all of OFM depth 40"
+    )
 
 
 def test_explain_names_what_is_wrong() -> None:
     acc = accelerator("ethos-u55-128")
-    assert explain(acc, CONV, Block(8, 8, 16)) is None
-    assert explain(acc, CONV, Block(8, 7, 16)) == ("block width 7 is not a multiple of 2 from 2 to 64 (ethos-u55-128)")
-    assert explain(acc, CONV, Block(64, 8, 16)) == (
+    assert illegal_reason(acc, CONV, Block(8, 8, 16)) is None
+    assert illegal_reason(acc, CONV, Block(8, 7, 16)) == (
+        "block width 7 is not a multiple of 2 from 2 to 64 (ethos-u55-128)"
+    )
+    assert illegal_reason(acc, CONV, Block(64, 8, 16)) == (
         "block height 64 is not a multiple of 1 from 1 to 32 (ethos-u55-128)"
     )
-    assert explain(acc, CONV, Block(16, 16, 32)) == (
+    assert illegal_reason(acc, CONV, Block(16, 16, 32)) == (
         "block 16x16x32 needs more SHRAM than ethos-u55-128 has: input of 12 and accumulators of 64 banks in 20"
     )
-    assert explain(acc, ADD, Block(32, 32, 16)) == (
+    assert illegal_reason(acc, ADD, Block(32, 32, 16)) == (
         "block 32x32x16 needs more SHRAM than ethos-u55-128 has: operands of 32 banks in 20"
     )
 
