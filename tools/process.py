@@ -102,6 +102,12 @@ def signals_held() -> Generator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def hear_signals() -> None:
+    """For a process that was started while signals were held: they reach it again."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
 def begin(path: str) -> None:
     """The file will be removed when the process is told to end before `finish`."""
     _unfinished[path] = os.getpid()

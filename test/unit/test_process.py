@@ -94,6 +94,38 @@ def test_signals_end_in_silence(number: signal.Signals, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def several(tmp_path: Path, models: list[str]) -> subprocess.Popen[bytes]:
+    """Two processes that compile models."""
+    command = [sys.executable, "-m", "npuc.tools.npu_compile", "-j2", *models, "--output-dir", "out"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=ENVIRONMENT)
+
+
+def test_a_signal_ends_all_processes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        os.mkfifo(tmp_path / name)
+    run = several(tmp_path, ["one", "two"])
+    with open(tmp_path / "one", "wb"), open(tmp_path / "two", "wb"):
+        run.terminate()
+        # The streams end only with the last process that has them.
+        assert (*run.communicate(timeout=60), run.returncode) == (b"", b"", 128 + signal.SIGTERM)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell children")
+def test_a_process_that_is_killed_loses_one_model(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one")
+    run = several(tmp_path, ["one", MODEL])
+    with open(tmp_path / "one", "wb"):
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text(encoding="ascii").split()
+        os.kill(int(children[0]), signal.SIGKILL)
+    out, error = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert error.decode().splitlines() == [
+        "npu-compile: error: one: its process ended with exit code -9",
+        "npu-compile: error: 1 of 2 models failed",
+    ]
+    assert out.decode().startswith(f"{Path('out') / Path(MODEL).stem}_npuc.tflite\n")
+
+
 def test_nothing_is_left_of_a_file_that_was_being_written(tmp_path: Path) -> None:
     script = """
 import sys, time

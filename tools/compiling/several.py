@@ -47,6 +47,7 @@ def _outcome(model: str, args: argparse.Namespace) -> Result | str:
 
 def _work(connection: Connection, others: list[Connection], args: argparse.Namespace) -> None:
     """A process: compiles what it is told to until there is nobody to tell it."""
+    process.hear_signals()
     for other in others:  # a copy of the parent's ends would keep a process waiting for ever
         other.close()
     while True:
