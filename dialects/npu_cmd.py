@@ -562,7 +562,7 @@ class LaunchOp(ClauseOp, ABC):
     `table` names the bytes of SHRAM where the lookup table stands.
 
     Feature maps lie in their buffers. Where the module names a machine, it can do the kernel, the block is legal, and
-    input and accumulators have the room in SHRAM that they need.
+    input and accumulators have as many bytes of SHRAM as they need.
     """
 
     ifm = operand_def(BufferType)

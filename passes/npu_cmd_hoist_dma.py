@@ -10,16 +10,16 @@ Behind which launch is decided by `npuc.planning.prefetch`, for all transfers of
 what the program is, and carries the plan out. Each transfer, the one that is needed last first
 (`npu.transfers_forwards` on a program: the one that is needed first), takes the time of the
 latest kernels before its own that no other transfer has taken, in which the port of the constants has nothing to do,
-and for which its buffer finds room beside all that is alive there. A transfer that needs the time of several kernels is
+and at which its buffer fits beside all that is alive there. A transfer that needs the time of several kernels is
 cut in pieces, one behind each launch, since a machine that can have but one transfer outstanding would hold up
 everything behind a long one. Where only the launch that it is issued behind has time for a transfer, a wait for the
 launch before keeps it from beginning beside that. What finds no time is issued behind the launch right before the one
-that needs it; where not even that has room for its buffer, it stays where it was.
+that needs it; where not even then its buffer fits, it stays where it was.
 
-Room is what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for the
-arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does not
-add to the peak that it finds. `npu.transfer_limit` on a program is a lower limit for this pass alone. Tables move in
-one piece within the table area of SHRAM, if the machine reserves one.
+It fits in what is left below the limit of the memory: `npu.sram_limit` on the program or the limit of the target for
+the arena, the size of the cache for a fast memory beside a slow arena. Where nothing limits the arena, hoisting does
+not add to the peak that it finds. `npu.transfer_limit` on a program is a lower limit for this pass alone. Tables move
+in one piece within the table area of SHRAM, if the machine reserves one.
 
 What is alive may fit by its sum, and still find no addresses without gaps. So the allocator is asked about the plan.
 Where it passes the limit, the launches at which something lies above that are taken to need so much more, and transfers

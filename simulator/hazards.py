@@ -50,7 +50,7 @@ def _conflict(first: _Pending, reads: Sequence[Access], writes: Sequence[Access]
 
 
 class HazardChecker:
-    """Follows one command stream; appends to `reports`. Every operation is judged when it is issued."""
+    """Follows one command stream; appends to `reports`. Every operation is checked when it is issued."""
 
     def __init__(self, product: Product, operator: int, reports: list[Report]):
         self.operator = operator

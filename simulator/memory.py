@@ -2,7 +2,7 @@
 Memories, regions, and feature maps as strided views of them.
 
 A region is a window of a physical memory; two regions may share bytes (region 1 and 2 where there is no dedicated fast
-memory), so ordering is judged on physical bytes. Beside the bytes each memory keeps which of them were ever written.
+memory), so ordering is checked on physical bytes. Beside the bytes each memory keeps which of them were ever written.
 """
 
 from __future__ import annotations

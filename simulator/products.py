@@ -1,7 +1,7 @@
 """
 The six products as their payload's config word names them, with what the SHRAM check needs.
 
-Kept apart from the compiler's own table on purpose: the witness shares only the register map with what it judges.
+Kept apart from the compiler's own table on purpose: the simulator shares only the register map with what it checks.
 """
 
 from __future__ import annotations

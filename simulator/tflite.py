@@ -1,5 +1,5 @@
 """
-Reads a TFLite file: just what the witness needs of it, by its own hand, from the bytes.
+Reads a TFLite file: what the simulator needs of it, by code of its own, from the bytes.
 
 The flatbuffer is walked with every offset checked, so that a damaged file is one FileError and never a crash.
 """

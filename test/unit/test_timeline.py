@@ -1,4 +1,4 @@
-"""The judge: order of events, waits and BLOCKDEP, on programs small enough to follow."""
+"""The cost model of whole programs: order of events, waits and BLOCKDEP, on programs small enough to follow."""
 
 from __future__ import annotations
 

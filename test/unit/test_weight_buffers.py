@@ -302,7 +302,7 @@ def test_b9_a_buffer_that_is_filled_under_a_kernel_is_charged_there(short: int) 
 
 @pytest.mark.parametrize("strategy", ["size", "performance"])
 def test_b10_a_network_is_not_slower_than_without_buffers(models, strategy: Literal["size", "performance"]) -> None:
-    """By the judge; it counts BLOCKDEP, which the addresses decide, and the planner cannot: that is the thousandth."""
+    """By the clock, which counts BLOCKDEP; addresses decide that, and the planner cannot: that is the thousandth."""
     target = Target("ethos-u55-128", strategy=strategy)
     without = pipeline(target, frozenset({"npu-schedule-buffer-weights", SPLIT}))
     gained = 0
