@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npuc import __version__
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import memory_setup, system_files
 from npuc.lowering.command_stream.payload import unwrap
@@ -120,6 +121,51 @@ def test_real_systems() -> None:
         assert (setup.arena.name, setup.constants.name) == ("Sram", "OffChipFlash")
     assert memory_setup(machine, ["Alif/ensemble.ini"], "RTSS_HP_SRAM_MRAM").arena.bytes_per_cycle == 8 * 0.762
     assert len(system_files()) == 4
+
+
+REFUSED = {
+    "": "no model is named (see --help)",
+    f"{MODEL} --accelerator-config ethos-u85-256": "--accelerator-config ethos-u85-256: npuc compiles for Ethos-U55",
+    f"{MODEL} --ignore-ops NO_SUCH": f"{MODEL}: tfl-partition: ignore: no operator of TFLite is called NO_SUCH",
+    f"{MODELS / 'stateful.tflite'} --output-format raw": "--output-format raw: ",
+    f"{MODEL} --output-format raw -o x.npz": "--output-format raw: it goes with --output-dir",
+    f"{MODEL} --separate-io-regions": "--separate-io-regions: it goes with --cop-format COP2",
+    f"{MODEL} --cpu-tensor-alignment 24": "--cpu-tensor-alignment 24: it is a power of 2 of at least 16",
+    f"{MODEL} --experimental-softmax-int16-neg-exp-range 0": "--experimental-softmax-int16-neg-exp-range 0: it lies",
+    f"{MODEL} --max-block-dependency 4": "argument --max-block-dependency: invalid choice: 4",
+    f"{MODEL} --arena-cache-size 600": f"{MODEL}: the limit is 600 bytes of SRAM, the smallest found to work is ",
+    f"{MODEL} a/digits_cnn.tflite": f"{MODEL} and a/digits_cnn.tflite would be written to one file",
+    f"{MODEL} other.tflite -o x": "--output: it is for one model, not for 2",
+    f"{MODEL} -j 0": "--jobs 0: it takes at least one process",
+    "--list-configs missing.ini": "--list-configs: missing.ini: no such configuration file",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED, ids=range(len(REFUSED)))
+def test_what_cannot_be_is_one_line(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"npu-compile: error: {REFUSED[line]}")
+    assert said.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_what_is_only_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in ("--version", "--list-config-files", "--list-configs Arm/vela.ini", "--supported-ops-report"):
+        assert main(line.split()) == 0
+    version, _, *lines = capsys.readouterr().out.splitlines()
+    assert version == __version__
+    assert lines[:2] == ["Arm/vela.ini", "Alif/ensemble.ini"]
+    assert "   Memory_Mode.Dedicated_Sram_512KB" in lines
+    assert any(one.startswith("   System_Config.RTSS_HE_SRAM_MRAM ") and "Alif Ensemble" in one for one in lines)
+    assert "| CONV_2D | " in (tmp_path / "SUPPORTED_OPS.md").read_text(encoding="utf-8")
 
 
 TEN = {
