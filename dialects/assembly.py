@@ -100,7 +100,8 @@ class ClauseOp(IRDLOperation):
         sizes = self.properties["operandSegmentSizes"]
         assert isinstance(sizes, DenseArrayBase)
         ends = _segment_ends(sizes.data.data)
-        return self.operands[ends[index] : ends[index + 1]]
+        # What `operands` gives is an object that is made for each question.
+        return self._operands[ends[index] : ends[index + 1]]
 
     def values_of(self, name: str) -> Sequence[SSAValue]:
         """The operands of one definition, absent ones left out."""

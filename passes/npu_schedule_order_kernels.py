@@ -115,7 +115,8 @@ def _memory_and_time(function: FuncOp, held: Held) -> tuple[float, float]:
     """The bytes of kernels that run whole, and how long they take with weights through buffers."""
     network = _network(function, held)
     limit = available(function) if is_named(function) else network.plain_peak
-    return network.plain_peak, score_as_it_stands(network, machine_of(function), setup_of(function), limit)
+    works = Works(network, machine_of(function), setup_of(function))
+    return network.plain_peak, score_as_it_stands(works, limit)
 
 
 def _depends_on_order(op: Operation) -> bool:

@@ -29,6 +29,7 @@ from npuc.dialects.npu_schedule import is_brick, space_of
 from npuc.planning.network import Network, scheduled_functions
 from npuc.planning.placement import placements
 from npuc.planning.schedules import region_of, score_as_it_stands
+from npuc.planning.tasks import Works
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class NpuSchedulePlaceFeatureMapsPass(ModulePass):
             best, least = first, 0.0
             for fast in others:
                 _place(values, fast)
-                score = score_as_it_stands(Network(function), machine, setup, limit)
+                score = score_as_it_stands(Works(Network(function), machine, setup), limit)
                 if best is first or score < least:
                     best, least = fast, score
             # The last to be tried, since what is found out about its cascades is asked again by who plans them.

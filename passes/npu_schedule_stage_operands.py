@@ -56,32 +56,31 @@ class NpuScheduleStageOperandsPass(ModulePass):
             return
         held = held_by_host(op)
         for function in functions:
-            for least in LEAST:
-                if (better := _stage(function, held.get(function.sym_name.data, NOTHING_HELD), least)) is function:
-                    break
-                Rewriter.replace_op(function, better)
-                function = better
+            _stage(function, held.get(function.sym_name.data, NOTHING_HELD))
 
 
-def _stage(function: FuncOp, held: Held, least: int) -> FuncOp:
-    """
-    Bring operands of at least so many bytes; gives the function, or where its whole schedule is slower so, the
-    function as it was.
-    """
+def _stage(function: FuncOp, held: Held) -> None:
+    """Bring operands, or fewer of them, or none where the whole schedule is slower so."""
     machine, setup, space = machine_of(function), setup_of(function), scarce_space_of(function)
     limit = limit_of(function, space)
     limit = UNLIMITED if limit is None else limit
-
-    network = Network(function, held)
-    chosen = Staging(network, Works(network, machine, setup), limit, least).run()
-    if not chosen:
-        return function
-    before, plain = function.clone(), score_as_it_stands(network, machine, setup, limit)
-    cascades: dict[Operation, CascadeOp] = {}
-    for staged in chosen:
-        _transfer(staged, network, cascades)
-    score = score_as_it_stands(Network(function, held), machine, setup, limit)
-    return function if score <= plain else before
+    plain: float | None = None
+    for least in LEAST:
+        network = Network(function, held)
+        works = Works(network, machine, setup)
+        chosen = Staging(network, works, limit, least).run()
+        if not chosen:
+            return
+        if plain is None:
+            plain = score_as_it_stands(works, limit)
+        before = function.clone()
+        cascades: dict[Operation, CascadeOp] = {}
+        for staged in chosen:
+            _transfer(staged, network, cascades)
+        if score_as_it_stands(Works(Network(function, held), machine, setup), limit) <= plain:
+            return
+        Rewriter.replace_op(function, before)
+        function = before
 
 
 def _transfer(staged: Staged, network: Network, cascades: dict[Operation, CascadeOp]) -> None:

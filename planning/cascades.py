@@ -40,7 +40,7 @@ from npuc.hardware.cycles import Places, dma_cycles, launch_cycles
 from npuc.hardware.memory import Area
 from npuc.planning.directions import Directions, Part, directions
 from npuc.planning.network import Item, Network, rounded
-from npuc.planning.overlaps import Overlaps, mirrored
+from npuc.planning.overlaps import Ending, Overlaps, mirrored
 from npuc.planning.residency import NOTHING, Resident, best_within, extended
 from npuc.planning.tasks import Work, Works
 
@@ -183,6 +183,8 @@ class Planner:
         self._brought = [sum(t.size for t in new if t.first == number) for number, new in enumerate(brought)]
         """Bytes that are brought right before each item."""
         self.overlaps = Overlaps(network)
+        self._endings: dict[int, Ending] = {}
+        """By the item that segments end with, what they may lie over."""
         self.pinned = self._pinned()
         self.segments: list[list[Segment]] = [[] for _ in network.items]
         """Segments by the item that they end with."""
@@ -369,7 +371,10 @@ class Planner:
                 (moves[number],) = network.items[number].op.results
         stripes = [stage.stripe for stage in stages]
         self._walks[stop, rows] = _Walk(lowest, stripes, launches, moves, stop + 1, [], [], [])
-        overlaps = self.overlaps.ending(lowest, stop, rows, [stage.leaves for stage in stages])
+        if stop not in self._endings:
+            self._endings[stop] = self.overlaps.ending(lowest, stop, [stage.leaves for stage in stages])
+        overlaps = self._endings[stop].in_launches_of(rows)
+        overlaps += [None] * (stop - lowest + 1 - len(overlaps))
         either = self._together(_higher(alive, stages), lowest, stop) if any(overlaps) else alive
         found: list[Segment] = []
         buffers = more = 0

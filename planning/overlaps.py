@@ -60,6 +60,65 @@ def mirrored(stages: Sequence[Stage]) -> tuple[Stage, ...] | None:
     )
 
 
+class _Reader(NamedTuple):
+    """A read of what a result could lie over, and how far that has to begin before it and to end behind it."""
+
+    read: _Read
+    first: int
+    """The item that is the first to write what is read."""
+    may_be_over: bool
+    """The result may lie over it, unless that is only in the way of others."""
+    distance: int | None
+    """Bytes either way, whatever is launched; None where that depends on the launches."""
+    row: int = -1
+    """Where distances by the rows that are made stand for this one: row 2 * `row` downwards, and the next upwards."""
+
+
+class Ending:
+    """What segments save that end with one item, however many rows its launches have."""
+
+    def __init__(self, overlaps: Overlaps, stop: int, readers: list[list[_Reader]], apart: list[NDArray]):
+        """`readers` by the item that reads, the last first; `apart` are the distances that their rows name."""
+        import numpy as np
+
+        self._overlaps, self._stop, self._readers = overlaps, stop, readers
+        self._apart = np.stack(apart) if apart else np.empty((0, 1), np.int64)
+
+    def in_launches_of(self, rows: int) -> list[Overlap | None]:
+        """
+        For the segments of 1, 2, ... items in launches of `rows` rows at the end what saves most; None where nothing
+        does, and none for those that no result can lie over.
+        """
+        overlaps, stop, tensors = self._overlaps, self._stop, self._overlaps.network.tensors
+        size = tensors[overlaps.network.items[stop].writes[0]].size
+        apart = self._apart[:, _ends(rows, self._apart.shape[1])].max(axis=1).tolist()
+        needs: dict[int, tuple[int, int]] = {}
+        """By tensor the bytes by which the result has to begin before it, and end behind it."""
+        saved: dict[int, tuple[int, int]] = {}
+        """By tensor what lying over it saves, where it saves anything, and the item that is the first to write it."""
+        most: list[Overlap | None] = []
+        for number, readers in zip(range(stop, -1, -1), self._readers, strict=False):
+            for read, first, may_be_over, distance, row in readers:
+                if distance is not None:
+                    needs[read.tensor] = distance, distance
+                else:
+                    if row < 0:
+                        down, up = (overlaps.own_distance(stop, read, rows, upwards) for upwards in (False, True))
+                    else:
+                        down, up = apart[2 * row : 2 * row + 2]
+                    before = needs.get(read.tensor, (down, up))
+                    needs[read.tensor] = max(before[0], down), max(before[1], up)
+                if may_be_over:
+                    rules = overlaps.rules_of(stop, read, needs[read.tensor])
+                    saved[read.tensor] = min(rule.saved(size, tensors[read.tensor].size) for rule in rules), first
+            best: Overlap | None = None
+            for tensor, (bytes_saved, first) in saved.items():
+                if first < number and bytes_saved > (0 if best is None else best.saved):
+                    best = Overlap(tensor, bytes_saved)
+            most.append(best)
+        return most
+
+
 class Overlaps:
     """Answers for the segments of one network."""
 
@@ -86,46 +145,37 @@ class Overlaps:
             read.value for number in range(start, stop + 1) for read in self._of(number) if read.tensor == tensor
         )
 
-    def ending(self, lowest: int, stop: int, rows: int, leaving: Sequence[bool]) -> list[Overlap | None]:
+    def ending(self, lowest: int, stop: int, leaving: Sequence[bool]) -> Ending:
         """
-        For the segments of 1, 2, ... items that end with `stop`, the first of them item `lowest`, in launches of `rows`
-        rows at the end, what saves most; None where nothing does. `leaving` says of items from `lowest` on whether
-        others than the cascade need what they write.
+        The segments of 1, 2, ... items that end with `stop`, the first of them item `lowest`. `leaving` says of items
+        from `lowest` on whether others than the cascade need what they write.
         """
         network, tensors = self.network, self.network.tensors
-        found: list[Overlap | None] = [None] * (stop - lowest + 1)
+        readers: list[list[_Reader]] = []
+        apart: list[NDArray] = []
         op, result = network.items[stop].op, tensors[network.items[stop].writes[0]]
         if not isinstance(op, KernelOp) or not result.size or result.first != stop or not self._is_own(op.result):
-            return found
+            return Ending(self, stop, readers, apart)
         asked = None if op.laid_over is None else network.tensor_of(op.laid_over)
-        height, row = self._heights[stop], self._row_bytes[stop]
-        needs: dict[int, tuple[int, int]] = {}
-        """By tensor the bytes by which the result has to begin before it, and end behind it."""
-        saved: dict[int, int] = {}
-        """Bytes that lying over each of them saves."""
+        whole = self._heights[stop] * self._row_bytes[stop]
         seen: dict[int, SSAValue] = {}
         several = any(leaving[:-1])
         for number in range(stop, lowest - 1, -1):
             if self._upscales(number):
                 break
+            readers.append([])
             for read in self._of(number):
                 tensor = tensors[read.tensor]
                 if tensor.last > stop or not tensor.size or tensor.first >= number:
                     continue
+                reader = _Reader(read, tensor.first, asked in (None, read.tensor), None)
                 if seen.setdefault(read.tensor, read.value) is not read.value or not read.own:
-                    needs[read.tensor] = height * row, height * row
-                else:
-                    down, up = (self._distance(stop, number, read, rows, upwards, several) for upwards in (False, True))
-                    before = needs.get(read.tensor, (down, up))
-                    needs[read.tensor] = max(before[0], down), max(before[1], up)
-                rules = self._rules(stop, read, needs[read.tensor])
-                saved[read.tensor] = min(rule.saved(result.size, tensor.size) for rule in rules)
-            best = 0
-            for index, bytes_saved in saved.items():
-                if bytes_saved > best and tensors[index].first < number and asked in (None, index):
-                    best = bytes_saved
-                    found[stop - number] = Overlap(index, best)
-        return found
+                    reader = reader._replace(distance=whole)
+                elif number < stop:
+                    reader = reader._replace(row=len(apart) // 2)
+                    apart += (self._apart_by_rows(stop, number, read, upwards, several) for upwards in (False, True))
+                readers[-1].append(reader)
+        return Ending(self, stop, readers, apart)
 
     def rules(self, start: int, stop: int, rows: int, leaving: Sequence[bool], tensor: int) -> tuple[Rule, Rule]:
         """
@@ -137,9 +187,9 @@ class Overlaps:
             max(self._distance(stop, n, read, rows, upwards, any(leaving[:-1])) for n, read in reads)
             for upwards in (False, True)
         )
-        return self._rules(stop, reads[0][1], (down, up))
+        return self.rules_of(stop, reads[0][1], (down, up))
 
-    def _rules(self, stop: int, read: _Read, distances: tuple[int, int]) -> tuple[Rule, Rule]:
+    def rules_of(self, stop: int, read: _Read, distances: tuple[int, int]) -> tuple[Rule, Rule]:
         """The rules that follow from how many bytes the result has to begin before what is read, and end behind it."""
         down, up = distances
         written = self.network.items[stop].writes[0]
@@ -155,12 +205,16 @@ class Overlaps:
         `number` reads.
         """
         if number == stop:
-            return int(self._own_distances(stop, read, rows, upwards).max())
+            return self.own_distance(stop, read, rows, upwards)
+        apart = self._apart_by_rows(stop, number, read, upwards, several)
+        return int(apart[_ends(rows, len(apart))].max())
+
+    def _apart_by_rows(self, stop: int, number: int, read: _Read, upwards: bool, several: bool) -> NDArray:
+        """`_distances`, found out once."""
         key = stop, number, read.tensor, upwards
         if key not in self._apart:
             self._apart[key] = self._distances(stop, number, read, upwards, several)
-        apart = self._apart[key]
-        return int(max(apart[rows - 1 :: rows].max(initial=apart[-1]), apart[-1]))
+        return self._apart[key]
 
     def _distances(self, stop: int, number: int, read: _Read, upwards: bool, several: bool) -> NDArray:
         """The same for a launch that ended with row 1, 2, ..., after which item `number` reads from some row on."""
@@ -174,15 +228,15 @@ class Overlaps:
         complete = self._heights[number] if several else done[-1]
         return np.where(done >= complete, -read.height * read_row, apart)
 
-    def _own_distances(self, stop: int, read: _Read, rows: int, upwards: bool) -> NDArray:
-        """The same for the launches of item `stop`, which reads the operand itself."""
+    def own_distance(self, stop: int, read: _Read, rows: int, upwards: bool) -> int:
+        """The same over all launches of item `stop`, which reads the operand itself."""
         import numpy as np
 
         height = self._heights[stop]
         starts = np.arange(0, height, rows)
         ends = np.minimum(starts + rows, height)
         row, read_row = self._row_bytes[stop], read.row
-        return ends * row - _first(self._turned(stop, read.reach, upwards), starts) * read_row
+        return int((ends * row - _first(self._turned(stop, read.reach, upwards), starts) * read_row).max())
 
     def _done(self, stop: int, number: int, upwards: bool) -> NDArray:
         """The rows that an item has made when the last one has made 1, 2, ... rows."""
@@ -222,6 +276,13 @@ class Overlaps:
         storage = self.network.storage
         size = storage_bytes(tensor_type(storage.root(value)))
         return storage.is_linear(value) and size == storage_bytes(tensor_type(value))
+
+
+def _ends(rows: int, height: int) -> NDArray:
+    """Where launches of so many rows end, of `height` rows, counted from the first row."""
+    import numpy as np
+
+    return np.append(np.arange(rows - 1, height, rows), height - 1)
 
 
 def _first(reach: Reach, starts: NDArray) -> NDArray:

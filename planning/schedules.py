@@ -316,7 +316,15 @@ class Schedules:
         """The buffers that are planned for a limit, or none if that is quicker: to compare schedules by."""
         costed = self._costed(tasks)
         proposals = self._proposed([(limit, one) for one in costed], {})
-        return _quickest(self._tried(costed, limit, proposals))
+        none, *others = self._choices(costed, proposals)
+        tried = [self._scored(self.program(tasks, choice), choice, limit) for choice in others]
+        if tried and not any(decision.buffers or len(decision.cuts) > 2 for decision in none.values()):
+            # What kernels take by themselves often says enough of no buffers.
+            least = [sum(task.kernel_cycles for task in one.tasks) for one in costed]
+            best = min(tried, key=lambda one: one.score)
+            if max(one.cycles for one in tried) <= least[0] and best.score < sqrt(least[0] * least[-1]):
+                return best
+        return _quickest([self._scored(self.program(tasks, none), none, limit), *tried])
 
     def placed_score(self, tasks: Sequence[Task], best: Buffered, memory: RegionMemory) -> float:
         """
@@ -361,13 +369,17 @@ class Schedules:
         planned, setup = proposal.planned.decisions, proposal.costed.setup
         return {work: planned[same] for work in works if (same := work.under(setup)) in planned}
 
-    def _tried(self, costed: Sequence[_Costed], limit: int, proposals: Sequence[_Proposal]) -> list[Buffered]:
-        """The choice of no buffers, and those that are proposed, timed for one limit."""
+    def _choices(self, costed: Sequence[_Costed], proposals: Sequence[_Proposal]) -> list[dict[Work, Decision]]:
+        """No buffers but those that stand in the IR, and what is proposed that is unlike that and each other."""
         tasks = costed[0].tasks
         works = [work for task in tasks for work in task.works]
         choices = [pinned(tasks), *(self._decisions(works, one) for one in proposals)]
-        unlike = [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
-        return [self._scored(self.program(tasks, choice), choice, limit) for choice in unlike]
+        return [choice for number, choice in enumerate(choices) if choice not in choices[:number]]
+
+    def _tried(self, costed: Sequence[_Costed], limit: int, proposals: Sequence[_Proposal]) -> list[Buffered]:
+        """The choice of no buffers, and those that are proposed, timed for one limit."""
+        tasks, choices = costed[0].tasks, self._choices(costed, proposals)
+        return [self._scored(self.program(tasks, choice), choice, limit) for choice in choices]
 
     def _scored(
         self,
@@ -631,11 +643,12 @@ def least_limit(regions: Sequence[Region], least: int, most: int, slowdown: floa
     while limits[high] > limits[low] * NEAR:
         middle = (low + high) // 2
         limit = limits[middle]
-        score = sum(region.timed(limit, most) for region in regions)
-        if best * slowdown < score <= best * slowdown * BLOCKS:
-            score = sum(region.timed(limit) for region in regions)
-        more = sum(region.more_command_bytes(limit) for region in regions)
-        if score <= best * slowdown and score < inf and more <= most - limit:
+        score = inf
+        if sum(region.more_command_bytes(limit) for region in regions) <= most - limit:
+            score = sum(region.timed(limit, most) for region in regions)
+            if best * slowdown < score <= best * slowdown * BLOCKS:
+                score = sum(region.timed(limit) for region in regions)
+        if score <= best * slowdown and score < inf:
             high = middle
             best = min(best, score)
         else:
@@ -664,12 +677,11 @@ def region_of(function: FuncOp, held: Held, machine: Accelerator, setup: MemoryS
     return known[1]
 
 
-def score_as_it_stands(network: Network, machine: Accelerator, setup: MemorySetup, limit: int) -> float:
+def score_as_it_stands(works: Works, limit: int) -> float:
     """That of the schedule of a region that the IR holds, its weights through buffers within a limit."""
-    works = Works(network, machine, setup)
     tasks = works.of_network()
     works.measure(work for task in tasks for work in task.works)
-    return Schedules(AREAS[network.space], machine, setup).quick(tasks, limit).score
+    return Schedules(AREAS[works.network.space], works.machine, works.setup).quick(tasks, limit).score
 
 
 def planned_cycles(module: ModuleOp) -> int:

@@ -245,6 +245,16 @@ class Task:
     given_up: dict[SSAValue, int] = field(default_factory=dict[SSAValue, int])
     """The roots that nothing needs any more once the last run of a cascade has read them, and their bytes."""
 
+    @cached_property
+    def kernel_cycles(self) -> int:
+        """The cycles of its kernels one behind the other, weights in place: what it takes at least without buffers."""
+        total = 0
+        for run in self.runs:
+            work = run.work
+            weights = work.sizes((0, work.depth))[0].weights if work.weighted else None
+            total += work.cost(run, (0, work.depth), weights, "constants").cycles
+        return total
+
     def under(self, setup: MemorySetup) -> Task:
         """The same task where costs are those of another setup."""
         if all(work.setup is setup for work in self.works):
