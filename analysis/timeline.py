@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from npuc.analysis.accesses import Accesses, Span, accesses
@@ -19,7 +19,7 @@ from npuc.dialects.npu import AREAS, BufferType, Space
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp, WaitOp, WeightedOp
 from npuc.hardware.accelerators import Accelerator, Block
 from npuc.hardware.clock import Clock, Run
-from npuc.hardware.cycles import Bound, KernelCost, Places, bound_of, dma_cost, dma_cycles, kernel_cost
+from npuc.hardware.cycles import Bound, KernelCost, Places, bound_of, dma_between, dma_cost, kernel_cost
 from npuc.hardware.memory import Area, Memory, MemorySetup
 
 
@@ -195,13 +195,12 @@ def _memory(setup: MemorySetup, space: Space) -> Memory | None:
     return setup.memory(AREAS[space]) if space in AREAS else None
 
 
-def transfer_cycles(op: DmaOp, setup: MemorySetup, size: int | None = None) -> int:
-    """What a transfer takes, or `size` bytes of it alone; it need not be allocated."""
+def transfer_cycles(op: DmaOp, setup: MemorySetup) -> Callable[[int], int]:
+    """What so many bytes of a transfer take alone; it need not be allocated."""
     source, target = op.source.type, op.destination.type
     assert isinstance(source, BufferType)
     assert isinstance(target, BufferType)
-    length = op.size.data[0] if size is None else size
-    return dma_cycles(setup.memory(AREAS[source.space]), _memory(setup, target.space), length)
+    return dma_between(setup.memory(AREAS[source.space]), _memory(setup, target.space))
 
 
 def _kernel(

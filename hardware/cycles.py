@@ -40,9 +40,9 @@ command processor a cycle. It is fetched ahead, so that commands cost time only 
 arrival of what launches them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Literal, NamedTuple
@@ -709,3 +709,9 @@ def dma_cost(source: Memory, destination: Memory | None, length: int) -> DmaCost
 def dma_cycles(source: Memory, destination: Memory | None, length: int) -> int:
     """Cycles that a DMA of `length` bytes takes, if nothing else uses its ports."""
     return dma_cost(source, destination, length).cycles
+
+
+@lru_cache(maxsize=256)
+def dma_between(source: Memory, destination: Memory | None) -> Callable[[int], int]:
+    """`dma_cycles` from one memory to another, which remembers sizes: planners ask about few, again and again."""
+    return lru_cache(maxsize=16384)(partial(dma_cycles, source, destination))

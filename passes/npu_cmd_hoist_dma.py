@@ -213,7 +213,7 @@ def _jobs(program: ProgramOp, machine: Accelerator, setup: MemorySetup) -> list[
                 op.size.data[0],
                 after,
                 deadline,
-                partial(transfer_cycles, op, setup),
+                transfer_cycles(op, setup),
                 type_.space if movable else None,
                 -(-type_.size // ALIGNMENT) * ALIGNMENT,
                 whole=type_.space == "shram",

@@ -338,8 +338,10 @@ class Planner:
     def rules(self, segment: Segment) -> tuple[Rule, Rule] | None:
         """How a result may lie over an operand: if a segment walks downwards, and upwards; None if it does not."""
         start, stop, rows, _, over = segment
+        if over < 0:
+            return None
         leaving = [one is None for one in self.choice(segment).rolling]
-        return None if over < 0 else self.overlaps.rules(start, stop, rows, leaving, over)
+        return self.overlaps.rules(start, stop, rows, leaving, over)
 
     def _together(self, alive: Sequence[int], start: int, stop: int) -> list[int]:
         """The rows of rolling buffers, those the same that lie in one: `alive` are those of each item by itself."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate, count, pairwise
 from typing import NamedTuple, Protocol
 
@@ -30,7 +30,7 @@ from npuc.dialects.npu_schedule import ConvKernelOp, CopyOp, ElementwiseOp, Tran
 from npuc.hardware.accelerators import TABLE_BYTES, Accelerator
 from npuc.hardware.alignment import ALIGNMENT
 from npuc.hardware.clock import Clock
-from npuc.hardware.cycles import KernelCost, dma_cycles, idle_cycles
+from npuc.hardware.cycles import KernelCost, dma_between, idle_cycles
 from npuc.hardware.memory import Area, MemorySetup
 from npuc.hardware.shram import round_up
 from npuc.planning.buffers import Decision, Decisions, shares_buffer
@@ -464,7 +464,7 @@ class _Builder:
             sizes[index].total,
             now,
             now,
-            partial(dma_cycles, program.setup.constants, program.setup.memory(program.area)),
+            dma_between(program.setup.constants, program.setup.memory(program.area)),
             str(program.area) if buffer is None else None,
             most,
         )
@@ -490,7 +490,7 @@ class _Builder:
             round_up(storage_bytes(tensor_type(op.source)), ALIGNMENT),
             now,
             now,
-            partial(dma_cycles, setup.memory(source), setup.memory(target)),
+            dma_between(setup.memory(source), setup.memory(target)),
             str(program.area) if movable else None,
             rounded(storage_bytes(tensor_type(root))),
             earliest=written + 1,
@@ -518,7 +518,7 @@ class _Builder:
             (piece.stop - piece.start) * row,
             now,
             now,
-            partial(dma_cycles, setup.memory(source), setup.memory(target)),
+            dma_between(setup.memory(source), setup.memory(target)),
             str(program.area) if movable else None,
             rounded(rows * row),
             earliest=written + 1,
@@ -539,7 +539,7 @@ class _Builder:
                 work.table_bytes,
                 now,
                 now,
-                partial(dma_cycles, program.setup.constants, None),
+                dma_between(program.setup.constants, None),
                 TABLES if self.movable_tables else None,
                 work.table_bytes,
                 whole=True,
