@@ -10,7 +10,7 @@ network, values and buffers of a region over its launches (`npuc.planning.evalua
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ def lives_of(network: Network, program: Program, plan: Plan, laid: Laid | None =
     given = set(block.args)
     returned = [storage.root(value) for value in last.operands] if isinstance(last, ReturnOp) else []
     left = set(returned)
-    in_place = {root: old for root, old in ({} if laid is None else laid.in_place).items() if root not in left}
+    owners = {} if laid is None else _owners(laid.in_place, left)
     spans: dict[SSAValue, tuple[int, int]] = {}
     rolling: dict[SSAValue, int] = {}
     """Rows of rolling buffers."""
@@ -89,9 +89,9 @@ def lives_of(network: Network, program: Program, plan: Plan, laid: Laid | None =
         if work.rolling:
             rolling[work.writes] = work.rolling
         # A cascade makes all its buffers before its first launch; results of the region are there already.
-        made = number if work.writes in left else begin
+        made = number if owners.get(work.writes, work.writes) in left else begin
         for value, first in ((work.writes, made), *((root, number) for _, root in work.reads)):
-            root = in_place.get(value, value)
+            root = owners.get(value, value)
             spans[root] = (min(first, spans[root][0]), number) if root in spans else (first, number)
     for root, number in program.brought.items():
         first = min(plan.pieces[number], default=program.transfers[number].after)
@@ -124,6 +124,18 @@ def lives_of(network: Network, program: Program, plan: Plan, laid: Laid | None =
         if one.upper in numbers and one.lower in numbers
     ]
     return Lives(arguments, results, own, count, rules)
+
+
+def _owners(in_place: Mapping[SSAValue, SSAValue], left: Container[SSAValue]) -> dict[SSAValue, SSAValue]:
+    """The root whose bytes others are, too: the first that is written, or what the region leaves."""
+    owners: dict[SSAValue, SSAValue] = {}
+    for root, old in in_place.items():
+        owner = owners.get(old, old)
+        if root in left:
+            owners |= {one: root for one, other in owners.items() if other is owner} | {owner: root}
+        else:
+            owners[root] = owner
+    return owners
 
 
 def _size(network: Network, root: SSAValue, rows: int | None) -> int:

@@ -495,10 +495,10 @@ class Region:
     def _placed_score(self, cut: Sequence[Segment], limit: int, near: bool) -> float:
         """That of a cut as a whole schedule as far as there are addresses for its buffers and transfers."""
         choice = self._choice(cut, limit, near)
-        memory = CutMemory(self.network, self._laid(cut, limit))
+        memory = CutMemory(self.network, self.laid(cut, limit))
         return self._schedules.placed_score(self.tasks(cut, near), choice, memory)
 
-    def _laid(self, cut: Sequence[Segment], limit: int) -> Laid:
+    def laid(self, cut: Sequence[Segment], limit: int) -> Laid:
         """What shares memory in a cut."""
         laid, network, planner = Laid([], {}), self.network, self.planner
         is_over = any(one.over >= 0 for one in cut)
@@ -516,8 +516,7 @@ class Region:
                 operands = [item.op.feature_maps[number] for number in network.storage.all_reusable(item.op)]
                 sizes = [network.tensors[index].size for index in item.over]
                 value = next(value for value, size in zip(operands, sizes, strict=True) if size)
-                old = network.storage.root(value)
-                laid.in_place[network.storage.root(item.op.result)] = laid.in_place.get(old, old)
+                laid.in_place[network.storage.root(item.op.result)] = network.storage.root(value)
         return laid
 
     @property
