@@ -5,11 +5,11 @@ Assumes a target on the module, the limit on each region (`npu-schedule-limit-sr
 is), and formats as they are to stay. Blocks that are not chosen yet are taken to be the quickest for the stripes, and
 what is left of the limit to be used for weights, as `npu-schedule-buffer-weights` does.
 Decides, by dynamic programming over all ways to cut the kernels into runs (`npuc.planning.cascades`) and by timing the
-whole schedule that comes of each of the best (`npuc.planning.schedules`): `cascade`, the
-number of the cascade that a kernel is to be part of, `stripe`, the OFM rows of its launches, and `rolling`, the rows
-that its result then needs while it stays inside, in the memory that is scarce. Kernels that have a `cascade` already
-stay together as they are, with the `stripe` and `rolling` that stand there; a `stripe` of all rows keeps a kernel out
-of cascades.
+whole schedule that comes of each of the best, as far as the allocator finds addresses for its buffers
+(`npuc.planning.schedules`): `cascade`, the number of the cascade that a kernel is to be part of, `stripe`, the OFM rows
+of its launches, and `rolling`, the rows that its result then needs while it stays inside, in the memory that is scarce.
+Kernels that have a `cascade` already stay together as they are, with the `stripe` and `rolling` that stand there; a
+`stripe` of all rows keeps a kernel out of cascades.
 Only writes; `npu-schedule-form-cascades` carries it out. Leaving it out costs memory and changes no result.
 """
 

@@ -44,7 +44,7 @@ from npuc.planning.buffers import pinned
 from npuc.planning.evaluation import Program
 from npuc.planning.lives import CutMemory, Memory, lives_of
 from npuc.planning.network import Network, scheduled_functions
-from npuc.planning.prefetch import Placed, Plan, placed_plan
+from npuc.planning.prefetch import Placed, Plan, Transfer, placed_plan
 from npuc.planning.schedules import Region, Schedules
 from npuc.planning.tasks import Works
 from npuc.tools.ir import load_module, make_context
@@ -312,6 +312,29 @@ def test_buffers_are_planned_for_what_gaps_leave(models, lost: int) -> None:
         assert (cycles, buffers) == (bare, 0)
     elif lost:
         assert 0 < buffers
+
+
+def test_transfers_come_less_early_before_none_does() -> None:
+    """
+    A gap that stays wherever launches are taken to need more: only what keeps to less memory finds addresses. Of two
+    buffers the larger one stays where it is then, and the smaller one is brought early all the same.
+    """
+    idle, used = [1000] * 6, [1000] * 6
+    transfers = [
+        Transfer(512, 5, 5, lambda size: size, "arena", 512),
+        Transfer(896, 5, 5, lambda size: size, "arena", 896),
+    ]
+
+    def needs(plan: Plan, enough: int) -> Needs:
+        """A gap of 1000 bytes at the first launch, which no transfer reaches, once the larger buffer is taken early."""
+        top = 3000 if plan.pieces[1] else 2000
+        return Needs([1000] * 6, [top, *[1000] * 5], top)
+
+    limits = {"arena": 2500}
+    placed = placed_plan(transfers, idle, {"arena": used}, limits, "arena", needs, 2500)
+    assert placed.needs.height == 2000
+    assert [bool(parts) for parts in placed.plan.pieces] == [True, False]
+    assert not placed.apart
 
 
 def weak(patch: pytest.MonkeyPatch) -> None:
