@@ -79,8 +79,8 @@ class Timeline:
     def lives(self, space: Space) -> list[Life]:
         """
         How long the bytes of a memory hold something that is still read: from each write, or from the start where
-        nothing has written them, to the last read before they are written again. What is read by no event is a result,
-        and lives to the end.
+        nothing has written them, to the last read before they are written again, or to that write if the same event
+        reads them. What is read by no event is a result, and lives to the end.
         """
         memory = _Contents(space)
         for event in self.events:
@@ -134,8 +134,10 @@ class _Contents:
         self._put(first, last, held)
 
     def write(self, span: Span, event: Event) -> None:
-        """What lay in the span is past."""
+        """What lay in the span is past: what the event itself reads there is written over in place, so held once."""
         first, last = self._cut(span.start), self._cut(span.end)
+        for life in self.now[first:last]:
+            life.end = max(life.start, min(life.end, event.start))
         self.past += self.now[first:last]
         self._put(first, last, [Life(span, event.start, event.end, event)])
 

@@ -84,6 +84,8 @@ ORDERED_ATTR = "npu.kernels_ordered"
 """On a region: its kernels stand in the order in which they are to run, which `npu-schedule-order-kernels` keeps."""
 LIMIT_ATTR = "npu.sram_limit"
 """On an NPU region and its program: the bytes of the arena that its schedule may take."""
+LEAST_ATTR = "npu.least_sram"
+"""On a module: bytes of the scarce memory in which its regions could run, cut into the best cascades."""
 MISSED_ATTR = "npu.sram_limit_missed"
 """On an allocated module whose arena is larger than that: by how many bytes."""
 

@@ -24,6 +24,7 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import (
     ArrayAttr,
     DictionaryAttr,
+    IntegerAttr,
     IntegerType,
     ModuleOp,
     NameLoc,
@@ -41,7 +42,7 @@ import npuc
 from npuc.analysis.host import host_times
 from npuc.dialects.constants import from_bytes
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import InvokeOp
+from npuc.dialects.npu import LEAST_ATTR, InvokeOp
 from npuc.dialects.npu_cmd import AllocOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.tfl import (
     ConstantOp,
@@ -89,7 +90,9 @@ class ConvertNpuCmdToTflPass(ModulePass):
         if self.debug_info:
             order = [programs[invoke.callee.string_value()] for invoke in invokes]
             size = len(parts.read_only) + sum(map(len, parts.payloads.values()))
-            sources = encode_sources(order, host_operators(op), most_bytes(size))
+            least = op.attributes.get(LEAST_ATTR)
+            known = least.value.data if isinstance(least, IntegerAttr) else 0
+            sources = encode_sources(order, host_operators(op), most_bytes(size), known)
         memories: dict[Block, list[SSAValue]] = {}
         for invoke in invokes:
             block = invoke.parent

@@ -25,7 +25,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from npuc.dialects.constants import as_numpy
 from npuc.dialects.locations import OperationError
-from npuc.dialects.npu import TARGET_ATTR, BufferType, IntsAttr, InvokeOp, Space, TargetAttr
+from npuc.dialects.npu import LEAST_ATTR, TARGET_ATTR, BufferType, IntsAttr, InvokeOp, Space, TargetAttr
 from npuc.dialects.npu_cmd import InputOp, MemoryOp, OutputOp, ProgramOp
 from npuc.dialects.quant import storage_tensor
 from npuc.dialects.tfl import CustomOp, PseudoTensorOp, arena_offset, constant_value
@@ -78,7 +78,10 @@ def _restore(module: ModuleOp, programs: list[ProgramOp]) -> None:
     if data is None:
         return
     try:
-        restore_sources(decode_sources(data), programs, host_operators(module))
+        known = decode_sources(data)
+        restore_sources(known, programs, host_operators(module))
+        if known.least:
+            module.attributes[LEAST_ATTR] = IntegerAttr(known.least, i64)
     except ValueError as error:
         module.attributes[DAMAGED_SOURCES] = StringAttr(f"metadata {SOURCES}: {error}")
 

@@ -5,7 +5,7 @@ Where the commands of a compiled file come from, as a few bytes of its metadata.
 host with the reason why; `convert-tfl-to-npu-cmd` puts them back, so that a file shows the names of the model that it
 was made from. Nothing else needs them.
 
-The entry `npuc_sources` is the byte 1, for this version, and behind it, deflated by zlib, a sequence of numbers (7 bits
+The entry `npuc_sources` is the byte 2, for this version, and behind it, deflated by zlib, a sequence of numbers (7 bits
 a byte, least first, the high bit set in all bytes but the last of a number):
 
     texts       count, then length and UTF-8 of each: types of operators, tensors and reasons
@@ -15,6 +15,7 @@ a byte, least first, the high bit set in all bytes but the last of a number):
                 before (zigzag), and how many commands in a row have it. Waits do not count
     host        count, then of each operator of the file that is no `ethos-u`: operator of the source plus 1 (0 for
                 none), reason plus 1
+    least       bytes of SRAM that the best cascades need (`npu.least_sram`); 0 where nobody has asked
 
 Both ends walk the module in the same order, so that nothing else tells which entry is whose.
 """
@@ -45,7 +46,7 @@ from npuc.dialects.tfl import CPU_REASON, ConstBytesAttr, is_operator
 
 SOURCES = "npuc_sources"
 """Name of the metadata entry."""
-VERSION = 1
+VERSION = 2
 SMALL = 512
 """Bytes that no file is too small for."""
 MOST_BYTES = 1 << 24
@@ -67,15 +68,16 @@ def most_bytes(size: int) -> int:
     return max(SMALL, size // 100)
 
 
-def encode_sources(programs: Sequence[ProgramOp], host: Sequence[Operation], most: int) -> bytes:
+def encode_sources(programs: Sequence[ProgramOp], host: Sequence[Operation], most: int, least: int = 0) -> bytes:
     """
-    The entry for programs and operators of the host, in the order of the file; empty where nothing is known.
+    The entry for programs and operators of the host, in the order of the file; empty where nothing is known. `least`
+    are the bytes that the best cascades need, 0 where they are not known.
 
     If it has more than `most` bytes, of the names that converters join with `;` only the first is kept, then tensors
     have no names; if it is still larger, there is none.
     """
     for named in (_whole, first_name, _nothing):
-        data = _encode(programs, host, named)
+        data = _encode(programs, host, named, least)
         if len(data) <= most:
             return data
     return b""
@@ -89,7 +91,7 @@ def _nothing(_: str) -> str:
     return ""
 
 
-def _encode(programs: Sequence[ProgramOp], host: Sequence[Operation], named: Callable[[str], str]) -> bytes:
+def _encode(programs: Sequence[ProgramOp], host: Sequence[Operation], named: Callable[[str], str], least: int) -> bytes:
     table = _Table(named)
     streams: list[list[int]] = []
     for program in programs:
@@ -121,7 +123,7 @@ def _encode(programs: Sequence[ProgramOp], host: Sequence[Operation], named: Cal
         numbers += (len(entries), *(number for entry in entries for number in entry))
     numbers.append(len(streams))
     numbers += [number for stream in streams for number in stream]
-    numbers += (len(host), *others)
+    numbers += (len(host), *others, least)
     return bytes([VERSION]) + zlib.compress(bytes(out + _bytes(numbers)), 9)
 
 
@@ -132,6 +134,8 @@ class Origins(NamedTuple):
     """Of each command stream, runs of commands: where they come from, and how many there are in a row."""
     host: list[tuple[SourceOperator | None, str | None]]
     """Of each operator that stays on the host, what it was in the source, and why it stays."""
+    least: int
+    """Bytes of SRAM that the best cascades need; 0 where they are not known."""
 
 
 def decode_sources(data: bytes) -> Origins:
@@ -164,8 +168,9 @@ def decode_sources(data: bytes) -> Origins:
             runs.append((locations[number], reader.number()))
         programs.append(runs)
     host = [(reader.pick(none_or_operators), reader.pick(none_or_texts)) for _ in reader.counted()]
+    least = reader.number()
     reader.finish()
-    return Origins(programs, host)
+    return Origins(programs, host, least)
 
 
 def restore_sources(known: Origins, programs: Sequence[ProgramOp], host: Sequence[Operation]) -> None:

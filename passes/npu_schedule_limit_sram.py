@@ -11,6 +11,8 @@ more than there is. Both are found by timing whole schedules, weights through bu
 (`npuc.planning.schedules`), and no schedule is taken whose commands grow the file by more than it saves. All regions
 share the arena, so the limit is that of the region that needs most, or of the host between them; values that the host
 keeps in the arena across a region are part of it. A limit that is written already stays.
+Where it had to look for it, it also writes the bytes that the best cascades need, `npu.least_sram`, which nothing but
+reports asks for.
 An error if not even the smallest schedule keeps to the limit; it names the bytes that this one needs, gaps between
 buffers left out. `npu-compile` tries which limit really works.
 Decides only the number; without this pass nothing is limited, and no cascade is planned.
@@ -28,7 +30,7 @@ from xdsl.passes import ModulePass
 
 from npuc.analysis.host import NOTHING_HELD, held_by_host, host_peak
 from npuc.analysis.machine import LimitError, machine_of, scarce_space_of, setup_of
-from npuc.dialects.npu import LIMIT_ATTR, target_of
+from npuc.dialects.npu import LEAST_ATTR, LIMIT_ATTR, target_of
 from npuc.planning.network import scheduled_functions
 from npuc.planning.schedules import least_limit, region_of
 
@@ -65,6 +67,7 @@ class NpuScheduleLimitSramPass(ModulePass):
             if least > limit:
                 message = f"the limit is {limit} bytes of SRAM, the planner finds no schedule below {least}"
                 raise LimitError(message, limit, least)
+            op.attributes[LEAST_ATTR] = IntegerAttr(least, i64)
             if not spends:
                 slowdown = self.slowdown if self.strategy == "size" else AS_QUICK
                 wanted = least_limit(regions, least, min(limit, plain), slowdown)

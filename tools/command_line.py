@@ -66,6 +66,11 @@ def note(text: str, end: str = "\n") -> None:
         print(text, end=end, file=sys.stderr, flush=True)
 
 
+def show_step(index: int, count: int, name: str) -> None:
+    """Shows on a terminal which step of how many begins."""
+    note(f"{process.CLEAR_LINE}[{index + 1}/{count}] {name}", end="")
+
+
 @contextmanager
 def progress(text: str) -> Generator[None, None, None]:
     """Shows on a terminal what goes on meanwhile."""

@@ -6,7 +6,8 @@ with two files it prints both side by side. `--json` and `--csv` print it as dat
 viewer (Perfetto, chrome://tracing), `--html` a page. What is in them is for the files of npuc/tools/profiling to say.
 
 A file of ours knows which operators its commands work for. For one that does not, as vela's, `--reference SOURCE` finds
-it out by running both; vela's debug database says it without that.
+it out by running both; vela's debug database says it without that. With `--advise` the reference is compiled anew in
+other ways, to see what would lower cycles or SRAM.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -24,6 +26,9 @@ from npuc.tools.command_line import command_line, exit_code, progress
 from npuc.tools.errors import UserError
 from npuc.tools.files import make_folder, read_file, write_files
 from npuc.tools.profiling.profile import Profile, load, profile_module
+
+if TYPE_CHECKING:
+    from npuc.tools.profiling.advice import Advice
 
 TFLITE = b"TFL3"
 """What a TFLite file has behind its first four bytes."""
@@ -51,6 +56,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="SOURCE.tflite",
         help="the model that was compiled: where a file does not say what its commands work for, both run to find out",
     )
+    out.add_argument(
+        "--advise",
+        action="store_true",
+        help="say what would lower cycles or SRAM, and by how much: compiles the reference anew for each. This takes "
+        "minutes for a large network",
+    )
     out.add_argument("--json", action="store_true", help="print everything as JSON")
     out.add_argument("--csv", action="store_true", help="print the table as comma-separated values")
     out.add_argument("--trace", metavar="FILE.json", help="write events for a trace viewer")
@@ -68,8 +79,12 @@ def run(arguments: Sequence[str] | None) -> None:
         raise UserError(f"--top {args.top}: a number of rows is not negative")
     if args.other is not None and (args.csv or args.trace or args.node_data or args.by != "operator"):
         raise UserError("two files are compared by operator, as text, with --json or --html")
-    profiles = [_profile(path, args) for path in (args.model, args.other) if path is not None]
+    if args.advise and (args.reference is None or args.csv):
+        raise UserError("--advise compiles the model anew: give it by --reference SOURCE, and no --csv")
+    read = [_profile(path, args) for path in (args.model, args.other) if path is not None]
+    profiles = [one for one, _ in read]
     first = profiles[0]
+    advice = _advice(first, read[0][1], args) if args.advise else None
     files: list[tuple[Path, bytes]] = []
     if args.trace:
         from npuc.tools.profiling.trace import as_trace
@@ -85,12 +100,20 @@ def run(arguments: Sequence[str] | None) -> None:
         from npuc.tools.profiling.page import as_html
 
         other = None if args.other is None else (profiles[1], args.other)
-        files.append((Path(args.html), as_html(first, args.model, other).encode()))
+        files.append((Path(args.html), as_html(first, args.model, other, advice).encode()))
     write_files(files)
-    print(_text(profiles, args))
+    print(_text(profiles, advice, args))
 
 
-def _profile(path: str, args: argparse.Namespace) -> Profile:
+def _advice(first: Profile, module: ModuleOp, args: argparse.Namespace) -> Advice:
+    from npuc.tools.profiling.advice import target_of_file, target_of_profile, tried
+
+    target = target_of_file(module) or target_of_profile(first, tuple(args.config or ()))
+    return tried(first, read_file(args.reference), args.reference, target)
+
+
+def _profile(path: str, args: argparse.Namespace) -> tuple[Profile, ModuleOp]:
+    """The profile of a file, and the file decoded."""
     data = read_file(path)
     module = load(data, path)
     if args.debug_db is not None or args.reference is not None:
@@ -98,7 +121,7 @@ def _profile(path: str, args: argparse.Namespace) -> Profile:
 
         if not has_names([op for op in module.ops if isinstance(op, ProgramOp)]):
             _name(module, data, path, args)
-    return profile_module(module, path, args.config, args.system_config, args.memory_mode)
+    return profile_module(module, path, args.config, args.system_config, args.memory_mode), module
 
 
 def _name(module: ModuleOp, data: bytes, path: str, args: argparse.Namespace) -> None:
@@ -120,20 +143,26 @@ def _name(module: ModuleOp, data: bytes, path: str, args: argparse.Namespace) ->
     name_host(module, reference)
 
 
-def _text(profiles: list[Profile], args: argparse.Namespace) -> str:
+def _text(profiles: list[Profile], advice: Advice | None, args: argparse.Namespace) -> str:
     """What is printed."""
+    from npuc.tools.profiling.tables import as_csv, as_data, as_text
+
+    if args.csv:
+        return as_csv(profiles[0], args.by).rstrip("\n")
     if len(profiles) > 1:
         from npuc.tools.profiling.comparison import comparison_data, comparison_text
 
-        first, second = profiles
-        if args.json:
-            return json.dumps(comparison_data(first, second), indent=2)
-        return comparison_text(first, second, (args.model, args.other), args.top)
-    from npuc.tools.profiling.tables import as_csv, as_data, as_text
+        data = comparison_data(*profiles) if args.json else {}
+        text = "" if args.json else comparison_text(profiles[0], profiles[1], (args.model, args.other), args.top)
+    else:
+        data = as_data(profiles[0], args.by) if args.json else {}
+        text = "" if args.json else as_text(profiles[0], args.top, args.by)
+    if advice is not None:
+        from npuc.tools.profiling.advice import advice_data, advice_text
 
-    if args.json:
-        return json.dumps(as_data(profiles[0], args.by), indent=2)
-    return as_csv(profiles[0], args.by).rstrip("\n") if args.csv else as_text(profiles[0], args.top, args.by)
+        data["advice"] = advice_data(advice)
+        text += f"\n{advice_text(advice)}"
+    return json.dumps(data, indent=2) if args.json else text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,9 @@
 """What npu-profile says adds up, and what is no stream that the machine could run it refuses in one line."""
 
 import json
+import os
 import random
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +163,29 @@ def test_a_trace_has_what_viewers_ask_for(profiled: Profile) -> None:
     assert all(ends[flow]["ts"] >= starts[flow]["ts"] for flow in starts)
     transfers = sum(names[event["pid"], event["tid"]] == "transfers" for event in shown)
     assert len(starts) <= transfers
+
+
+def test_a_trace_processor_takes_a_trace(tmp_path: Path) -> None:
+    """Perfetto's own, where the package is and finds its program."""
+    perfetto = pytest.importorskip("perfetto.trace_processor", reason="the package perfetto is not installed")
+    program = os.environ.get("TRACE_PROCESSOR") or shutil.which("trace_processor_shell")
+    if program is None:
+        pytest.skip("there is no trace_processor_shell in the path, nor in TRACE_PROCESSOR")
+    one = profile(compiled("tour", PROFILED["tour"]))
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps(as_trace(one)))
+    config = perfetto.TraceProcessorConfig(bin_path=program)
+    with perfetto.TraceProcessor(trace=str(path), config=config) as processor:
+
+        def count(text: str) -> int:
+            return next(iter(processor.query(text))).n
+
+        assert count("select count(*) as n from slice") == sum(len(t.events) for t in one.timelines.values())
+        assert count("select count(*) as n from stats where severity = 'error' and value > 0") == 0
+        flows = sum(event["ph"] == "s" for event in as_trace(one)["traceEvents"])
+        assert count("select count(*) as n from flow") == flows > 0
+        end = count("select cast(max(ts + dur) - min(ts) as int) as n from slice")
+        assert end == pytest.approx(one.milliseconds * 1e6, rel=0.001)
 
 
 def test_a_transfer_leads_to_its_first_reader() -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from npuc.tools.npu_compile import compile_tflite
+from npuc.tools.compiling.compile import compile_tflite
 from npuc.tools.pipeline import Target
-from npuc.tools.profiling.page import as_html, page_data
+from npuc.tools.profiling.advice import Advice, Lever
+from npuc.tools.profiling.levels import LEVELS, Levels
+from npuc.tools.profiling.page import MOST_STRIPES, as_html, page_data
 from npuc.tools.profiling.profile import Profile, profile
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -72,6 +74,48 @@ def test_what_it_shows_adds_up(reported: tuple[str, Profile]) -> None:
     assert sum(size for _, _, size in data["peak"]["held"]) == data["peak"]["bytes"]
     ends = [at + size for at, size in zip(lives["address"], lives["size"], strict=True)]
     assert max(ends) <= data["sram"]
+
+
+def test_the_schedule_is_shown_as_it_is_run(reported: tuple[str, Profile]) -> None:
+    _, one = reported
+    data = page_data(one, "x")
+    launches, buffers = [0] * len(data["rows"]), [0] * len(data["rows"])
+    for group in data["schedule"]:
+        for member in group["members"]:
+            launches[member["row"]] += member["launches"]
+            buffers[member["row"]] += len(member["buffers"])
+            assert len(member["stripes"]) == min(member["launches"], MOST_STRIPES)
+            assert sum(member["buffers"]) <= data["sram"]
+    for row, count, filled in zip(data["rows"], launches, buffers, strict=True):
+        assert row["launches"] == count
+        assert filled <= row["transfers"]
+    together = [group for group in data["schedule"] if len(group["members"]) > 1]
+    assert len(together) == sum(count > 1 for _, _, _, count in data["cascades"])
+
+
+@pytest.fixture(scope="module")
+def explained() -> tuple[str, dict[str, Any]]:
+    """The page of a compile that was watched, with advice."""
+    source, target, levels = (MODELS / "tour.tflite").read_bytes(), REPORTED["tour"], Levels()
+    one = profile(compile_tflite(source, target, watchers=[levels]).data)
+    levers = [Lever("strategy", "--optimise Size", 9, one.sram + 1), Lever("limit", "--arena-cache-size 16", 8, 16)]
+    text = as_html(one, "tour.tflite", advice=Advice(one.cycles, one.sram, levers, 7, None), levels=levels)
+    return text, embedded(text)
+
+
+def test_a_page_of_a_compile_has_the_ir_of_each_operator(explained: tuple[str, dict[str, Any]]) -> None:
+    _, data = explained
+    for row in data["rows"]:
+        for operator in row["operators"]:
+            known = data["levels"][f"{operator['subgraph']}:{operator['number']}"]
+            assert [*known] == [*LEVELS] == data["levelNames"]
+            assert any(f"tfl.{operator['type'].lower()}" in line for line in known["tfl"])
+            assert all("npu_cmd." in line or line.startswith("...") for line in known["commands"])
+            assert any("block <" in line for line in known["planned"])
+            assert not any("block <" in line for line in known["schedule"])
+        # Of the launches of a cascade the first are shown, and how many there are.
+        if row["launches"] > 12:
+            assert len(known["commands"]) == 13
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +281,8 @@ def test_a_browser_shows_either_of_two_files(browser: Any, two: tuple[Profile, P
     lines = contents(path.read_text())["lines"]
     assert page.locator("#lines tbody tr").count() == len(lines)
     assert f"{first.cycles:,} cycles" in page.inner_text("#tiles")
+    for number, one in enumerate((first, second)):
+        assert f"{one.cycles:,} cycles" in page.inner_text(f"#beside .side >> nth={number}")
     page.click("#lines tbody tr >> nth=0")
     assert lines[0]["name"].split(" ")[1] in page.inner_text("#detail h3")
     page.click("#switch button >> nth=1")
@@ -244,6 +290,39 @@ def test_a_browser_shows_either_of_two_files(browser: Any, two: tuple[Profile, P
     assert f"{second.cycles:,} cycles" in page.inner_text("#tiles")
     assert page.get_attribute("#switch button >> nth=1", "aria-pressed") == "true"
     page.close()
+
+
+def test_a_browser_shows_ir_schedule_and_levers(
+    browser: Any, explained: tuple[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    text, data = explained
+    path = tmp_path / "explained.html"
+    path.write_text(text)
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", timeout=10000)
+    stages = page.locator("#schedule .stage")
+    assert stages.count() == sum(len(group["members"]) for group in data["schedule"])
+    assert page.locator("#schedule .together").count() == sum(len(group["members"]) > 1 for group in data["schedule"])
+    stages.first.click()
+    assert stages.first.get_attribute("aria-pressed") == "true"
+    chosen = page.locator("#operators tr[aria-selected=true]")
+    number = int(chosen.get_attribute("data-row"))
+    assert number == data["schedule"][0]["members"][0]["row"]
+    operator = data["rows"][number]["operators"][0]
+    for level in LEVELS:
+        page.click(f"#detail .tabs button >> text={level}")
+        assert page.get_attribute(f"#detail .tabs button[data-level={level}]", "aria-selected") == "true"
+        line = data["levels"][f"{operator['subgraph']}:{operator['number']}"][level][-1]
+        assert line in page.inner_text("#detail pre")
+    levers = page.locator("#levers tbody tr")
+    assert levers.count() == len(data["advice"]["levers"])
+    assert "−" in levers.nth(0).inner_text()
+    assert "+" in levers.nth(0).inner_text()
+    page.close()
+    assert faults == []
 
 
 def many(data: dict[str, Any], times: int) -> dict[str, Any]:
@@ -264,6 +343,11 @@ def many(data: dict[str, Any], times: int) -> dict[str, Any]:
     return data | {
         "cycles": cycles * times,
         "rows": [row | {"number": len(rows) * n + k} for n in range(times) for k, row in enumerate(rows)],
+        "schedule": [
+            group | {"members": [member | {"row": member["row"] + n * len(rows)} for member in group["members"]]}
+            for n in range(times)
+            for group in data["schedule"]
+        ],
         "heights": [[at + n * cycles, height] for n in range(times) for at, height in data["heights"]],
         "events": repeated(data["events"]),
         "lives": repeated(data["lives"]),

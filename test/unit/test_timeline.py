@@ -149,6 +149,9 @@ def test_lives_are_those_of_every_byte() -> None:
                     start, end, writer = lives.pop() if lives else (0, 0, None)
                     lives.append((start, max(end, event.end), writer))
                 if any(span.start <= at < span.end for span in event.touched.writes):
+                    if lives:  # in place: no byte is held twice
+                        start, end, writer = lives.pop()
+                        lives.append((start, max(start, min(end, event.start)), writer))
                     lives.append((event.start, event.end, event))
         for lives in by_byte.values():
             if lives and lives[-1][2] is not None and lives[-1][1] == lives[-1][2].end:

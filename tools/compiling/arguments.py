@@ -137,7 +137,11 @@ def _output(out: argparse.ArgumentParser) -> None:
     )
     out.add_argument("--parts-dir", metavar="DIR", help="also write command streams and read-only data as files")
     out.add_argument("--json", action="store_true", help="print the summary as JSON")
-    out.add_argument("--report", metavar="FILE.html", help="write a page that shows where time and memory go")
+    out.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="write a page that shows where time and memory go, and what would change it: compiles for that some times",
+    )
     out.add_argument("--enable-debug-db", action="store_true", help="write DIR/MODEL_debug.xml, tables as vela's")
     out.add_argument(
         "--no-debug-info", action="store_true", help="leave out which operator of the source each command works for"

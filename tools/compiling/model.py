@@ -18,6 +18,7 @@ from npuc.tools.pipeline import Target
 from npuc.tools.process import CLEAR_LINE
 
 if TYPE_CHECKING:
+    from npuc.tools.profiling.levels import Levels
     from npuc.tools.profiling.profile import Profile
 
 CASCADING = frozenset({"npu-schedule-plan-cascades", "npu-schedule-form-cascades"})
@@ -107,6 +108,12 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
 
         verbose = Verbose(args)
         watchers.append(verbose)
+    levels: Levels | None = None
+    if args.report is not None:
+        from npuc.tools.profiling.levels import Levels
+
+        levels = Levels()
+        watchers.append(levels)
     data = read_file(model)
     try:
         compiled = compile_tflite(
@@ -124,9 +131,10 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
     finally:
         if progress:
             note(CLEAR_LINE, end="")
-    _write(compiled, output, base, files.made, args, model)
+    page, advice = (None, "") if levels is None else _report(compiled, str(output), data, levels, args, model)
+    _write(compiled, output, base, files.made, page, args, model)
     summary = compiled.summary
-    text = f"{'' if verbose is None else verbose.text(summary)}{output}\n{summary.text()}"
+    text = f"{'' if verbose is None else verbose.text(summary)}{output}\n{summary.text()}{advice}"
     warning = ""
     if summary.missed and args.over_limit == "warn":
         warning = f"{model}: no schedule keeps to {summary.scarce_limit} bytes: this one is {summary.missed} over"
@@ -134,7 +142,13 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
 
 
 def _write(
-    compiled: Compiled, output: Path, base: Path, beside: dict[str, bytes], args: argparse.Namespace, model: str
+    compiled: Compiled,
+    output: Path,
+    base: Path,
+    beside: dict[str, bytes],
+    page: bytes | None,
+    args: argparse.Namespace,
+    model: str,
 ) -> None:
     """Writes the model and what belongs to it, all of it or nothing; raises UserError."""
     files: list[tuple[Path, bytes]] = [] if args.output_format == "raw" else [(output, compiled.data)]
@@ -148,21 +162,26 @@ def _write(
         files.append((base.with_name(name), summary_csv(base.name, target_of(args), compiled).encode()))
     if args.parts_dir is not None:
         files += [(Path(args.parts_dir) / name, data) for name, data in compiled.parts.items()]
-    if args.report is not None:
-        if compiled.profile is None:
-            raise UserError(f"--report: nothing of {model} is on the NPU, so that there is nothing to show")
-        files.append((Path(args.report), _report(compiled.data, str(output), args)))
+    if page is not None:
+        files.append((Path(args.report), page))
     for path, _ in files:
         make_folder(path.parent)
     write_files(files)
 
 
-def _report(data: bytes, name: str, args: argparse.Namespace) -> bytes:
-    """The page about a compiled file of which something is on the NPU."""
+def _report(
+    compiled: Compiled, name: str, source: bytes, levels: Levels, args: argparse.Namespace, model: str
+) -> tuple[bytes, str]:
+    """The page about a compiled file of which something is on the NPU, and lines about what would change it."""
+    from npuc.tools.profiling.advice import advice_text, tried
     from npuc.tools.profiling.page import as_html
     from npuc.tools.profiling.profile import profile
 
-    known = profile(
-        data, name=name, config=args.config or (), system_config=args.system_config, memory_mode=args.memory_mode
-    )
-    return as_html(known, name).encode()
+    if compiled.profile is None:
+        raise UserError(f"--report: nothing of {model} is on the NPU, so that there is nothing to show")
+    config, system, mode = args.config or (), args.system_config, args.memory_mode
+    known = profile(compiled.data, name=name, config=config, system_config=system, memory_mode=mode)
+    # Another pipeline is not one that trials would run.
+    advice = tried(known, source, model, target_of(args)) if args.pipeline is None else None
+    text = "" if advice is None else f"\n{advice_text(advice)}"
+    return as_html(known, name, advice=advice, levels=levels).encode(), text

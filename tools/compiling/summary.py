@@ -48,6 +48,8 @@ class Summary:
     """The whole file, which lies in flash."""
     arena: int = 0
     arena_lower_bound: int = 0
+    least_sram: int | None = None
+    """Bytes of the scarce memory in which the best cascades could run; None where the schedule did not ask."""
     scarce_limit: int | None = None
     """What the schedule was to keep to: the largest `npu.sram_limit` of its regions."""
     fast: int | None = None
@@ -79,7 +81,9 @@ class Summary:
 
     def text(self) -> str:
         """A few lines for people."""
-        arena = f"{self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f})"
+        least = f"; the best cascades {self.least_sram / 1024:.1f}" if self.least_sram else ""
+        here, there = (least, "") if self.fast is None else ("", f" ({least[2:]})" if least else "")
+        arena = f"{self.arena / 1024:.1f} KiB (these live ranges need {self.arena_lower_bound / 1024:.1f}{here})"
         lines = [
             f"accelerator   {self.accelerator}, {self.system_config}, {self.memory_mode}",
             f"arena         {arena if self.npu_operators else 'as the runtime plans it, nothing is on the NPU'}",
@@ -94,7 +98,7 @@ class Summary:
         if self.missed:
             lines.append(f"              {self.missed} bytes more than the {self.scarce_limit} that were to be kept to")
         if self.fast is not None:
-            lines.append(f"fast memory   {self.fast / 1024:.1f} KiB")
+            lines.append(f"fast memory   {self.fast / 1024:.1f} KiB{there}")
         lines.append(f"read-only     {self.read_only / 1024:.1f} KiB, in a file of {self.file / 1024:.1f}")
         lines += [f"external      {size / 1024:.1f} KiB of input '{name}'" for name, size in self.external.items()]
         lines += [f"              input '{name}' lies in the arena: {why}" for name, why in self.internal.items()]
@@ -186,13 +190,14 @@ def _reason(op: Operation) -> str | None:
 
 def observe(module: ModuleOp, before: Counter[str], summary: Summary) -> None:
     """Fill in the summary from the module as it is just before it becomes a file again."""
-    from npuc.dialects.npu import LIMIT_ATTR, TARGET_ATTR, TargetAttr
+    from npuc.dialects.npu import LEAST_ATTR, LIMIT_ATTR, TARGET_ATTR, TargetAttr
 
     target = module.attributes.get(TARGET_ATTR)
     if isinstance(target, TargetAttr):
         summary.accelerator = target.accelerator.data
         summary.system_config, summary.memory_mode = target.system.data, target.memory.data
     summary.arena = integer_attribute(module, "npu.arena_size")
+    summary.least_sram = integer_attribute(module, LEAST_ATTR) or None
     summary.arena_lower_bound = integer_attribute(module, "npu.arena_bound")
     limits = [p.attributes[LIMIT_ATTR] for p in module.ops if LIMIT_ATTR in p.attributes]
     summary.scarce_limit = max((one.value.data for one in limits if isinstance(one, IntegerAttr)), default=None)

@@ -17,9 +17,11 @@ from typing import Any
 from npuc.analysis.timeline import Event
 from npuc.dialects.locations import first_name
 from npuc.dialects.npu_cmd import ConvOp, DepthwiseOp, DmaOp, PoolOp
+from npuc.tools.profiling.advice import Advice, advice_data
 from npuc.tools.profiling.attribution import CAUSES, Row, charge, profile_of, rows, title
 from npuc.tools.profiling.bounds import bounds, content, memories, memory_peak
 from npuc.tools.profiling.comparison import compare
+from npuc.tools.profiling.levels import LEVELS, Levels
 from npuc.tools.profiling.profile import Profile
 from npuc.tools.profiling.tables import row_data
 
@@ -27,26 +29,46 @@ FOLDER = Path(__file__).parents[1] / "report"
 KINDS = ("convolution", "depthwise", "pooling", "elementwise", "transfer")
 """Kinds of work, which the colours of the page mean."""
 EVENT_COLUMNS = ("start", "end", "row", "kind", "cause", "title", "bytes", "macs")
+MOST_STRIPES = 32
+"""Launches of an operator that are drawn."""
 AREAS = ("arena", "cache", "constants", "external")
 
 
-def as_html(profile: Profile, name: str, other: tuple[Profile, str] | None = None) -> str:
-    """The page as text; with another file to compare with it shows either, and both operator by operator."""
+def as_html(
+    profile: Profile,
+    name: str,
+    other: tuple[Profile, str] | None = None,
+    advice: Advice | None = None,
+    levels: Levels | None = None,
+) -> str:
+    """
+    The page as text; with another file to compare with it shows either, and both operator by operator. `advice` is for
+    the first file, and so are the `levels` of its compile.
+    """
     style, script = (FOLDER / f"report.{kind}" for kind in ("css", "js"))
     parts = {
         "title": html.escape(Path(name).name),
         "style": style.read_text(encoding="utf-8"),
         # Within a script its end is special, and what looks like a comment or another script.
-        "data": json.dumps(files_data(profile, name, other), separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json.dumps(files_data(profile, name, other, advice, levels), separators=(",", ":")).replace(
+            "<", "\\u003c"
+        ),
         "script": script.read_text(encoding="utf-8"),
     }
     # Parts may hold what looks like the place of another.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], (FOLDER / "report.html").read_text(encoding="utf-8"))
 
 
-def files_data(profile: Profile, name: str, other: tuple[Profile, str] | None) -> dict[str, Any]:
+def files_data(
+    profile: Profile, name: str, other: tuple[Profile, str] | None, advice: Advice | None, levels: Levels | None
+) -> dict[str, Any]:
     """What is shown of one file or two, and with two which of their rows belong together, by number."""
     files = [page_data(profile, name)]
+    if advice is not None:
+        files[0]["advice"] = advice_data(advice)
+    if levels is not None:
+        files[0]["levels"] = levels.of_operators()
+        files[0]["levelNames"] = LEVELS
     if other is None:
         return {"files": files}
     files.append(page_data(*other))
@@ -90,6 +112,7 @@ def page_data(profile: Profile, name: str) -> dict[str, Any]:
         "sram": profile.sram,
         "arena": profile.arena,
         "fast": profile.fast,
+        "least": profile.least,
         "scarce": profile.scarce,
         "memories": [_memory(profile, area) for area in AREAS],
         "ports": [memories(profile.setup, port) for port in range(2)],
@@ -99,6 +122,7 @@ def page_data(profile: Profile, name: str) -> dict[str, Any]:
         "kinds": KINDS,
         "rows": [_row(row, profile, begin[row.program]) for row in table],
         "cascades": [_cascade(row, begin[row.program]) for row in rows(profile, "cascade")],
+        "schedule": _schedule(profile, number),
         "programs": [{"name": program, "start": start} for program, start in begin.items()],
         "events": _events(profile, begin, number),
         "lives": _lives(profile, begin, number),
@@ -149,6 +173,34 @@ def _cascade(row: Row, begin: int) -> list[Any]:
     """When the launches of a cascade run, or of an operator that is in none, and its name."""
     times = [event for event in row.events if event.is_kernel] or row.events
     return [begin + min(e.start for e in times), begin + max(e.end for e in times), row.name, len(row.sources)]
+
+
+def _schedule(profile: Profile, number: dict[int, int]) -> list[dict[str, Any]]:
+    """
+    What runs together, in order: cascades, and operators that are in none. Of each operator in it, by its row, the OFM
+    rows of its launches as far as they are shown, and the bytes of each buffer of SRAM that transfers fill for it.
+    """
+    groups: list[dict[str, Any]] = []
+    for group in rows(profile, "cascade"):
+        members: dict[int, dict[str, Any]] = {}
+        for event in group.events:
+            row = number[id(event)]
+            one = members.setdefault(row, {"row": row, "launches": 0, "stripes": [], "buffers": {}})
+            if isinstance(event.op, DmaOp):
+                span = event.touched.writes[0]
+                if span.space == profile.scarce:
+                    buffers = one["buffers"]
+                    buffers[span.start] = max(buffers.get(span.start, 0), span.end - span.start)
+            else:
+                one["launches"] += 1
+                if len(one["stripes"]) < MOST_STRIPES:
+                    one["stripes"].append(event.op.ofm_map.data.height)
+        for one in members.values():
+            one["buffers"] = list(one["buffers"].values())
+        groups.append(
+            {"name": group.name, "alive": group.alive, "cycles": group.cycles, "members": [*members.values()]}
+        )
+    return groups
 
 
 def _events(profile: Profile, begin: dict[str, int], number: dict[int, int]) -> dict[str, list[Any]]:

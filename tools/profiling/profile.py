@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import DiagnosticException
 
 from npuc.analysis.timeline import Timeline, timeline
 from npuc.dialects.locations import Source, sources
-from npuc.dialects.npu import InvokeOp, Space, target_of
+from npuc.dialects.npu import LEAST_ATTR, InvokeOp, Space, target_of
 from npuc.dialects.npu_cmd import InputOp, ProgramOp
 from npuc.dialects.tfl import CPU_REASON, is_operator, tensor_name
 from npuc.hardware.accelerators import Accelerator, accelerator
@@ -47,6 +47,8 @@ class Profile:
     fast: int | None
     """Bytes of the fast memory beside it; None where the file has none."""
     host: list[HostOperator] = field(default_factory=list[HostOperator])
+    least: int | None = None
+    """Bytes of SRAM in which the best cascades could run; None where the file does not say it."""
     inputs: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict[str, list[tuple[int, int, str]]])
     """Of each program the tensors in the arena that the host gives it: first and last byte plus one, and name."""
 
@@ -148,9 +150,9 @@ def profile_of(module: ModuleOp, machine: Accelerator, setup: MemorySetup, name:
         raise UserError(f"{name}: {error}") from None
     except DiagnosticException as error:
         raise UserError(format_error(error, name)) from None
-    sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE)]
-    arena, fast = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
-    return Profile(machine, setup, timelines, arena or 0, fast, host_operators(module), region_inputs(module))
+    sizes = [module.attributes.get(name) for name in (ARENA_SIZE, FAST_SIZE, LEAST_ATTR)]
+    arena, fast, least = (size.value.data if isinstance(size, IntegerAttr) else None for size in sizes)
+    return Profile(machine, setup, timelines, arena or 0, fast, host_operators(module), least, region_inputs(module))
 
 
 def region_inputs(module: ModuleOp) -> dict[str, list[tuple[int, int, str]]]:

@@ -51,7 +51,11 @@ def as_data(profile: Profile, by: By = "operator") -> dict[str, Any]:
         "fast_bytes": profile.fast,
         "sram_bytes": profile.sram,
         "traffic": {area: {"read": r, "written": w} for area, (r, w) in profile.traffic().items()},
-        "bounds": {"cycles": known.resources, "of_schedule": known.of_schedule},
+        "bounds": {
+            "cycles": known.resources,
+            "of_schedule": known.of_schedule,
+            "sram": {"live_ranges": peak.bytes, "best_cascades": profile.least},
+        },
         "peak": {
             "program": peak.program,
             "cycle": peak.cycle,
@@ -159,6 +163,9 @@ def sums(profile: Profile) -> list[str]:
     lines.append(
         f"  {peak.bytes:,} are alive at the peak: " + ", ".join(f"{one.name} {one.size:,}" for one in peak.held[:3])
     )
+    if profile.least:
+        ratio = profile.sram / profile.least
+        lines.append(f"  the best cascades could do with {profile.least:,}: this schedule has {ratio:.2f} times that")
     lines += [f"  {area}: {r:,} bytes read, {w:,} written" for area, (r, w) in profile.traffic().items()]
     if profile.host:
         lines.append(f"on the CPU: {len(profile.host)} operators")

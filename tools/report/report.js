@@ -60,7 +60,7 @@
 
   // What is chosen --------------------------------------------------------------------------------------------------
 
-  const state = { row: -1, from: 0, to: Math.max(1, data.cycles), query: "", only: "", by: "cycles", falling: true, colour: "kind" };
+  const state = { level: "planned", row: -1, from: 0, to: Math.max(1, data.cycles), query: "", only: "", by: "cycles", falling: true, colour: "kind" };
   const matches = (row) => {
     const text = `${label(row)} ${row.operators.map((o) => `${o.type} ${o.tensor} ${o.number}`).join(" ")}`.toLowerCase();
     return state.query.toLowerCase().split(/\s+/).every((word) => text.includes(word)) && (!state.only || row.bound === state.only);
@@ -85,6 +85,7 @@
     for (const circle of document.querySelectorAll("#roofline circle")) {
       circle.classList.toggle("chosen", Number(circle.dataset.row) === row);
     }
+    markStages();
     draw();
   }
 
@@ -93,7 +94,7 @@
   function drawTop() {
     byId("name").textContent = data.name;
     byId("setup").textContent = `${data.accelerator} · ${data.systemConfig} · ${data.memoryMode} · ${data.clock / 1e6} MHz`;
-    const least = data.bounds.resources[data.bounds.limiting];
+    const bound = data.bounds.resources[data.bounds.limiting], least = data.least || (data.advice && data.advice.best_cascades);
     const traffic = (port) => data.memories
       .filter((one) => one.port === port)
       .reduce((total, one) => total + (data.traffic[one.area] ? data.traffic[one.area].read + data.traffic[one.area].written : 0), 0);
@@ -102,8 +103,8 @@
     byId("tiles").replaceChildren(
       tile(millis(data.cycles).toFixed(3), "ms", `${whole(data.cycles)} cycles`),
       tile(percent(data.macs / Math.max(1, data.cycles * data.macsPerCycle)), "", `of the MAC array, ${whole(data.macs)} MACs`),
-      tile((data.cycles / Math.max(1, least)).toFixed(2), "× the bound", `${data.bounds.limiting}: ${whole(least)} cycles`),
-      tile((data.sram / 1024).toFixed(1), "KiB", `SRAM; ${bytes(data.peak.bytes)} alive at the peak`),
+      tile((data.cycles / Math.max(1, bound)).toFixed(2), "× the bound", `${data.bounds.limiting}: ${whole(bound)} cycles`),
+      tile((data.sram / 1024).toFixed(1), "KiB", `SRAM; ${bytes(data.peak.bytes)} alive at the peak${least ? `, ${bytes(least)} with the best cascades` : ""}`),
       tile((traffic("Axi1") / 1024).toFixed(0), "KiB", `through port 1 (${data.ports[1]}), ${(traffic("Axi0") / 1024).toFixed(0)} through port 0`),
       tile(String(data.rows.length), "operators", `on the NPU; ${data.host.length} on the CPU`),
     );
@@ -503,7 +504,29 @@
       element("h3", {}, element("span", { className: "dot", style: `background:var(--kind-${row.kind})` }), label(row)),
       bar, element("p", { className: "quiet", style: "margin:0 0 8px" }, spent),
       element("dl", { className: "facts", style: "margin:0" }, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
+      ...irOf(row),
     );
+  }
+  // The IR of an operator, a level at a time, where the page comes with a compile.
+  function irOf(row) {
+    if (!data.levels) return [];
+    const known = row.operators.map((o) => data.levels[`${o.subgraph}:${o.number}`]).filter(Boolean);
+    const names = data.levelNames.filter((name) => known.some((levels) => levels[name]));
+    if (!names.length) return [];
+    const text = element("pre", { tabIndex: 0 });
+    const tabs = element("div", { className: "tabs", role: "tablist", "aria-label": "Level of the IR" });
+    const show = (name) => {
+      for (const tab of tabs.children) tab.setAttribute("aria-selected", String(tab.dataset.level === name));
+      text.textContent = [...new Set(known.flatMap((levels) => levels[name] || []))].join("\n");
+    };
+    for (const name of names) {
+      const tab = element("button", { type: "button", role: "tab" }, name);
+      tab.dataset.level = name;
+      tab.addEventListener("click", () => { state.level = name; show(name); });
+      tabs.append(tab);
+    }
+    show(names.includes(state.level) ? state.level : names[0]);
+    return [element("div", { className: "ir" }, tabs, text)];
   }
 
   // The table -------------------------------------------------------------------------------------------------------
@@ -601,6 +624,7 @@
     drawFilters();
     drawTable();
     drawDetail();
+    markStages();
     for (const circle of document.querySelectorAll("#roofline circle")) circle.classList.toggle("dim", !shown[Number(circle.dataset.row)]);
     draw();
   }
@@ -621,6 +645,7 @@
       });
       return button;
     }));
+    drawBeside();
     const table = byId("lines");
     const titles = ["operator", "first", "second", "second takes", "first bound by", "second bound by"];
     const isText = (n) => n === 0 || n > 3;
@@ -643,6 +668,85 @@
     }));
     const total = element("td", { className: "change" }, signed(second.cycles - first.cycles));
     table.tFoot.replaceChildren(element("tr", {}, element("td", { className: "text" }, "all"), element("td", {}, whole(first.cycles)), element("td", {}, whole(second.cycles)), total, element("td"), element("td")));
+  }
+
+  // Each file for itself, on one scale, beside the other.
+  function drawBeside() {
+    const longest = Math.max(...files.map((file) => file.cycles), 1), most = Math.max(...files.map((file) => file.sram), 1);
+    byId("beside").replaceChildren(...files.map((file, n) => {
+      const W = 600, LANE_ = 12, H = 92;
+      const svg = drawn("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `Kernels and SRAM of ${file.name} over time` });
+      const fx = (t) => (t / longest) * W, fy = (size) => H - (size / most) * (H - LANE_ - 4);
+      let path = `M0,${H}`, level = H, reached = -1;
+      for (const [at, height] of file.heights) {
+        path += ` L${fx(at).toFixed(1)},${level.toFixed(1)}`;
+        level = fy(height);
+        path += ` L${fx(at).toFixed(1)},${level.toFixed(1)}`;
+      }
+      svg.append(drawn("path", { d: `${path} L${fx(file.cycles)},${level} L${fx(file.cycles)},${H} Z`, style: "fill:var(--line)" }));
+      const numbers = [...file.events.start.keys()].filter((e) => file.events.kind[e] !== transfer).sort((a, b) => file.events.start[a] - file.events.start[b]);
+      for (let k = 0; k < numbers.length;) {
+        // Neighbours of one kind are one box.
+        const kind = file.events.kind[numbers[k]], start = file.events.start[numbers[k]];
+        let end = file.events.end[numbers[k]];
+        for (k += 1; k < numbers.length && file.events.kind[numbers[k]] === kind && file.events.start[numbers[k]] <= end + longest / W / 2; k++) end = file.events.end[numbers[k]];
+        if (fx(end) - reached < 0.3) continue;
+        reached = fx(end);
+        svg.append(drawn("rect", { x: fx(start).toFixed(2), width: Math.max(0.4, fx(end) - fx(start)).toFixed(2), y: 0, height: LANE_, style: `fill:var(--kind-${kind})` }));
+      }
+      const spent = {};
+      for (const row of file.rows) for (const [cause, cycles] of Object.entries(row.causes)) spent[cause] = (spent[cause] || 0) + cycles;
+      const reasons = Object.entries(spent).sort((a, b) => b[1] - a[1]).slice(0, 4).map(([cause, cycles]) => `${data.causes[cause]} ${percent(cycles / Math.max(1, file.cycles), 0)}`).join(" · ");
+      const held = file.peak.held.slice(0, 3).map(([name, , size]) => `${name} ${bytes(size)}`).join(" · ");
+      return element("div", { className: "side" }, element("h3", {}, `${n ? "second" : "first"}: ${file.name}`), svg,
+        element("p", {}, `${whole(file.cycles)} cycles: ${reasons}`),
+        element("p", {}, `${bytes(file.sram)} of SRAM, at the peak: ${held}`),
+        element("p", { className: "quiet" }, file.host.length ? `${file.host.length} operators on the CPU: ${file.host.slice(0, 6).map((op) => `${op.number} ${op.type}`).join(", ")}${file.host.length > 6 ? " ..." : ""}` : "nothing on the CPU"));
+    }));
+  }
+
+  // What would change it, and the schedule --------------------------------------------------------------------------
+
+  function drawAdvice() {
+    byId("advice").hidden = !data.advice;
+    if (!data.advice) return;
+    const { levers, tried, cycles, sram_bytes: sram } = data.advice;
+    byId("tried").textContent = levers.length ? `each compiled, of ${tried} tried; what would lower cycles or SRAM` : `of ${tried} that were compiled none lowers cycles or SRAM`;
+    const table = byId("levers");
+    const cells = (tag, values) => element("tr", {}, ...values.map((value, n) => element(tag, { className: n ? "" : "text" }, value)));
+    const change = (now, then) => `${now < then ? "−" : "+"}${(Math.abs(now - then) / Math.max(1, then) * 100).toFixed(1)} %`;
+    table.tHead.replaceChildren(cells("th", ["lever", "cycles", "", "SRAM", ""]));
+    table.tBodies[0].replaceChildren(...levers.map((lever) => {
+      const line = cells("td", [lever.what, whole(lever.cycles), change(lever.cycles, cycles), bytes(lever.sram_bytes), change(lever.sram_bytes, sram)]);
+      for (const [at, better] of [[2, lever.cycles < cycles], [4, lever.sram_bytes < sram]]) if (better) line.cells[at].style.fontWeight = "700";
+      return line;
+    }));
+  }
+  function drawSchedule() {
+    byId("schedule").replaceChildren(...data.schedule.map((group) => element("div", { className: `group ${group.members.length > 1 ? "together" : ""}`, role: "group", "aria-label": group.name },
+      ...group.members.map((member) => {
+        const row = data.rows[member.row], rows_ = member.stripes.reduce((total, n) => total + n, 0);
+        const bands = element("span", { className: "bands" }, ...member.stripes.map((n) => element("i", { style: `flex:${n} 1 0;background:var(--kind-${row.kind})` })));
+        const buffers = element("span", { className: "buffers" }, ...member.buffers.slice(0, 6).map(() => element("i")));
+        const stage = element("button", { type: "button", className: "stage", "aria-pressed": "false" }, bands, buffers, element("b", {}, row.number === null ? "·" : String(row.number)));
+        stage.dataset.row = member.row;
+        const made = sum(row.written), most = Math.max(...member.stripes, 0);
+        const lines_ = [label(row), `${member.launches} ${member.launches === 1 ? "launch" : `launches of up to ${most} rows`}${member.launches > member.stripes.length ? `, the first ${member.stripes.length} drawn` : `, ${rows_} rows`}`,
+          row.sram_holds < made ? `keeps ${bytes(row.sram_holds)} of ${bytes(made)} that it makes` : `keeps ${bytes(row.sram_holds)}`,
+          member.buffers.length ? `buffers: ${member.buffers.slice(0, 6).map(bytes).join(", ")}` : "no buffers", group.members.length > 1 ? `in a cascade of ${group.members.length}; ${bytes(group.alive)} alive meanwhile` : ""];
+        stage.setAttribute("aria-label", lines_.filter(Boolean).join(", "));
+        stage.addEventListener("click", () => choose(member.row === state.row ? -1 : member.row, { scroll: true }));
+        stage.addEventListener("pointermove", (event) => showTip(lines_, event));
+        stage.addEventListener("pointerleave", hideTip);
+        return stage;
+      }))));
+  }
+  function markStages() {
+    for (const stage of document.querySelectorAll("#schedule .stage")) {
+      const row = Number(stage.dataset.row);
+      stage.setAttribute("aria-pressed", String(row === state.row));
+      stage.classList.toggle("dim", isFiltered() && !shown[row]);
+    }
   }
 
   // Roofline --------------------------------------------------------------------------------------------------------
@@ -783,6 +887,8 @@
   drawLegend();
   drawPeak();
   drawHost();
+  drawAdvice();
+  drawSchedule();
   filter();
   drawRoofline();
   paint();
