@@ -2,8 +2,8 @@
 The IR that a compile goes through, operation by operation, under the source operators that they work for.
 
 A `Levels` watches a compile (`watchers` of `compile_tflite`) and keeps, at each level that is complete, the lines of
-the operations of each source operator, large constants left out. A cascade of many stripes has thousands of commands; of
-what an operator has at one level the first ones are kept, and how many there are.
+the operations of each source operator, large constants left out. A cascade of many stripes has thousands of commands;
+of what an operator has at one level the first ones are kept, and how many there are.
 """
 
 from __future__ import annotations
