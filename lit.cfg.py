@@ -16,7 +16,7 @@ config.excludes = ["npuc", "build", "Inputs", "models", "docs", "bench", "exampl
 
 config.environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
 config.environment["OPENBLAS_NUM_THREADS"] = "1"
-for tool in ("npu-opt", "npu-compile", "npu-run", "npu-profile"):
+for tool in ("npu-opt", "npu-compile", "npu-run", "npu-profile", "npu-sweep"):
     module = "npuc.tools." + tool.replace("-", "_")
     # The path is given to each command, because lit's own `cat` and `diff` overwrite that of the environment.
     command = f"env PYTHONPATH={ROOT} {sys.executable} -m {module}"

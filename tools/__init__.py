@@ -1,4 +1,4 @@
-"""The command-line tools: npu-opt, npu-compile, npu-run, npu-profile."""
+"""The command-line tools: npu-opt, npu-compile, npu-run, npu-profile, npu-sweep."""
 
 from npuc.tools import process
 

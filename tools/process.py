@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from types import FrameType
 
-TOOLS = ("npu-opt", "npu-compile", "npu-run", "npu-profile")
+TOOLS = ("npu-opt", "npu-compile", "npu-run", "npu-profile", "npu-sweep")
 ENDING = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name))
 """Signals that ask a process to end; Windows has no SIGHUP."""
 PIPE_CLOSED = 128 + 13

@@ -1,0 +1,1 @@
+"""What `npu-sweep` does, one file for each purpose: plan, measure on many processes, keep, compare, show."""
