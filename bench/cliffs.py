@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from math import prod
 
 import networks
-import workers
 
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target
 from npuc.tools.profiling.profile import profile
+from npuc.tools.sweep import pool
 
 MOST = 1.3
 """Greatest rise of cycles per MAC between neighbours that needs no cause."""
@@ -114,8 +114,8 @@ def main() -> int:
     cliffs = 0
     last: tuple[tuple[str, int, int, str], Point] | None = None
     print("network\tpicture\tchannels\taccelerator\tcycles\tcycles per 1000 MACs")
-    for item, point in workers.each(measure, items, args.jobs):
-        if isinstance(point, workers.Died):
+    for item, point in pool.each(measure, items, args.jobs):
+        if isinstance(point, pool.Died):
             print(*item, point, sep="\t", flush=True)
             cliffs, last = cliffs + 1, None
             continue

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import workers
+from npuc.tools.sweep import pool
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "test" / "models"))
@@ -249,8 +249,8 @@ def row_of(job: tuple[str, Path, Path, str, int]) -> Row:
             continue
         ours = not compiled.summary.cpu_operators
         # LiteRT takes its process down with some models that ours refuses.
-        answer = reference((data, cases)) if ours else next(workers.each(reference, [(data, cases)], 1))[1]
-        if answer is None or isinstance(answer, workers.Died):
+        answer = reference((data, cases)) if ours else next(pool.each(reference, [(data, cases)], 1))[1]
+        if answer is None or isinstance(answer, pool.Died):
             continue
         row.drawn += 1
         taken: dict[str, bool] = {}
@@ -278,14 +278,14 @@ def row_of(job: tuple[str, Path, Path, str, int]) -> Row:
     return row
 
 
-def report(rows: Iterator[tuple[tuple[str, Any], Row | workers.Died]]) -> int:
+def report(rows: Iterator[tuple[tuple[str, Any], Row | pool.Died]]) -> int:
     """Prints the table; how many models a core takes exactly and ours not, or ours inexactly."""
     lost = 0
     notes: list[str] = []
     print("operator\tvela\tdrawn\t" + "\t".join(f"{name}\texact" for name in (*CORES, "ours")))
     for (operator, *_), row in rows:
         table = "yes" if operator in VELA_TABLE else ""
-        if isinstance(row, workers.Died):
+        if isinstance(row, pool.Died):
             print(f"{operator}\t{table}\t{row}", flush=True)
             lost += 1
             continue
@@ -313,7 +313,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.write or Path(temporary)
         jobs = [(name, args.vela, folder / name, args.accelerator, args.draws) for name in names]
-        lost = report(workers.each(row_of, jobs, args.jobs))
+        lost = report(pool.each(row_of, jobs, args.jobs))
     missing = sorted(VELA_TABLE - set(names)) if not args.match else []
     print(f"\nof vela's table nothing draws: {', '.join(missing) or 'none'}")
     print(f"{lost} models that a core takes exactly and ours not, or ours inexactly")

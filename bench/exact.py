@@ -8,7 +8,7 @@ Prints one line for each model and machine, and how many runs were exact. Withou
 run, and the shared ones where `../shared/models` or $NPUC_SHARED exists. The reference is LiteRT with its reference
 kernels; TFLM, where `tflite-micro` is installed, if LiteRT cannot load the file. --limits N adds N limits of the arena,
 from the smallest schedule there is, or of the fast memory beside a slow arena, from none. With --resume, runs that
-stand in FILE as exact are not repeated. Each model has a process of its own.
+stand in FILE as exact are not repeated. A model that takes its process down is one line.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import workers
-
 from npuc.simulator import load
 from npuc.simulator.compare import Comparer
 from npuc.simulator.isolation import SourceError
@@ -31,6 +29,7 @@ from npuc.simulator.litert import HostError
 from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.sweep import pool
 
 ROOT = Path(__file__).parents[1]
 U55 = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256")
@@ -161,8 +160,8 @@ def main() -> int:
         if args.match in path.name
     ]
     counts: Counter[str] = Counter()
-    for one, found in workers.each(Work.__call__, work, args.jobs):
-        if isinstance(found, workers.Died):
+    for one, found in pool.each(Work.__call__, work, args.jobs):
+        if isinstance(found, pool.Died):
             print(f"{one.path.stem}\tfailed: {found}", flush=True)
             counts["failed"] += 1
         else:

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import workers
+from npuc.tools.sweep import pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test" / "models"))
 
@@ -48,14 +48,14 @@ def main() -> int:
     machines: Counter[str] = Counter()
     comparisons = npu = cpu = 0
     chunks = [range(i, min(i + CHUNK, end)) for i in range(first, end, CHUNK)]
-    for chunk, found in workers.each(check_all, chunks, args.jobs):
-        if isinstance(found, workers.Died):
+    for chunk, found in pool.each(check_all, chunks, args.jobs):
+        if isinstance(found, pool.Died):
             # One at a time, to know which of them it was.
-            outcomes = [one for _, one in workers.each(check_network, chunk, 1)]
+            outcomes = [one for _, one in pool.each(check_network, chunk, 1)]
         else:
             outcomes = found
         for seed, one in zip(chunk, outcomes, strict=True):
-            if isinstance(one, workers.Died):
+            if isinstance(one, pool.Died):
                 one = Outcome(seed, *drawn_target(seed)[::2], "ends the process", str(one))
             kinds[one.kind].append(one.seed)
             target = one.target

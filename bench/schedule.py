@@ -43,22 +43,21 @@ from itertools import product
 from math import exp, log
 from pathlib import Path
 
-import workers
 from networks import ROOT, SHARED, Network, networks
 
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import default_names, memory_setup
-from npuc.hardware.parameters import HIGH, LOW
-from npuc.tools.compiling.summary import operator_counts
 from npuc.tools.errors import UserError
-from npuc.tools.ir import decode_streams, load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.pipeline import COMMANDS, LOWERING, OPTIONAL, SCHEDULE, Target, pipeline
-from npuc.tools.profiling.profile import profile_module
+from npuc.tools.sweep import pool
+from npuc.tools.sweep.measure import profiled
+from npuc.tools.sweep.plan import OURS, Combination
+from npuc.tools.sweep.vela import compile_by_vela, vela_version
 
 STRATEGIES = ("Performance", "Size")
-CORES = {"legacy": ("--debug-force-legacy-core",), "regor": ()}
-ENDS = {"low": LOW, "high": HIGH}
+CORES = ("legacy", "regor")
+ENDS = ("low", "high")
 """The ends of what is uncertain in the cost model: every file is profiled at each."""
 LEAST_COUNTED = 8 * 1024
 """Bytes: what vela did in less is printed and not counted where memory is compared."""
@@ -160,20 +159,19 @@ class Row:
 # Measuring
 
 
+def made_of(
+    network: str, machine: Machine, strategy: str = "Performance", sha256: str = "", compiler: str = OURS
+) -> Combination:
+    """What a file is compiled with."""
+    place = network, sha256, machine.accelerator, machine.system, machine.mode
+    return Combination(*place, "Size" if strategy == "Size" else "Performance", compiler=compiler)
+
+
 def measured(data: bytes, machine: Machine, name: str) -> Schedule:
     """What a compiled file needs; no cycles where all of it stays on the CPU."""
-    ctx = make_context()
-    module = load_module(ctx, data, name, "tflite")
-    cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
-    decode_streams(ctx, module, name)
-    try:
-        made = [profile_module(module, name, (), machine.system, machine.mode, end) for end in ENDS.values()]
-    except UserError as error:
-        if "nothing to profile" not in str(error):
-            raise
-        return Schedule(0, 0, (0,) * len(ENDS), cpu)
-    cache = (made[0].fast or 0) if machine.slow_arena else 0
-    return Schedule(made[0].arena, cache, tuple(one.cycles for one in made), cpu)
+    row = profiled(data, made_of(name, machine))
+    cache = (row.sram or 0) if machine.slow_arena else 0
+    return Schedule(row.arena or 0, cache, (row.cycles_low or 0, row.cycles_high or 0), row.cpu_operators or 0)
 
 
 def by_us(
@@ -191,30 +189,11 @@ def file_name(network: Network, machine: Machine, strategy: str) -> str:
     return ".".join((network.name, *str(machine).split(", "), strategy))
 
 
-def by_vela(command: str, cache: Path, network: Network, machine: Machine, strategy: str, core: str) -> bytes:
-    """
-    What vela makes of a network, kept in the cache under the network's name and the hash of its contents.
-
-    Raises UserError with the last line that vela wrote where it fails.
-    """
+def by_vela(command: str, cache: str, network: Network, machine: Machine, strategy: str, core: str) -> bytes:
+    """What vela makes of a network, kept in the cache; raises UserError with the last line that it wrote."""
     model = network.read()
-    digest = hashlib.sha256(model).hexdigest()[:8]
-    kept = cache / f"{file_name(network, machine, strategy)}.{core}.{digest}.tflite"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            source = Path(folder) / "network.tflite"
-            source.write_bytes(model)
-            arguments = [command, str(source), "--accelerator-config", machine.accelerator, "--optimise", strategy]
-            arguments += ["--config", "Arm/vela.ini", "--system-config", machine.system, "--memory-mode", machine.mode]
-            run = subprocess.run(
-                [*arguments, "--output-dir", folder, *CORES[core]], capture_output=True, text=True, check=False
-            )
-            made = Path(folder) / "network_vela.tflite"
-            if run.returncode or not made.exists():
-                lines = (run.stdout + run.stderr).strip().splitlines()
-                raise UserError(f"vela {core} {strategy}: {lines[-1] if lines else 'no file'}")
-            kept.write_bytes(made.read_bytes())
-    return kept.read_bytes()
+    made = made_of(network.name, machine, strategy, hashlib.sha256(model).hexdigest(), f"vela {core}")
+    return compile_by_vela(command, model, made, cache)
 
 
 @dataclass(frozen=True)
@@ -244,7 +223,7 @@ def compare(work: Work, vela: str | None, cache: str, baseline: str | None) -> R
     at_limit: dict[int, Schedule | None] = {}
     for strategy, core in product(work.strategies, CORES):
         try:
-            data = by_vela(vela, Path(cache), network, machine, strategy, core)
+            data = by_vela(vela, cache, network, machine, strategy, core)
             theirs = measured(data, machine, network.name)
         except UserError as error:
             row.failures.append(str(error))
@@ -443,11 +422,11 @@ def each_pass(work: Work) -> list[LeftOut]:
 
 def print_each_pass(machine: Machine, items: Sequence[Work], jobs: int) -> None:
     """What each pass is good for on one machine: a line a network and strategy, then one a pass."""
-    columns = f"KiB (arena+cache), thousand cycles (at {next(iter(ENDS))}); memory and cycles without a pass over those"
+    columns = f"KiB (arena+cache), thousand cycles (at {ENDS[0]}); memory and cycles without a pass over those"
     print(f"\n{machine}: {columns}")
     shown: list[LeftOut] = []
-    for work, answer in workers.each(each_pass, items, jobs):
-        if isinstance(answer, workers.Died):
+    for work, answer in pool.each(each_pass, items, jobs):
+        if isinstance(answer, pool.Died):
             print(f"{work.network.name}: {answer}", flush=True)
             continue
         for one in answer:
@@ -489,16 +468,13 @@ def versions(vela: str | None) -> str:
         ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     ours = f"npuc {commit.stdout.strip() or 'of no repository'}"
-    if vela is None:
-        return ours
-    run = subprocess.run([vela, "--version"], capture_output=True, text=True, check=True)
-    return f"{ours}, vela {run.stdout.strip()}"
+    return ours if vela is None else f"{ours}, {vela_version(vela)}"
 
 
 def print_comparison(machine: Machine, rows: Iterator[Row]) -> list[Row]:
     """The table of one machine; gives its rows."""
     width, ratio = 24, 6 * len(ENDS) + 3
-    print(f"\n{machine}: KiB (arena+cache), thousand cycles (at {next(iter(ENDS))}), our cycles over vela's")
+    print(f"\n{machine}: KiB (arena+cache), thousand cycles (at {ENDS[0]}), our cycles over vela's")
     columns = " | ".join(f"{f'vela {core}':>{width}} {'ours at that':>{width}} {'ratio':>{ratio}}" for core in CORES)
     print(f"{'':45} {'ours':>{width}} | {columns}")
     shown: list[Row] = []
@@ -540,7 +516,7 @@ def main() -> None:
                 print_each_pass(machine, items, args.jobs)
                 continue
             function = partial(compare, vela=args.vela, cache=cache, baseline=args.baseline)
-            answers = workers.each(function, items, args.jobs)
+            answers = pool.each(function, items, args.jobs)
             rows += print_comparison(machine, (row_of(work, answer) for work, answer in answers))
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
@@ -554,7 +530,7 @@ def machines(accelerators: Sequence[str], modes: Sequence[str], system: str | No
                 yield Machine(name, mode, system)
 
 
-def row_of(work: Work, answer: Row | workers.Died) -> Row:
+def row_of(work: Work, answer: Row | pool.Died) -> Row:
     """What a worker measured, or a row that says how it died."""
     if isinstance(answer, Row):
         return answer

@@ -32,7 +32,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import witness_files
 import witness_models
-import workers
 from witness_faults import MISSED, seed_faults
 
 from npuc.simulator import CompiledModel, Op, Session, StreamError, load
@@ -44,6 +43,7 @@ from npuc.simulator.inputs import random_inputs
 from npuc.simulator.litert import HostError, Reference
 from npuc.simulator.memory import Access, Report
 from npuc.simulator.tflite import read_model
+from npuc.tools.sweep import pool
 
 ACCELERATORS = ("ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512")
 OWN_ACCELERATORS = ("ethos-u55-128", "ethos-u65-512")
@@ -501,8 +501,8 @@ def main() -> int:
         kept = [m for m in models if not arguments.models or any(part in m.stem for part in arguments.models)]
         items = [tuple(Case(a, c, s, model) for a in accelerators for c in CORES for s in STRATEGIES) for model in kept]
         part = Tally()
-        for number, (cases, found) in enumerate(workers.each(run, items, arguments.jobs)):
-            if isinstance(found, workers.Died):
+        for number, (cases, found) in enumerate(pool.each(run, items, arguments.jobs)):
+            if isinstance(found, pool.Died):
                 part.unexplained += 1
                 found = Tally(lines=[f"{cases[0].model.stem}: {found}"])
             for line in found.lines:

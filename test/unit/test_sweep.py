@@ -465,7 +465,7 @@ def test_a_cluster_makes_the_same_rows_though_a_worker_dies(
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed", reason="no distributed here (extra `cluster`)")
     monkeypatch.setattr("npuc.tools.sweep.cluster.ANSWER_WITHIN", 0.2)
-    with pytest.raises(UserError, match="--scheduler tcp://127.0.0.1:9: no scheduler answers"):
+    with pytest.raises(UserError, match=r"--scheduler tcp://127.0.0.1:9: no scheduler answers"):
         sweep([SMALL], scheduler="tcp://127.0.0.1:9", database=tmp_path / "a.sqlite")
 
 
