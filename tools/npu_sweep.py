@@ -32,7 +32,13 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--accelerators", default="ethos-u55-256", metavar="NAME,...")
     out.add_argument("--memory-modes", metavar="NAME,...", help="without it, the usual one of each accelerator")
     out.add_argument("--system-config", metavar="NAME")
-    out.add_argument("--config", metavar="FILE.ini", help="system configurations and memory modes in vela's format")
+    out.add_argument(
+        "--config",
+        metavar="FILE.ini",
+        action="append",
+        default=[],
+        help="system configurations and memory modes in vela's format",
+    )
     out.add_argument("--strategies", default="Performance", metavar="NAME,...", help="Performance, Size")
     out.add_argument(
         "--limits",
@@ -87,7 +93,7 @@ def run(arguments: Sequence[str] | None) -> int:
         database=args.database,
         jobs=args.jobs,
         scheduler=args.scheduler,
-        progress=_shown(),
+        progress=shown(),
     )
     files: list[tuple[Path, bytes]] = []
     if args.csv is not None:
@@ -103,7 +109,7 @@ def run(arguments: Sequence[str] | None) -> int:
     return int(any(row.state == "died" or row.proven is False for row in rows))
 
 
-def _shown() -> Callable[[Progress], None]:
+def shown() -> Callable[[Progress], None]:
     """What tells people how far it is: one line that changes, or one now and then where that is no terminal."""
     terminal = sys.stderr.isatty()
     begin = last = time.monotonic()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -210,13 +211,60 @@ def test_the_page_holds_all_that_it_shows() -> None:
     assert page_data([]) == {"compilers": COMPILERS, "fronts": []}
 
 
+@pytest.fixture
+def corpus(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """bench/corpus.py as a module."""
+    spec = spec_from_file_location("corpus", MODELS.parents[1] / "bench" / "corpus.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "corpus", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_corpus_is_a_table_of_three_compilers(corpus: Any) -> None:
+    ((group, model),) = corpus.corpus("^digits_cnn$")
+    assert (group, model.name) == ("Of test/models", "digits_cnn")
+    figures = {
+        ("npuc", "Performance"): (30000, 200),
+        ("npuc", "Size"): (9000, 400),
+        ("vela regor", "Performance"): (20000, 150),
+        ("vela regor", "Size"): (10240, 300),
+        ("vela legacy", "Performance"): (40000, 180),
+    }
+    rows = [
+        replace(
+            row(sram, cycles, least_cycles=100, cycles_low=cycles - 50, cycles_high=cycles + 50, cpu_operators=1),
+            made_of=replace(one, compiler=compiler, strategy=strategy),
+        )
+        for (compiler, strategy), (sram, cycles) in figures.items()
+        for one in [Combination("digits_cnn", model.sha256, *WHERE[2:])]
+    ]
+    rows.append(Row(replace(rows[4].made_of, strategy="Size"), "failed", "vela legacy Size: no file"))
+    # Once more in the 20,000 bytes of vela's quickest.
+    (within,) = corpus.within_vela(rows)
+    assert (within.limit, within.strategy, within.compiler) == (20000, "Performance", "npuc")
+    inside = {
+        rows[0].made_of.key: replace(rows[0], made_of=within, cycles=140, cycles_low=90, cycles_high=190, sram=19456)
+    }
+    (line,) = corpus.lines(rows, inside)
+    assert line.ratios == (90 / 100, 190 / 200)
+    text = corpus.page([(group, model)], {model.sha256: [line]}, ["a command"])
+    cells = "0.1 | 0.2 in 29.3 | 0.4 in 8.8 | 0.1 in 19.0 | 0.1 in 19.5 | 0.3 in 10.0 | 0.2 in 39.1 | – | 2.00 / 1.50"
+    assert f"| ethos-u55-128 | {cells} | 0.900 / 0.950 |\n" in text
+    assert "| ethos-u55-128 | 1 | 0.900 / 0.950 | 0 | 0.879 | 2.000 | 1.500 |\n" in text
+    assert f"\n### digits_cnn\n\nsha256 `{model.sha256}`\n" in text
+    assert "\n- ethos-u55-128, vela legacy Size: vela legacy Size: no file\n" in text
+
+
 # Keep
 
 
 def test_a_row_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     rows = [
         row(10, 100, proven=True, utilisation=0.25, seconds=1.5, least_by="output stage"),
-        Row(Combination(*WHERE, options=(("a.b", "1"),), config="x.ini"), "failed", "no such schedule"),
+        Row(Combination(*WHERE, options=(("a.b", "1"),), config=("x.ini",)), "failed", "no such schedule"),
     ]
     for one in rows:
         with Store(tmp_path / "a.sqlite") as store:
@@ -323,9 +371,9 @@ def test_what_is_there_is_not_run_again(
     assert lines[2].endswith("Shared_Sram, Performance, npu-schedule-limit-sram.slowdown=1.25")
     assert f"{rows[0].cycles:,}" in lines[2]
     assert lines[3].startswith("  failed: ")
-    with open(files[0], newline="") as file:
+    with open(files[0], encoding="utf-8", newline="") as file:
         assert [one["key"] for one in csv.DictReader(file)] == [one.made_of.key for one in rows]
-    data = json.loads(Path(files[1]).read_text())
+    data = json.loads(Path(files[1]).read_text(encoding="utf-8"))
     assert data["rows"] == [one.data() for one in rows]
     assert data["fronts"][0]["front"] == [rows[0].made_of.key]
 

@@ -8,8 +8,9 @@ from itertools import product
 
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW
 from npuc.tools import driver
+from npuc.tools.compiling.compile import compile_tflite
+from npuc.tools.compiling.summary import operator_counts
 from npuc.tools.driver import UserError
-from npuc.tools.npu_compile import compile_tflite, operator_counts
 from npuc.tools.profiling.bounds import bounds
 from npuc.tools.profiling.profile import profile_module
 from npuc.tools.sweep.plan import OURS, Combination, version
@@ -72,10 +73,9 @@ def profiled(compiled: bytes, made_of: Combination) -> Row:
     module = driver.load_module(ctx, compiled, name, "tflite")
     cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
     driver.decode_streams(ctx, module, name)
-    config = () if made_of.config is None else (made_of.config,)
     try:
         one, low, high = (
-            profile_module(module, name, config, made_of.system_config, made_of.memory_mode, parameters)
+            profile_module(module, name, made_of.config, made_of.system_config, made_of.memory_mode, parameters)
             for parameters in (DEFAULT, LOW, HIGH)
         )
     except UserError as error:

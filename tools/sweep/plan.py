@@ -21,7 +21,7 @@ from xdsl.utils.exceptions import ArgSpecParseError
 
 import npuc
 from npuc.hardware.accelerators import accelerator
-from npuc.hardware.memory import default_names
+from npuc.hardware.memory import BUILT_IN, default_names, system_files
 from npuc.tools import driver
 from npuc.tools.driver import UserError
 from npuc.tools.pipeline import Target, pipeline
@@ -34,7 +34,11 @@ VELA = {"vela regor": (), "vela legacy": ("--debug-force-legacy-core",)}
 COMPILERS = (OURS, *VELA)
 ALIGNMENT = 16
 """Limits between two that are given are multiples of so many bytes, as addresses are."""
-_TOOLS = ("pipeline.py", "npu_compile.py")
+_TOOLS = ("pipeline.py", "compiling/compile.py")
+
+
+def _hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Model:
     @property
     def sha256(self) -> str:
         """Of the file, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        return _hash_of(self.data)
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,16 @@ class Combination:
     """One of `COMPILERS`."""
     version: str = ""
     """Of the compiler."""
-    config: str | None = None
-    """An .ini file in vela's format, by path."""
+    config: tuple[str, ...] = ()
+    """Files in vela's .ini format, by path."""
     config_sha256: str = ""
+    """Of what is in them."""
 
     @property
     def key(self) -> str:
         """A hash of everything that the result depends on, in hexadecimal."""
         known = {name: value for name, value in asdict(self).items() if name not in ("model", "config")}
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        return _hash_of(json.dumps(known, sort_keys=True).encode())
 
     @property
     def target(self) -> Target:
@@ -112,7 +117,7 @@ def combinations(
     options: Mapping[str, Sequence[str]] | None = None,
     *,
     system_config: str | None = None,
-    config: str | None = None,
+    config: Sequence[str] = (),
     vela_version: str | None = None,
 ) -> list[Combination]:
     """
@@ -122,7 +127,9 @@ def combinations(
     that there is not, and for an option of a pass that there is not or whose value it does not take. Memory modes that
     an accelerator does not have are combinations that fail.
     """
-    config_sha256 = hashlib.sha256(driver.read_file(config)).hexdigest() if config is not None else ""
+    files = tuple(config)
+    known = {BUILT_IN, *system_files()}
+    contents = [_hash_of(driver.read_file(path)) for path in files if Path(path).exists() or path not in known]
     ours = version()
     planned: list[Combination] = []
     for model, name in product(models, accelerators):
@@ -135,12 +142,12 @@ def combinations(
             machine = model.name, sha256, name, system_config or usual[0], mode
             for strategy, limit, chosen in product(strategies, limits, _choices(options or {})):
                 planned.append(
-                    Combination(*machine, strategy, limit, chosen, OURS, ours, config, config_sha256),
+                    Combination(*machine, strategy, limit, chosen, OURS, ours, files, " ".join(contents)),
                 )
             if vela_version is not None:
                 for core, strategy in product(VELA, STRATEGIES):
                     planned.append(
-                        Combination(*machine, strategy, None, (), core, vela_version, config, config_sha256),
+                        Combination(*machine, strategy, None, (), core, vela_version, files, " ".join(contents)),
                     )
     for one in {(one.accelerator, one.options): one for one in planned if one.options}.values():
         driver.parse_passes(one.pipeline, driver.available_passes())
@@ -251,7 +258,7 @@ def version() -> str:
     folder = Path(npuc.__file__).parent
     inside = [folder / "tools" / name for name in _TOOLS]
     for part in sorted(one for one in folder.iterdir() if one.is_dir() and one.name != "tools"):
-        inside += sorted(part.rglob("*.py"))
+        inside += sorted(path for path in part.rglob("*") if path.suffix in (".py", ".ini"))
     digest = hashlib.sha256()
     for path in inside:
         digest.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())

@@ -60,5 +60,6 @@ class Row:
         """Everything by name, as JSON, CSV and the database have it: the combination first, its key before all."""
         known: dict[str, Any] = {"key": self.made_of.key, **asdict(self.made_of)}
         known["options"] = " ".join(f"{name}={value}" for name, value in self.made_of.options)
+        known["config"] = " ".join(self.made_of.config)
         known.update((name, value) for name, value in asdict(self).items() if name != "made_of")
         return known

@@ -42,7 +42,7 @@ def sweep(
     limits: Sequence[int | None] = (None,),
     options: Mapping[str, Sequence[str]] | None = None,
     system_config: str | None = None,
-    config: str | None = None,
+    config: Sequence[str] = (),
     prove: bool = False,
     vela: str | None = None,
     cache: str | None = None,
@@ -82,6 +82,32 @@ def sweep(
         vela_version=None if vela is None else vela_version(vela),
     )
     data = {model.sha256: model.data for model in known}
+    return rows_of(
+        planned,
+        data,
+        prove=prove,
+        vela=vela,
+        cache=cache,
+        database=database,
+        jobs=jobs,
+        scheduler=scheduler,
+        progress=progress,
+    )
+
+
+def rows_of(
+    planned: Sequence[Combination],
+    data: Mapping[str, bytes],
+    *,
+    prove: bool = False,
+    vela: str | None = None,
+    cache: str | None = None,
+    database: str | Path = MEMORY,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> list[Row]:
+    """The rows of combinations, in their order, as `sweep` makes them; `data` are the models by their sha256."""
     with Store(database) as store:
         rows = {key: row for key, row in store.rows(planned).items() if _is_finished(row, prove)}
         rest = [one for one in planned if one.key not in rows]

@@ -31,7 +31,9 @@ def compile_by_vela(command: str, data: bytes, made_of: Combination, kept_in: st
         source = Path(folder) / "network.tflite"
         source.write_bytes(data)
         arguments = [command, str(source), "--accelerator-config", made_of.accelerator, "--optimise", made_of.strategy]
-        arguments += ["--config", made_of.config or BUILT_IN, "--system-config", made_of.system_config]
+        for config in made_of.config or (BUILT_IN,):
+            arguments += ["--config", config]
+        arguments += ["--system-config", made_of.system_config]
         arguments += ["--memory-mode", made_of.memory_mode, "--output-dir", folder, *VELA[made_of.compiler]]
         said = _run(arguments, f"{made_of.compiler} {made_of.strategy}")
         made = Path(folder) / "network_vela.tflite"
