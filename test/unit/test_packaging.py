@@ -57,7 +57,7 @@ def test_wheel(tmp_path: Path) -> None:
         archive.extractall(site)
     data = {
         f"npuc/{p.relative_to(ROOT)}"
-        for part in ("hardware/systems/*/*.ini", "tools/report/*")
+        for part in ("hardware/systems/*/*.ini", "tools/report/*", "tools/sweep/front.*")
         for p in ROOT.glob(part)
     }
     code = {f"npuc/{p.relative_to(ROOT)}" for folder in linked_folders() for p in folder.rglob("*.py")}

@@ -515,6 +515,8 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("npuc.tools.sweep.cluster.ANSWER_WITHIN", 0.2)
     with pytest.raises(UserError, match=r"--scheduler tcp://127.0.0.1:9: no scheduler answers"):
         sweep([SMALL], scheduler="tcp://127.0.0.1:9", database=tmp_path / "a.sqlite")
+    with pytest.raises(UserError, match="--scheduler here: not an address such as"):
+        sweep([SMALL], scheduler="here")
 
 
 def test_a_cluster_without_dask_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from npuc.tools.sweep.answers import Died, answer_of, died_of
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d+")
 ANSWER_WITHIN = 10
 """Seconds that a scheduler may take to answer."""
 UNDER_WAY = 2
@@ -32,12 +34,14 @@ def completed_on(
     """
     The number of each item and what the function made of it, as they come; the function must be picklable.
 
-    Raises UserError where Dask is missing, or no scheduler answers at the address, as `tcp://127.0.0.1:8786`.
+    Raises UserError where Dask is missing, or no scheduler answers at the address.
     """
     try:
         distributed: Any = importlib.import_module("distributed")
     except ImportError:
         raise UserError("--scheduler: distributed is not installed: pip install 'npuc[cluster]'") from None
+    if not ADDRESS.fullmatch(address):
+        raise UserError(f"--scheduler {address}: not an address such as tcp://127.0.0.1:8786")
     try:
         client = distributed.Client(address, timeout=ANSWER_WITHIN, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
