@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW
+from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
 from npuc.tools import driver
 from npuc.tools.compiling.compile import compile_tflite
 from npuc.tools.compiling.summary import operator_counts
@@ -71,7 +72,7 @@ def profiled(compiled: bytes, made_of: Combination) -> Row:
     name = made_of.model
     ctx = driver.make_context()
     module = driver.load_module(ctx, compiled, name, "tflite")
-    cpu = sum(count for operator, count in operator_counts(module).items() if operator != "CUSTOM")
+    cpu = sum(count for operator, count in operator_counts(module).items() if operator != CUSTOM_CODE)
     driver.decode_streams(ctx, module, name)
     try:
         one, low, high = (

@@ -34,7 +34,8 @@ VELA = {"vela regor": (), "vela legacy": ("--debug-force-legacy-core",)}
 COMPILERS = (OURS, *VELA)
 ALIGNMENT = 16
 """Limits between two that are given are multiples of so many bytes, as addresses are."""
-_TOOLS = ("pipeline.py", "compiling/compile.py")
+_TOOLS = ("pipeline.py", "compiling/compile.py", "sweep/measure.py", "profiling/bounds.py", "profiling/profile.py")
+"""Of the tools, those that a result depends on."""
 
 
 def _hash_of(data: bytes) -> str:
