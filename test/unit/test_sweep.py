@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,57 @@ def test_the_page_holds_all_that_it_shows() -> None:
     assert one["points"][3]["beside"] == 100 / 80
     assert one["failed"] == [{"setting": "Shared_Sram, Performance, limit 5", "error": "</script>"}]
     assert page_data([]) == {"compilers": COMPILERS, "fronts": []}
+
+
+DRIVEN = """<script>
+const said = {errors: window.errors}, press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", {key}));
+const all = (selector) => [...document.querySelectorAll(selector)], failed = document.getElementById("failed");
+const chosen = (id) => all(`#${id} tr[aria-selected="true"] td`).map((cell) => cell.textContent);
+said.marks = ["circle.mark", "path.mark", "rect.mark", "circle.knee"].map((mark) => all(mark).length);
+press("k");
+said.knee = [chosen("points").slice(0, 2), all(".mark.chosen").length];
+press("ArrowDown");
+said.next = chosen("points").slice(0, 2);
+press("f");
+said.only = all("#points tbody tr").length;
+press("l");
+press("ArrowRight");
+said.other = [chosen("networks")[1], failed.hidden, failed.innerText];
+said.theme = document.documentElement.dataset.theme;
+document.getElementById("theme").click();
+said.themes = [said.theme, document.documentElement.dataset.theme].sort();
+document.body.innerHTML = "";
+document.body.textContent = JSON.stringify(said);
+</script></body>"""
+"""A script that does what a reader does, and leaves what came of it."""
+
+
+def test_a_browser_draws_steps_and_changes_its_colours(tmp_path: Path) -> None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = os.environ.get("CHROMIUM") or next((path for name in names if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip("there is no Chromium to open the page in")
+    figures: dict[str, Any] = {"least_cycles": 50, "milliseconds": 0.5, "cycles_low": 40, "cycles_high": 99}
+    figures["cpu_operators"] = 0
+    rows = [row(*point, **figures) for point in ((10, 100), (20, 60), (40, 50), (50, 55))]
+    rows += [row(*point, core, **figures) for point, core in (((15, 80), "vela regor"), ((16, 70), "vela legacy"))]
+    other = replace(rows[0].made_of, accelerator="ethos-u65-256", limit=None)
+    rows.append(Row(other, "failed", "no such <b>schedule</b>"))
+    page = as_html(rows).replace("<body>", "<body><script>window.errors=[];window.onerror=(e)=>errors.push(e)</script>")
+    path = tmp_path / "a.html"
+    path.write_text(page.replace("</body>", DRIVEN), encoding="utf-8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    ran = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, encoding="utf-8", timeout=60)
+    (text,) = re.findall(r"<body>(.*)</body>", ran.stdout, re.DOTALL)
+    said = json.loads(unescape(text))
+    assert said["errors"] == []
+    assert said["marks"] == [4, 1, 1, 1]
+    assert said["knee"] == [["Shared_Sram, Performance, limit 20", "20"], 1]
+    assert said["next"] == ["Shared_Sram, Performance, limit 40", "40"]
+    assert said["only"] == 5
+    assert said["other"][:2] == ["ethos-u65-256", False]
+    assert "no such <b>schedule</b>" in said["other"][2]
+    assert said["themes"] == ["dark", "light"]
 
 
 @pytest.fixture
