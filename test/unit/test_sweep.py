@@ -359,6 +359,17 @@ def test_a_process_that_dies_is_one_answer() -> None:
     assert list(completed(eval, [])) == []
 
 
+def test_a_program_is_not_run_again_by_its_processes(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"from npuc.tools.sweep.run import sweep\nprint(*(row.state for row in sweep([{str(SMALL)!r}], jobs=1)))\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(MODELS.parents[1])}
+    ran = subprocess.run([sys.executable, program], env=environment, capture_output=True, encoding="utf-8")
+    assert (ran.stdout, ran.stderr) == ("done\n", "")
+
+
 def same(rows: list[Row]) -> list[dict[str, Any]]:
     """What is the same whoever made the rows."""
     return [{name: value for name, value in one.data().items() if name != "seconds"} for one in rows]

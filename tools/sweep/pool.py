@@ -10,10 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any, TypeVar
 
 from npuc.tools.sweep.answers import Died, answer_of
@@ -40,25 +43,30 @@ def completed(
     items: Sequence[Item],
     jobs: int | None = None,
     scheduler: str | None = None,
+    *,
+    import_main: bool = True,
 ) -> Iterator[tuple[int, Answer | Died]]:
     """
     The number of each item and what the function made of it, as they come.
 
     `jobs` processes of this machine (None: one a core), or the workers of the Dask scheduler at an address. Raises
-    UserError where that cannot be reached.
+    UserError where that cannot be reached. `import_main`: whether the processes import the program that was started,
+    as they must where the function or an item is defined there.
     """
     if scheduler is not None:
         from npuc.tools.sweep.cluster import completed_on
 
         return completed_on(scheduler, function, items)
-    return _completed_here(function, items, jobs or os.cpu_count() or 1)
+    return _completed_here(function, items, jobs or os.cpu_count() or 1, import_main)
 
 
 def _completed_here(
-    function: Callable[[Item], Answer], items: Sequence[Item], jobs: int
+    function: Callable[[Item], Answer], items: Sequence[Item], jobs: int, import_main: bool
 ) -> Iterator[tuple[int, Answer | Died]]:
     waiting = iter(range(len(items)))
-    workers = {worker.answers: worker for worker in (_Worker(function) for _ in range(min(jobs, len(items))))}
+    workers = {
+        worker.answers: worker for worker in (_Worker(function, import_main) for _ in range(min(jobs, len(items))))
+    }
     try:
         for worker in workers.values():
             worker.give(items, next(waiting, None))
@@ -71,7 +79,7 @@ def _completed_here(
                     worker.end()
                     del workers[worker.answers]
                 if not alive and following is not None:
-                    worker = _Worker(function)
+                    worker = _Worker(function, import_main)
                     workers[worker.answers] = worker
                 if alive or following is not None:
                     worker.give(items, following)
@@ -84,7 +92,7 @@ def _completed_here(
 class _Worker:
     """A process that answers one item after another."""
 
-    def __init__(self, function: Callable[[Any], Any]):
+    def __init__(self, function: Callable[[Any], Any], import_main: bool):
         # BLAS would start a thread a core in each process.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Not forked: threads and locks of this process would be there, but not running.
@@ -92,7 +100,8 @@ class _Worker:
         self.answers, theirs = context.Pipe()
         # Not a daemon, which may have no processes of its own: LiteRT runs in one.
         self._process: BaseProcess = context.Process(target=_serve, args=(function, theirs))
-        self._process.start()
+        with nullcontext() if import_main else _without_main():
+            self._process.start()
         theirs.close()
         self.item: int | None = None
         """The number of the item that it works on."""
@@ -123,6 +132,17 @@ class _Worker:
             self._process.kill()
         self._process.join()
         self.answers.close()
+
+
+@contextmanager
+def _without_main() -> Generator[None]:
+    """Processes that are started in here do not import the program that was started, which would run it again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _how_it_ended(code: int | None) -> str:

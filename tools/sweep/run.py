@@ -61,8 +61,7 @@ def sweep(
 
     What `database`, a SQLite file, has of earlier runs is not made again, and what is made is kept there at once, so
     that a sweep can be ended at any time. It runs on `jobs` processes (None: one a core), or on the workers of the Dask
-    scheduler at an address, which must have the same npuc. A program that calls this does so below
-    `if __name__ == "__main__":`, because its processes import it.
+    scheduler at an address, which must have the same npuc.
 
     A combination that fails is a row with its `error`. Raises UserError, one line, for what is wrong with the sweep
     itself: a file, an accelerator, an option, a scheduler that does not answer.
@@ -116,7 +115,7 @@ def rows_of(
             progress(Progress(len(rows), len(planned), estimate.left(rest), None))
         items = [Job(one, data[one.sha256], prove, vela, cache) for one in rest]
         waiting = dict(enumerate(rest))
-        for number, answer in completed(measure, items, jobs, scheduler) if items else ():
+        for number, answer in completed(measure, items, jobs, scheduler, import_main=False) if items else ():
             made_of = waiting.pop(number)
             row = Row(made_of, "died", str(answer)) if isinstance(answer, Died) else answer
             store.put(row)
