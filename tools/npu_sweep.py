@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: Sequence[str] | None) -> int:
     """
-    Sweep as the command line says; 1 if a schedule was not proven or a process died, else 0.
+    Sweep as the command line says; 1 if an output was wrong, a process died, or nothing could be compiled, else 0.
 
     A combination for which there is no schedule is a result. Raises UserError.
     """
@@ -106,7 +106,8 @@ def run(arguments: Sequence[str] | None) -> int:
         files.append((Path(args.html), as_html(rows).encode()))
     driver.write_files(files)
     print(as_text(rows))
-    return int(any(row.state == "died" or row.proven is False for row in rows))
+    wrong = any(row.state == "died" or row.proven is False for row in rows)
+    return int(wrong or all(row.state != "done" for row in rows))
 
 
 def shown() -> Callable[[Progress], None]:

@@ -122,6 +122,12 @@ def refused(text: str, *arguments: str, capsys: pytest.CaptureFixture[str]) -> N
     [
         (["missing.tflite"], "missing.tflite: No such file or directory"),
         (["EMPTY"], "EMPTY: no .tflite file is in this folder"),
+        ([__file__], f"{__file__}: not a TFLite model"),
+        (
+            [str(SMALL), "--accelerators", "ethos-u55"],
+            "unknown accelerator 'ethos-u55': expected one of ethos-u55-32, ethos-u55-64, ethos-u55-128, ethos-u55-256, "
+            "ethos-u65-256, ethos-u65-512",
+        ),
         ([str(SMALL), "--limits", "1k"], "--limits 1k: neither none, nor bytes, nor LOW:HIGH:COUNT"),
         (
             [str(SMALL), "--limits", "9:5:3"],
@@ -425,7 +431,11 @@ def test_what_is_there_is_not_run_again(
     database, rows, _ = swept
     files = [str(tmp_path / f"a.{kind}") for kind in ("csv", "json")]
     arguments = [str(DIGITS), "--accelerators", "ethos-u55-128", "--memory-modes", "Shared_Sram,Dedicated_Sram"]
-    arguments += ["--limits", "none,100", "--options", "npu-schedule-limit-sram.slowdown=1.25"]
+    arguments += ["--options", "npu-schedule-limit-sram.slowdown=1.25"]
+    # That there is no schedule is a result, but not if that is all.
+    assert main([*arguments, "--limits", "100", "--database", str(database)]) == 1
+    assert "2 failed" in capsys.readouterr().out
+    arguments += ["--limits", "none,100"]
     assert main([*arguments, "--database", str(database), "--csv", files[0], "--json", files[1]]) == 0
     out = capsys.readouterr()
     assert out.err == "[4/4] 0 s in all\n"

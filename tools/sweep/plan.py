@@ -34,6 +34,8 @@ VELA = {"vela regor": (), "vela legacy": ("--debug-force-legacy-core",)}
 COMPILERS = (OURS, *VELA)
 ALIGNMENT = 16
 """Limits between two that are given are multiples of so many bytes, as addresses are."""
+TFLITE = b"TFL3"
+"""What a TFLite file has behind its first four bytes."""
 _TOOLS = ("pipeline.py", "compiling/compile.py", "sweep/measure.py", "profiling/bounds.py", "profiling/profile.py")
 """Of the tools, those that a result depends on."""
 
@@ -250,7 +252,11 @@ def read_models(paths: Sequence[str | Path]) -> list[Model]:
             files += inside
         else:
             files.append(path)
-    return [Model(path.stem, driver.read_file(str(path))) for path in files]
+    models = [Model(path.stem, driver.read_file(str(path))) for path in files]
+    for path, model in zip(files, models, strict=True):
+        if model.data[4:8] != TFLITE:
+            raise UserError(f"{path}: not a TFLite model")
+    return models
 
 
 @cache
