@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.command_line import command_line, exit_code, note
+from npuc.tools.errors import UserError
+from npuc.tools.files import write_files
 from npuc.tools.process import CLEAR_LINE
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ EVERY = 20.0
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = driver.command_line("npu-sweep", "Compile networks in every combination, and compare the schedules")
+    out = command_line("npu-sweep", "Compile networks in every combination, and compare the schedules")
     out.add_argument("models", metavar="MODEL", nargs="+", help="TFLite files, or folders of such")
     out.add_argument("--accelerators", default="ethos-u55-256", metavar="NAME,...")
     out.add_argument("--memory-modes", metavar="NAME,...", help="without it, the usual one of each accelerator")
@@ -104,7 +105,7 @@ def run(arguments: Sequence[str] | None) -> int:
         from npuc.tools.sweep.page import as_html
 
         files.append((Path(args.html), as_html(rows).encode()))
-    driver.write_files(files)
+    write_files(files)
     print(as_text(rows))
     wrong = any(row.state == "died" or row.proven is False for row in rows)
     return int(wrong or all(row.state != "done" for row in rows))
@@ -129,10 +130,10 @@ def shown() -> Callable[[Progress], None]:
         else:
             parts.append(f"{_duration(time.monotonic() - begin)} in all")
         if terminal:
-            driver.note(CLEAR_LINE + " ".join(parts), end="\n" if progress.done == progress.total else "")
+            note(CLEAR_LINE + " ".join(parts), end="\n" if progress.done == progress.total else "")
         elif time.monotonic() - last >= EVERY or progress.done == progress.total:
             last = time.monotonic()
-            driver.note(" ".join(parts))
+            note(" ".join(parts))
 
     return show
 
@@ -147,7 +148,7 @@ def _duration(seconds: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the tool; 0, or 1 after one line on standard error."""
-    return driver.exit_code("npu-sweep", lambda: run(arguments))
+    return exit_code("npu-sweep", lambda: run(arguments))
 
 
 if __name__ == "__main__":

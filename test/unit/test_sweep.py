@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.npu_sweep import main
 from npuc.tools.pipeline import Target

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.sweep.answers import Died, answer_of, died_of
 
 Item = TypeVar("Item")

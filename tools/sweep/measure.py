@@ -8,10 +8,10 @@ from itertools import product
 
 from npuc.hardware.parameters import DEFAULT, HIGH, LOW
 from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
-from npuc.tools import driver
 from npuc.tools.compiling.compile import compile_tflite
 from npuc.tools.compiling.summary import operator_counts
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.ir import decode_streams, load_module, make_context
 from npuc.tools.profiling.bounds import bounds
 from npuc.tools.profiling.profile import profile_module
 from npuc.tools.sweep.plan import OURS, Combination, version
@@ -70,10 +70,10 @@ def _proven(row: Row, compiled: bytes, source: bytes) -> Row:
 def profiled(compiled: bytes, made_of: Combination) -> Row:
     """What a compiled file needs, ours or vela's, from its bytes alone; raises UserError."""
     name = made_of.model
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, compiled, name, "tflite")
+    ctx = make_context()
+    module = load_module(ctx, compiled, name, "tflite")
     cpu = sum(count for operator, count in operator_counts(module).items() if operator != CUSTOM_CODE)
-    driver.decode_streams(ctx, module, name)
+    decode_streams(ctx, module, name)
     try:
         one, low, high = (
             profile_module(module, name, made_of.config, made_of.system_config, made_of.memory_mode, parameters)

@@ -22,8 +22,9 @@ from xdsl.utils.exceptions import ArgSpecParseError
 import npuc
 from npuc.hardware.accelerators import accelerator
 from npuc.hardware.memory import BUILT_IN, default_names, system_files
-from npuc.tools import driver
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
+from npuc.tools.files import read_file
+from npuc.tools.passes import available_passes, parse_passes
 from npuc.tools.pipeline import Target, pipeline
 
 Strategy = Literal["Performance", "Size"]
@@ -132,7 +133,7 @@ def combinations(
     """
     files = tuple(config)
     known = {BUILT_IN, *system_files()}
-    contents = [_hash_of(driver.read_file(path)) for path in files if Path(path).exists() or path not in known]
+    contents = [_hash_of(read_file(path)) for path in files if Path(path).exists() or path not in known]
     ours = version()
     planned: list[Combination] = []
     for model, name in product(models, accelerators):
@@ -153,7 +154,7 @@ def combinations(
                         Combination(*machine, strategy, None, (), core, vela_version, files, " ".join(contents)),
                     )
     for one in {(one.accelerator, one.options): one for one in planned if one.options}.values():
-        driver.parse_passes(one.pipeline, driver.available_passes())
+        parse_passes(one.pipeline, available_passes())
     return list({one.key: one for one in planned}.values())
 
 
@@ -252,7 +253,7 @@ def read_models(paths: Sequence[str | Path]) -> list[Model]:
             files += inside
         else:
             files.append(path)
-    models = [Model(path.stem, driver.read_file(str(path))) for path in files]
+    models = [Model(path.stem, read_file(str(path))) for path in files]
     for path, model in zip(files, models, strict=True):
         if model.data[4:8] != TFLITE:
             raise UserError(f"{path}: not a TFLite model")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.sweep.plan import Combination
 from npuc.tools.sweep.row import Row
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npuc.hardware.memory import BUILT_IN
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.sweep.plan import VELA, Combination
 
 
