@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -148,12 +147,12 @@ def page(networks: Sequence[tuple[str, Model]], table: dict[str, list[Line]], co
         "Made by `bench/corpus.py`; do not edit. Every file, ours and vela's, is decoded and timed by one",
         "model of the machine at its defaults ([hardware.md](hardware.md)): figures compare schedules, they",
         "are no promise about silicon. A cell is thousand cycles in KiB of SRAM as a runtime needs it (with",
-        "Dedicated_Sram the cache beside the arena). *Bound* is what no schedule of our kernels takes less",
-        "than; *gap* is how many times it ours and vela's quickest take. *In vela's* is ours in no more SRAM",
-        "than vela's quickest file takes, where the arena is SRAM; *ratio* is its cycles over vela's at the",
-        "low and the high end of the cost model, where the arena is slow that of Performance. `c`: not as",
-        "many operators are on the CPU on both sides. A dash: nothing is on the NPU, or there is no such",
-        "file.",
+        "Dedicated_Sram the cache beside the arena). *npuc* is Performance without a limit: no more SRAM than",
+        "whole feature maps need. *In vela's* is the same with the SRAM of vela's quickest file as its limit,",
+        "where the arena is SRAM; *ratio* is its cycles over vela's at the low and the high end of the cost",
+        "model, and where the arena is slow, that of *npuc*. *Bound* is what no schedule of our kernels takes",
+        "less than; *gap* is how many times their own bound ours and vela's quickest take. `c`: not as many",
+        "operators are on the CPU on both sides. A dash: nothing is on the NPU, or there is no such file.",
         "",
         *(f"    {command}" for command in commands),
         "",
@@ -290,16 +289,13 @@ def main() -> int:
 
 def commands(args: argparse.Namespace, planned: Sequence[Combination]) -> list[str]:
     """What was run, by which versions; no paths of this machine."""
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
     versions = dict.fromkeys(one.version for one in planned)
     asked = "".join(
         f" --{name} '{value}'"
         for name, value in (("match", args.match), ("accelerators", args.accelerators))
         if value not in ("", ACCELERATORS)
     )
-    said = [f"# {', '.join(versions)} (commit {commit.stdout.strip() or 'of no repository'})"]
+    said = [f"# npuc {', '.join(versions)}"]
     said.append(f"python bench/corpus.py{' --vela vela' if args.vela else ''}{asked} --page docs/results.md")
     said.append("# each file by")
     said.append("npu-compile MODEL --accelerator-config NAME --optimise STRATEGY [--arena-cache-size BYTES]")
