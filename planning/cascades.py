@@ -173,6 +173,8 @@ class Planner:
         """The weights of all segments that keep to it have been measured."""
         self._cut: dict[tuple[int, int], _Cut] = {} if like is None else like._cut
         """The longest segment that ends with an item in launches of so many rows."""
+        self._either: dict[tuple[int, int], list[int]] = {} if like is None else like._either
+        """The rows that are alive at one time of each item of the same segment, whichever direction it walks in."""
         self._places = [Places() if isinstance(item.op, CascadeOp) else works.places(item.op) for item in network.items]
         self._shapes = [_shape(item, network) for item in network.items] if like is None else like._shapes
         self._walks: dict[tuple[int, int], _Walk] = {}
@@ -182,7 +184,7 @@ class Planner:
         brought = ([network.tensors[one] for one in item.brings] for item in network.items)
         self._brought = [sum(t.size for t in new if t.first == number) for number, new in enumerate(brought)]
         """Bytes that are brought right before each item."""
-        self.overlaps = Overlaps(network)
+        self.overlaps = Overlaps(network, None if like is None else like.overlaps)
         self._endings: dict[int, Ending] = {}
         """By the item that segments end with, what they may lie over."""
         self.pinned = self._pinned()
@@ -377,7 +379,11 @@ class Planner:
             self._endings[stop] = self.overlaps.ending(lowest, stop, [stage.leaves for stage in stages])
         overlaps = self._endings[stop].in_launches_of(rows)
         overlaps += [None] * (stop - lowest + 1 - len(overlaps))
-        either = self._together(_higher(alive, stages), lowest, stop) if any(overlaps) else alive
+        either = alive
+        if any(overlaps):
+            if (stop, rows) not in self._either:
+                self._either[stop, rows] = self._together(_higher(alive, stages), lowest, stop)
+            either = self._either[stop, rows]
         found: list[Segment] = []
         buffers = more = 0
         """Of one that walks downwards, and how much more of one that may walk in either direction."""

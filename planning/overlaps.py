@@ -122,8 +122,13 @@ class Ending:
 class Overlaps:
     """Answers for the segments of one network."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, like: Overlaps | None = None):
+        """`like`: of the same items and values, in other memories; what rows are made and read when is known there."""
         self.network = network
+        if like is not None:
+            self._reads, self._heights, self._row_bytes = like._reads, like._heights, like._row_bytes
+            self._consumers, self._rows, self._apart = like._consumers, like._rows, like._apart
+            return
         self._reads: list[list[_Read] | None] = [None] * len(network.items)
         self._heights = [nhwc(item.op.results[0])[0] for item in network.items]
         self._row_bytes = [row_bytes(item.op.results[0]) for item in network.items]
