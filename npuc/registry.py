@@ -13,22 +13,27 @@ from pkgutil import iter_modules
 from xdsl.passes import ModulePass
 
 
-def _factory(package: str, module: str) -> Callable[[], type[ModulePass]]:
-    class_name = "".join(part.capitalize() for part in module.split("_")) + "Pass"
+def _factory(module: str) -> Callable[[], type[ModulePass]]:
+    class_name = "".join(part.capitalize() for part in module.rpartition(".")[2].split("_")) + "Pass"
 
     def load() -> type[ModulePass]:
-        return getattr(import_module(f"{package}.{module}"), class_name)
+        return getattr(import_module(module), class_name)
 
     return load
 
 
-def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
-    """Pass name -> zero-argument factory that imports and returns the pass class."""
-    passes: dict[str, Callable[[], type[ModulePass]]] = {}
+def module_names() -> dict[str, str]:
+    """Pass name -> the module that defines it."""
+    names: dict[str, str] = {}
     for package, prefix in (("npuc.passes", ""), ("npuc.lowering", "convert_")):
         spec = find_spec(package)
         assert spec is not None
         for info in iter_modules(spec.submodule_search_locations):
             if not info.ispkg and not info.name.startswith("_") and info.name.startswith(prefix):
-                passes[info.name.replace("_", "-")] = _factory(package, info.name)
-    return dict(sorted(passes.items()))
+                names[info.name.replace("_", "-")] = f"{package}.{info.name}"
+    return dict(sorted(names.items()))
+
+
+def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+    """Pass name -> zero-argument factory that imports and returns the pass class."""
+    return {name: _factory(module) for name, module in module_names().items()}

@@ -55,6 +55,8 @@ class NpuOptMain(xDSLOptMain):
 
     def register_all_arguments(self, arg_parser: argparse.ArgumentParser) -> None:
         adopt(arg_parser)
+        of_options = arg_parser.format_help
+        arg_parser.format_help = lambda: f"{_passes_by_level()}\n{of_options()}"
         super().register_all_arguments(arg_parser)
         arg_parser.add_argument(
             "--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR, and an index.md"
@@ -200,6 +202,12 @@ class NpuOptMain(xDSLOptMain):
                 default = f" = {option.default_value}" if option.default_value is not None else ""
                 lines.append(f"    {option.name.replace('_', '-')}: {option.expected_type}{default}")
         return "\n".join(lines)
+
+
+def _passes_by_level() -> str:
+    from npuc.tools.pass_help import passes_by_level
+
+    return passes_by_level()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
