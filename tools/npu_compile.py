@@ -45,6 +45,14 @@ def run(arguments: Sequence[str] | None) -> int:
         return 0
     for line in notes(args):
         note(f"npu-compile: note: {line}")
+    if args.to is not None:
+        from npuc.tools.compiling.level import compile_to
+
+        for model in args.models:
+            path = compile_to(model, args)
+            if descriptor_of(path) != STANDARD_OUTPUT:
+                print(path)
+        return 0
     if len(args.models) == 1:
         _say(compile_model(args.models[0], args, progress=sys.stderr.isatty()), args)
         return 0

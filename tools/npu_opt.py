@@ -18,7 +18,7 @@ from io import BytesIO
 from itertools import accumulate
 from typing import IO
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.passes import ModulePass, PassPipeline, get_pass_option_infos
 from xdsl.utils.arg_spec import parse_spec
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, ShrinkException
@@ -31,7 +31,9 @@ from npuc.tools.errors import UserError, format_error
 from npuc.tools.files import read_file, write_file
 from npuc.tools.ir import decode_streams, elided_text, load_module, make_context, parse_text
 from npuc.tools.passes import PassFailure, available_passes, load_pass_file, parse_passes, run_passes
+from npuc.tools.pipeline import Target, pipeline
 from npuc.tools.reproducer import write_reproducer
+from npuc.tools.stages import STAGES, between
 from npuc.tools.targets import all_targets, render
 from npuc.tools.verification import verify
 
@@ -67,12 +69,31 @@ class NpuOptMain(xDSLOptMain):
         arg_parser.add_argument(
             "--load-pass", metavar="FILE.py", action="append", default=[], help="also offer the passes in a Python file"
         )
+        for option, text in (("--from", "go on behind this level"), ("--to", "stop when this level is done")):
+            arg_parser.add_argument(
+                option,
+                choices=STAGES,
+                metavar="LEVEL",
+                dest=f"{option[2:]}_stage",
+                help=f"in place of -p, run the passes of npu-compile, as the module names them if it does: {text}",
+            )
         arg_parser.add_argument("--list-passes", action="store_true", help="list npuc's passes with their options")
 
     def setup_pipeline(self) -> None:
         for path in self.args.load_pass:
             self.available_passes |= load_pass_file(path)
+        self.by_stage = self.args.from_stage is not None or self.args.to_stage is not None
+        if self.by_stage and self.args.passes:
+            raise UserError("-p and a level (--from, --to) exclude each other")
         self.pipeline = PassPipeline(parse_passes(self.args.passes, self.available_passes))
+
+    def passes_for(self, module: ModuleOp) -> tuple[ModulePass, ...]:
+        """What runs on a module; by levels these are the passes that it was compiled with, else the usual ones."""
+        if not self.by_stage:
+            return self.pipeline.passes
+        named = module.attributes.get("npu.pipeline")
+        text = named.data if isinstance(named, StringAttr) else pipeline(Target())
+        return between(parse_passes(text, self.available_passes), self.args.from_stage, self.args.to_stage)
 
     def load(self, io: IO[bytes]) -> ModuleOp:
         """
@@ -146,7 +167,7 @@ class NpuOptMain(xDSLOptMain):
 
     def apply_passes(self, prog: ModuleOp) -> None:
         """Runs the pipeline; raises UserError that names the reproducer."""
-        passes = self.pipeline.passes
+        passes = self.passes_for(prog)
         dump = None
         if self.args.dump_ir is not None:
             from npuc.tools.ir_dump import IrDump

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from npuc import __version__
 from npuc.tools.command_line import command_line
 from npuc.tools.errors import UserError
+from npuc.tools.stages import STAGES
 
 WITHOUT_EFFECT = {
     "verbose-packing": "nothing is packed into passes: --verbose-schedule shows cascades",
@@ -151,6 +152,12 @@ def _output(out: argparse.ArgumentParser) -> None:
 
 def _passes(out: argparse.ArgumentParser) -> None:
     out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
+    out.add_argument(
+        "--to",
+        choices=STAGES[:-1],
+        metavar="LEVEL",
+        help=f"write the module once this is done, as DIR/MODEL_LEVEL.mlir: {', '.join(STAGES[:-1])}",
+    )
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
     out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
     out.add_argument(
