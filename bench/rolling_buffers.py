@@ -26,7 +26,8 @@ from npuc.analysis.machine import machine_of, setup_of
 from npuc.dialects.npu_schedule import ElementwiseOp
 from npuc.planning.network import Network, rounded, scheduled_functions
 from npuc.planning.tasks import Task, Works
-from npuc.tools import driver
+from npuc.tools.ir import load_module, make_context
+from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import Target, pipeline
 
 ROOT = Path(__file__).parents[1]
@@ -36,11 +37,11 @@ FORMED = "npu-schedule-overlap-results"
 
 def tasks_of(data: bytes, target: Target) -> list[Task]:
     """What runs, one after the other, in all regions of a network."""
-    ctx = driver.make_context()
-    module = driver.load_module(ctx, data, "model", "tflite")
-    chain = driver.parse_passes(pipeline(target), driver.available_passes())
+    ctx = make_context()
+    module = load_module(ctx, data, "model", "tflite")
+    chain = parse_passes(pipeline(target), available_passes())
     stop = [one.name for one in chain].index(FORMED)
-    driver.run_passes(ctx, module, chain[: stop + 1], file="model", verify_each=False)
+    run_passes(ctx, module, chain[: stop + 1], file="model", verify_each=False)
     machine, setup, held = machine_of(module), setup_of(module), held_by_host(module)
     found: list[Task] = []
     for function in scheduled_functions(module):

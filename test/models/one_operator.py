@@ -33,7 +33,7 @@ from npuc.hardware.accelerators import ACCELERATORS
 from npuc.lowering.tflite.import_tflite import import_tflite
 from npuc.operators.support.legality import cpu_reason
 from npuc.simulator import Session, load
-from npuc.tools.driver import UserError
+from npuc.tools.errors import UserError
 from npuc.tools.npu_compile import Compiled, compile_tflite
 from npuc.tools.pipeline import Target
 
