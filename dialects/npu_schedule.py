@@ -684,7 +684,7 @@ class CopyOp(IRDLOperation):
     block = opt_prop_def(BlockAttr)
     traits = traits_def(Pure())
     irdl_options = (ParsePropInAttrDict(),)
-    assembly_format = "$ifm attr-dict `:` type($ifm) `->` type($result)"
+    assembly_format = "$ifm (`block` $block^)? attr-dict `:` type($ifm) `->` type($result)"
 
     def __init__(self, ifm: SSAValue, result_type: Attribute | None = None):
         super().__init__(operands=[ifm], result_types=[result_type or ifm.type])

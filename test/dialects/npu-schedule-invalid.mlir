@@ -16,7 +16,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
 module attributes {npu.target = #npu.target<"ethos-u55-32">} {
   func.func @f(%x: tensor<1x32x32x16xi8>) {
     // CHECK: block 16x32x16 needs more SHRAM than ethos-u55-32 has: input of 16 and accumulators of 64 banks in 14
-    %a = npu_schedule.copy %x {block = #npu.block<16x32x16>} : tensor<1x32x32x16xi8> -> tensor<1x32x32x16xi8>
+    %a = npu_schedule.copy %x block <16x32x16> : tensor<1x32x32x16xi8> -> tensor<1x32x32x16xi8>
     func.return
   }
 }

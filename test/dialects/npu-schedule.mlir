@@ -54,8 +54,8 @@ module attributes {npu.target = #npu.target<"ethos-u65-512", "Ethos_U65_High_End
     }
     // CHECK: %i = npu_schedule.slice %f {offsets = #npu.ints<0, 2, 16>, strides = #npu.ints<1, 2, 1>} : tensor<1x16x16x32xi8> -> tensor<1x16x7x16xi8>
     %i = npu_schedule.slice %f {offsets = #npu.ints<0, 2, 16>, strides = #npu.ints<1, 2, 1>} : tensor<1x16x16x32xi8> -> tensor<1x16x7x16xi8>
-    // CHECK-NEXT: %j = npu_schedule.copy %i {block = #npu.block<4x4x16>} : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
-    %j = npu_schedule.copy %i {block = #npu.block<4x4x16>} : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
+    // CHECK-NEXT: %j = npu_schedule.copy %i block <4x4x16> : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
+    %j = npu_schedule.copy %i block <4x4x16> : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
     // CHECK-NEXT: %k = npu_schedule.copy %i : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
     %k = npu_schedule.copy %i : tensor<1x16x7x16xi8> -> tensor<1x16x7x16xi8>
     // CHECK-NEXT: %l = npu_schedule.concat %j, %k {axis = #npu.ints<3>} : (tensor<1x16x7x16xi8>, tensor<1x16x7x16xi8>) -> tensor<1x16x7x32xi8>

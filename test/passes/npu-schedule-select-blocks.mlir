@@ -20,7 +20,7 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
          : (tensor<1x32x32x16xi8>) -> tensor<1x32x32x16xi8>
 
     // A copy runs as a kernel as well.
-    // CHECK: copy %{{.*}} {block = #npu.block<{{[0-9]+}}x{{[0-9]+}}x16>}
+    // CHECK: copy %{{.*}} block <{{[0-9]+}}x{{[0-9]+}}x16>
     %e = npu_schedule.copy %d : tensor<1x32x32x16xi8> -> tensor<1x32x32x16xi8>
     func.return %e : tensor<1x32x32x16xi8>
   }
