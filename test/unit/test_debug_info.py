@@ -14,7 +14,7 @@ from npuc.dialects.locations import SourceOperator, first_name, source_name, sou
 from npuc.dialects.npu_cmd import DmaOp, LaunchOp, ProgramOp
 from npuc.dialects.npu_schedule import CascadeOp, CopyOp, KernelOp, TransferOp
 from npuc.lowering.command_stream.print_asm import asm
-from npuc.lowering.debug_info import SMALL, SOURCES, decode_sources, encode_sources, host_operators, origins
+from npuc.lowering.debug_info import SMALL, SOURCES, VERSION, decode_sources, encode_sources, host_operators, origins
 from npuc.tools.ir import decode_streams, load_module, make_context
 from npuc.tools.npu_compile import compile_tflite
 from npuc.tools.passes import available_passes, parse_passes, run_passes
@@ -168,7 +168,14 @@ def test_what_is_damaged_is_refused() -> None:
         except ValueError:
             refused += 1
     assert refused > 20
-    for wrong in (b"", b"\x02" + blob[1:], blob[:-3], blob + b"x", blob[:1] + b"nothing"):
+    for wrong in (
+        b"",
+        bytes([VERSION - 1]) + blob[1:],
+        bytes([VERSION + 1]) + blob[1:],
+        blob[:-3],
+        blob + b"x",
+        blob[:1] + b"nothing",
+    ):
         with pytest.raises(ValueError, match=r"^it "):
             decode_sources(wrong)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
@@ -26,11 +26,12 @@ from npuc.lowering.tflite.export_tflite import export_tflite
 from npuc.tools.command_line import progress as progress_line
 from npuc.tools.command_line import show_step
 from npuc.tools.compiling.compile import compile_tflite
+from npuc.tools.compiling.model import BUFFERING, CASCADING
 from npuc.tools.compiling.summary import Summary
 from npuc.tools.errors import UserError
 from npuc.tools.ir import load_module, make_context
 from npuc.tools.passes import available_passes, parse_passes
-from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.pipeline import OPTIONAL, Target
 from npuc.tools.profiling.profile import Profile
 from npuc.tools.profiling.tables import columns
 
@@ -42,13 +43,13 @@ DISPENSABLE = ("SOFTMAX", "LOGISTIC", "LOG_SOFTMAX", "TANH")
 """Operators that keep the order of values, so that at the end of a network a host may do without or in their place."""
 CASTS = ("QUANTIZE", "DEQUANTIZE")
 """What may stand behind them."""
-PASSES = {
-    "npu-schedule-plan-cascades": ("cascade", "no cascades"),
-    "npu-schedule-order-kernels": ("order", "kernels in the order of the file"),
-    "npu-schedule-buffer-weights": ("buffers", "weights stay where they are"),
-    "npu-schedule-overlap-results": ("overlap", "no result over an operand"),
-}
-"""Passes whose decision may be better left out, with the kind of lever and what it is."""
+DECISIONS = (
+    ("cascade", "--disable-cascading", CASCADING),
+    ("order", "kernels in the order of the file", frozenset({"npu-schedule-order-kernels"})),
+    ("buffers", "--disable-buffering", BUFFERING),
+    ("overlap", "no result over an operand", frozenset({"npu-schedule-overlap-results"})),
+)
+"""Kinds of levers, what they are, and the passes that may be better left out: `--pipeline` without them does that."""
 MEMORY_MODES = {
     "U55": ("Shared_Sram", "Sram_Only"),
     "U65": ("Dedicated_Sram_256KB", "Dedicated_Sram_384KB", "Dedicated_Sram_512KB", "Dedicated_Sram", "Shared_Sram"),
@@ -88,7 +89,6 @@ class _Trial:
     what: str
     source: bytes
     target: Target
-    passes: str | None = None
 
 
 Progress = Callable[[int, int, str], None]
@@ -109,9 +109,7 @@ def advise(profile: Profile, source: bytes, name: str, target: Target, progress:
         if progress is not None:
             progress(number, len(trials), trial.what)
         try:
-            found = compile_tflite(
-                trial.source, trial.target, name=name, passes=trial.passes, want_figures=True
-            ).summary
+            found = compile_tflite(trial.source, trial.target, name=name, want_figures=True).summary
         except UserError:  # a limit that is missed, memories that a machine has not
             continue
         if found.cycles and trial.kind == "strategy":
@@ -158,9 +156,9 @@ def _trials(source: bytes, name: str, target: Target, now: Summary) -> Iterator[
         limit = size // 16 * 16
         option = f"--arena-cache-size {limit}{what}"
         yield _Trial("limit", option, source, replace(target, limit=limit, strategy="performance"))
-    for left_out, (kind, what) in PASSES.items():
-        text = pipeline(target, frozenset({left_out}))
-        yield _Trial(kind, f"{what} (without {left_out})", source, target, text)
+    for kind, what, left_out in DECISIONS:
+        if not left_out <= target.leave_out:
+            yield _Trial(kind, what, source, replace(target, leave_out=target.leave_out | left_out))
     if not target.external_inputs:
         yield _Trial("input", "--external-inputs", source, replace(target, external_inputs=True))
     if not target.integer_io and now.cpu_operators.keys() & {*CASTS}:
@@ -226,7 +224,8 @@ def target_of_file(module: ModuleOp) -> Target | None:
 
 
 def _target(text: str) -> Target | None:
-    from npuc.passes.npu_cmd_set_blockdep import NpuCmdSetBlockdepPass
+    from npuc.lowering.convert_npu_cmd_to_tfl import ConvertNpuCmdToTflPass
+    from npuc.passes.npu_cmd_set_blockdep import MOST, NpuCmdSetBlockdepPass
     from npuc.passes.npu_schedule_limit_sram import NpuScheduleLimitSramPass
     from npuc.passes.npu_set_target import NpuSetTargetPass
     from npuc.passes.tfl_partition import TflPartitionPass
@@ -235,30 +234,25 @@ def _target(text: str) -> Target | None:
         chain = parse_passes(text, available_passes())
     except UserError:  # of another version
         return None
-    target: Target | None = None
+    names = {one.name for one in chain}
+    target = Target(leave_out=OPTIONAL - names, integer_io="tfl-drop-float-borders" in names)
+    known = False
     for one in chain:
-        if isinstance(one, NpuSetTargetPass):
-            target = Target(
-                one.accelerator,
-                one.config,
-                one.system_config,
-                one.memory_mode,
-                one.limit,
-                "performance",
-                one.external_inputs,
-            )
-    if target is None:
-        return None
-    for one in chain:
-        if isinstance(one, NpuScheduleLimitSramPass):
-            target = replace(target, strategy=one.strategy)
-        elif isinstance(one, TflPartitionPass):
-            target = replace(target, round_trip=one.round_trip, ignore=one.ignore)
-        elif isinstance(one, NpuCmdSetBlockdepPass):
-            target = replace(target, block_dependency=one.most)
-        elif one.name == "tfl-drop-float-borders":
-            target = replace(target, integer_io=True)
-    return target
+        match one:
+            case NpuSetTargetPass():
+                known = True
+                target = replace(target, **{field.name: getattr(one, field.name) for field in fields(one)})
+            case TflPartitionPass():
+                target = replace(target, round_trip=one.round_trip, ignore=one.ignore)
+            case NpuScheduleLimitSramPass():
+                target = replace(target, strategy=one.strategy)
+            case NpuCmdSetBlockdepPass():
+                target = replace(target, block_dependency=None if one.most == MOST else one.most)
+            case ConvertNpuCmdToTflPass():
+                target = replace(target, debug_info=one.debug_info)
+            case _:
+                pass
+    return target if known else None
 
 
 def target_of_profile(profile: Profile, config: tuple[str, ...]) -> Target:
