@@ -1,7 +1,8 @@
 """
 `convert-tfl-to-tosa`: tfl operations as integer arithmetic, exact to LiteRT's reference kernels.
 
-Assumes what the rules of the operators let into an NPU region, which it asks where `tfl-partition` has not. Works on the functions marked `npu.region` if the module has any, else on all.
+Assumes what the rules of the operators let into an NPU region, which it asks where `tfl-partition` has not. Works on
+the functions marked `npu.region` if the module has any, else on all.
 
 Decides nothing by itself: the record of each operator (npuc.operators) says how it is written, with which rounding
 modes, multipliers and tables. Operators that tosa would shatter stay tfl and go to npu_schedule directly, as SOFTMAX

@@ -76,7 +76,7 @@ LESS = 4
 """So often buffers of a cut are planned anew for less, as long as addresses leave gaps."""
 NEAR = 1.005
 """Limits that differ by no more than this factor are alike."""
-BLOCKS = 1.05
+BLOCKS = 1.25
 """Blocks of the other kind are tried for a limit whose schedule is too slow by no more than this factor."""
 ROUNDS = 8
 """So often buffers are planned anew because the allocator leaves gaps."""

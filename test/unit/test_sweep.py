@@ -125,8 +125,8 @@ def refused(text: str, *arguments: str, capsys: pytest.CaptureFixture[str]) -> N
         ([__file__], f"{__file__}: not a TFLite model"),
         (
             [str(SMALL), "--accelerators", "ethos-u55"],
-            "unknown accelerator 'ethos-u55': expected one of ethos-u55-32, ethos-u55-64, ethos-u55-128, ethos-u55-256, "
-            "ethos-u65-256, ethos-u65-512",
+            "unknown accelerator 'ethos-u55': expected one of ethos-u55-32, ethos-u55-64, ethos-u55-128, "
+            "ethos-u55-256, ethos-u65-256, ethos-u65-512",
         ),
         ([str(SMALL), "--limits", "1k"], "--limits 1k: neither none, nor bytes, nor LOW:HIGH:COUNT"),
         (
