@@ -151,7 +151,10 @@ def _output(out: argparse.ArgumentParser) -> None:
 
 
 def _passes(out: argparse.ArgumentParser) -> None:
-    out.add_argument("--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR")
+    out.add_argument(
+        "--dump-ir", metavar="DIR", help="write the module after each pass to files in DIR, and an index.md"
+    )
+    out.add_argument("--inline-constants", action="store_true", help="there, large constants stand in the text itself")
     out.add_argument(
         "--to",
         choices=STAGES[:-1],

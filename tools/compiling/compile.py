@@ -75,6 +75,7 @@ def compile_tflite(
     passes: str | None = None,
     verify_each: bool = False,
     dump: str | None = None,
+    inline: bool = False,
     want_parts: bool = False,
     want_figures: bool = False,
     over_limit: Literal["refuse", "warn"] = "refuse",
@@ -84,7 +85,8 @@ def compile_tflite(
     Compile the bytes of a TFLite file.
 
     `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
-    UserError, one line, for whatever its caller can do something about. `want_figures`: the summary says how long the
+    UserError, one line, for whatever its caller can do something about. `dump` is a folder for the module after each
+    pass, whose large constants are `inline` or in a file of their own. `want_figures`: the summary says how long the
     network takes, and what for. `over_limit`: whether a limit that no schedule keeps to is an error, or answered with
     the smallest schedule that is found; `summary.missed` then says by how much it is over. `watchers` see each pass; in
     that case they see two compilations, one after the other.
@@ -106,7 +108,7 @@ def compile_tflite(
     if dump is not None:
         from npuc.tools.ir_dump import IrDump
 
-        files = IrDump(dump, chain)
+        files = IrDump(dump, chain, inline)
     summary = Summary(target.accelerator)
     part_files: dict[str, bytes] = {}
     profile: Profile | None = None
@@ -153,6 +155,7 @@ def compile_tflite(
                     name=name,
                     verify_each=verify_each,
                     dump=dump,
+                    inline=inline,
                     want_parts=want_parts,
                     want_figures=want_figures,
                     watchers=watchers,

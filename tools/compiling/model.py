@@ -123,6 +123,7 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
             passes=args.pipeline,
             verify_each=args.verify_each,
             dump=args.dump_ir,
+            inline=args.inline_constants,
             want_parts=args.parts_dir is not None,
             want_figures=True,
             over_limit=args.over_limit,
