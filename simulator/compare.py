@@ -149,16 +149,16 @@ def _as_map(values: NDArray) -> NDArray:
     return values.reshape(-1, shape[-2], shape[-1])
 
 
-def _strips(tensor: NDArray, box: NDArray) -> Iterator[tuple[tuple[int, int], NDArray]]:
+def _strips(tensor: NDArray, box: NDArray, channels: int = 16) -> Iterator[tuple[tuple[int, int], NDArray]]:
     """
-    Where in a tensor a box could lie: full width or full height, channels from 0 or a multiple of 16.
+    Where in a tensor a box could lie: full width or full height, channels from 0 or a multiple of so many.
 
     Gives (column, channel), and the rows in which the box could start, cut to its columns and channels.
     """
     rows, columns, depth = (a - b for a, b in zip(tensor.shape, box.shape, strict=True))
     if rows < 0 or columns < 0 or depth < 0:
         return
-    for channel in range(0, depth + 1, 16):
+    for channel in range(0, depth + 1, channels):
         for column in range(columns + 1) if columns <= 1 or not rows else (0,):
             end = column + box.shape[1], channel + box.shape[2]
             yield (column, channel), tensor[: rows + 1, column : end[0], channel : end[1]]
@@ -191,6 +191,12 @@ def _spread(op: Op, values: NDArray, tensor: NDArray) -> Iterator[_Part]:
             cut = slice(column, column + extents[1], across), slice(channel, channel + values.shape[2])
             for row in np.flatnonzero((tensor[: rows + 1, *cut] == values[0]).all(axis=(1, 2))).tolist():
                 yield slice(row, row + extents[0], down), *cut
+
+
+def _is_among_channels(op: Op, tensor: NDArray) -> bool:
+    """Whether the columns of an OFM are as far apart as those of a dense tensor in NHWC."""
+    column = tensor.shape[2] * tensor.itemsize
+    return not op.get("OFM_PRECISION", "format") and op.state["OFM_STRIDE_X"] == column
 
 
 def _run(values: NDArray, box: NDArray) -> int:
@@ -375,7 +381,7 @@ class SourceTensors:
                 if np.array_equal(source.values[part], values):
                     source.written[part] = True
                     return source, f"[{', '.join(f'{cut.start}:{cut.stop}:{cut.step or 1}' for cut in part)}] of "
-            for at, rows in _strips(source.values, values):
+            for at, rows in _strips(source.values, values, 1 if _is_among_channels(op, source.values) else 16):
                 for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
                     part = _part(values, (row, *at))
                     if np.array_equal(source.values[part], values):

@@ -50,9 +50,13 @@ class Axis:
     def apart(self) -> int:
         """
         How many kernels, each for the windows with one rest of number / apart, make neighbours of taps; 1 where they
-        are neighbours, where windows move on, or where they are longer than all elements.
+        are neighbours, where windows move on, where they are longer than all elements, or where one would lie behind
+        these.
         """
-        return self.dilation if self.stride == 1 and self.size >= self.reach > 1 else 1
+        if self.stride > 1 or self.dilation == 1 or not self.size >= self.reach > 1:
+            return 1
+        rests = (rest for _, rest in self.rests(self.dilation))
+        return self.dilation if all(rest.after < rest.reach for rest in rests) else 1
 
     def rests(self, step: int) -> list[tuple[int, Axis]]:
         """
@@ -74,9 +78,16 @@ class Axis:
         return self.stride == 1 and not (self.size % step or self.count % step or self.before % step)
 
     def taps(self) -> range:
-        """The taps from the first to the last that meet an element in some window; all if none does."""
+        """
+        The taps from the first to the last that meet an element in some window; all if none does. Where dilated windows
+        meet padding only, so many more that each spans an element: a stripe has to have rows to read.
+        """
         met = [tap for tap in range(self.kernel) if self._meets(tap)]
-        return range(met[0], met[-1] + 1) if met else range(self.kernel)
+        if not met:
+            return range(self.kernel)
+        last = -(-self.before // self.dilation)
+        first = (self.size - 1 + self.before - (self.count - 1) * self.stride) // self.dilation
+        return range(max(0, min(met[0], first)), min(self.kernel, max(met[-1], last) + 1))
 
     def _meets(self, tap: int) -> bool:
         offset = tap * self.dilation - self.before
@@ -84,7 +95,7 @@ class Axis:
         return first < self.count and first * self.stride + offset < self.size
 
     def trimmed(self) -> Axis:
-        """The same without the taps that meet padding only; a single window has no stride."""
+        """The same with no other taps than `taps`; a single window has no stride."""
         taps = self.taps()
         stride = 1 if self.count == 1 else self.stride
         return replace(self, kernel=len(taps), before=self.before - taps.start * self.dilation, stride=stride)

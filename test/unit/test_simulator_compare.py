@@ -80,6 +80,16 @@ def test_every_fourth_column_of_a_resize_is_told_from_columns_beside_one_another
     assert phases == [f"equals [0:48:1, {column}:{column + 5}:4, 0:1:1]" for column in range(4)]
 
 
+def test_channels_of_a_concat_are_found_wherever_they_begin():
+    t = values(0)
+    tensors = SourceTensors(source(1), {1: t})
+    assert take(tensors, t[..., 13:], t[..., :13]) == [
+        "equals [0:8, 0:6, 13:32] of 't0' of operator 0 (ADD)",
+        "equals [0:8, 0:6, 0:13] of 't0' of operator 0 (ADD)",
+    ]
+    assert not tensors.wrong()
+
+
 def test_a_stripe_that_is_wrong_is_named_with_its_place():
     t = values(0)
     tensors = SourceTensors(source(1), {1: t})

@@ -16,6 +16,7 @@ from one_operator import check
 from tiny_writer import Model, Op, Subgraph, Tensor
 
 from npuc.operators.support.axes import Axis, Spread
+from npuc.operators.support.fixed_point import window_padding
 
 AXES = st.builds(
     Axis,
@@ -41,6 +42,15 @@ def test_trimmed_windows_meet_the_same(axis: Axis) -> None:
     assert met(trimmed) == met(axis)
     assert trimmed.trimmed() == trimmed
     assert len(axis.taps()) == trimmed.kernel
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.integers(1, 3), st.integers(1, 5))
+def test_windows_span_an_element(size: int, kernel: int, stride: int, dilation: int) -> None:
+    """As a stripe of a cascade has to have rows: what is padded is less than a window, also of each n-th row."""
+    count, before, _ = window_padding(size, kernel, stride, dilation, same=True)
+    trimmed = Axis(size, count, kernel, stride, dilation, before).trimmed()
+    for _, axis in trimmed.rests(trimmed.apart):
+        assert max(axis.before, axis.after) < axis.reach
 
 
 @given(AXES)
