@@ -1,6 +1,6 @@
 """
-The dialects of npuc, one module each, loaded only when a module mentions them; `tfl` has a file for each operator, in
-`npuc.operators`.
+The dialects of npuc, a module or a package each, loaded only when a module mentions them; `tfl` has a file for each
+operator, in `npuc.operators`.
 
 `all_dialects()` gives name -> factory; a factory imports its file. `tosa` is ours, in TOSA 1.0
 syntax, and takes the place of xDSL's dialect of that name in our own tools.
@@ -26,5 +26,5 @@ def _tfl() -> Dialect:
 
 
 def all_dialects() -> dict[str, Callable[[], Dialect]]:
-    """Name -> zero-argument factory of every dialect; `dialects/<name>.py` defines `<NAME>: Dialect`."""
+    """Name -> zero-argument factory of every dialect; `npuc.dialects.<name>` defines `<NAME>: Dialect`."""
     return {name: _tfl if name == "tfl" else _factory(name) for name in DIALECT_NAMES}

@@ -49,6 +49,11 @@ def is_brick(value: SSAValue | Attribute) -> bool:
     return type_.encoding.layout.data == "nhcwb16"
 
 
+def layout_of(value: SSAValue | Attribute) -> Format:
+    """How a feature map is stored."""
+    return "nhcwb16" if is_brick(value) else "nhwc"
+
+
 def space_of(value: SSAValue | Attribute) -> FeatureMapSpace:
     """The memory of a feature map that is no constant: what its type says."""
     type_ = type_of(value)

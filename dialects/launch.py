@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from xdsl.ir import Operation
+from xdsl.utils.exceptions import VerifyException
 
 from npuc.dialects.npu import BlockAttr, Window, find_target
 from npuc.hardware.accelerators import Block, accelerator
@@ -40,3 +41,10 @@ def launch_problem(op: Operation, kernel: Kernel, block: BlockAttr | None) -> st
     """
     target = find_target(op)
     return None if target is None else _problem(target.accelerator.data, kernel, None if block is None else block.data)
+
+
+def verify_launch(op: Operation, kernel: Kernel, block: BlockAttr | None) -> None:
+    """The target of the module can launch the kernel that `op` becomes, in blocks of the size that it states."""
+    problem = launch_problem(op, kernel, block)
+    if problem is not None:
+        raise VerifyException(problem)
