@@ -199,6 +199,19 @@ def _is_among_channels(op: Op, tensor: NDArray) -> bool:
     return not op.get("OFM_PRECISION", "format") and op.state["OFM_STRIDE_X"] == column
 
 
+def _lies(op: Op, values: NDArray, tensor: NDArray) -> _Part | None:
+    """The part of a tensor that an OFM equals: every so many rows or columns where its strides say so, or a box."""
+    for part in _spread(op, values, tensor):
+        if np.array_equal(tensor[part], values):
+            return part
+    for at, rows in _strips(tensor, values, 1 if _is_among_channels(op, tensor) else 16):
+        for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
+            part = _part(values, (row, *at))
+            if np.array_equal(tensor[part], values):
+                return part
+    return None
+
+
 def _run(values: NDArray, box: NDArray) -> int:
     """The element of a tensor at which a box's begin if they follow one another in rows of its depth, or -1."""
     depth = box.shape[-1]
@@ -292,12 +305,17 @@ def _never(number: int, values: NDArray) -> bool:
 
 
 class _Seen(NamedTuple):
-    """An OFM in its place in the stream: values if it equals no source tensor, else the operator of the one it does."""
+    """
+    An OFM in its place in the stream: values if it equals no source tensor, else the operator of the one it does.
+
+    What is `copied` from an input can stand in a tensor's place, but it resembles none.
+    """
 
     op: Op
     values: NDArray | None
     operator: int
     place: int
+    copied: bool = False
 
 
 class SourceTensors:
@@ -315,6 +333,7 @@ class SourceTensors:
         alone: dict[int, list[int]] = {}
         constant = {tensor.index for tensor in original.tensors if tensor.data is not None} | {-1}
         given = list(inputs)
+        self.inputs = [_as_map(one) for one in given if one.size > 1]
         self.sources: list[_Source] = []
         # Tensors that the reference has no values of: their operator, type and number of elements.
         self.unknown: list[tuple[int, np.dtype, int]] = []
@@ -358,8 +377,9 @@ class SourceTensors:
             return ""
         found = self._equal(op, values)
         if found is None:
-            self.seen.append(_Seen(op, values.copy(), -1, place))
-            return ""
+            copied = self._is_copy(op, values)
+            self.seen.append(_Seen(op, values.copy(), -1, place, copied))
+            return "copies an input, or a part of one" if copied else ""
         source, part = found
         self.seen.append(_Seen(op, None, source.operator, place))
         self.places.setdefault(source.number, []).append(place)
@@ -377,16 +397,11 @@ class SourceTensors:
             return whole[0], ""
         larger = [source for source in alike if source.values.size > values.size]
         for source in larger:
-            for part in _spread(op, values, source.values):
-                if np.array_equal(source.values[part], values):
-                    source.written[part] = True
-                    return source, f"[{', '.join(f'{cut.start}:{cut.stop}:{cut.step or 1}' for cut in part)}] of "
-            for at, rows in _strips(source.values, values, 1 if _is_among_channels(op, source.values) else 16):
-                for row in np.flatnonzero((rows[:, 0] == values[0, 0]).all(axis=1)).tolist():
-                    part = _part(values, (row, *at))
-                    if np.array_equal(source.values[part], values):
-                        source.written[part] = True
-                        return source, f"[{', '.join(f'{cut.start}:{cut.stop}' for cut in part)}] of "
+            part = _lies(op, values, source.values)
+            if part is not None:
+                source.written[part] = True
+                steps = (f"{cut.start}:{cut.stop}" + (f":{cut.step}" if (cut.step or 1) > 1 else "") for cut in part)
+                return source, f"[{', '.join(steps)}] of "
         # A compiler may see an elementwise operator's tensor as rows of another length.
         for source in larger:
             first = _run(source.values, values)
@@ -394,6 +409,15 @@ class SourceTensors:
                 source.written.reshape(-1)[first : first + values.size] = True
                 return source, f"elements {first}:{first + values.size} of "
         return None
+
+    def _is_copy(self, op: Op, values: NDArray) -> bool:
+        """Whether an OFM is an input, or a part of one that is more than one value over and over."""
+        alike = [given for given in self.inputs if given.dtype == values.dtype]
+        if any(_same_elements(given, values) for given in alike):
+            return True
+        if (values == values.flat[0]).all():
+            return False
+        return any(given.size > values.size and _lies(op, values, given) is not None for given in alike)
 
     def _resembling(self, values: NDArray) -> Iterator[_Near]:
         """The tensors, or boxes of tensors, that resemble an OFM and that none wrote exactly."""
@@ -429,7 +453,7 @@ class SourceTensors:
         for seen, places in zip(self.seen, self._places(), strict=True):
             if seen.values is None or self._may_be_unknown(seen.values, places):
                 continue
-            near = self._nearest(seen.values)
+            near = None if seen.copied else self._nearest(seen.values)
             if near is None or not near.unmistakable:
                 here = (_whole(source, seen.values) for source in self._due(seen.values, places))
                 near = next((one for one in here if one.in_place), None)
@@ -506,7 +530,7 @@ class SourceTensors:
         for seen, places in zip(self.seen, self._places(), strict=True):
             if seen.values is None or self._may_be_unknown(seen.values, places):
                 continue
-            near = self._nearest(seen.values)
+            near = None if seen.copied else self._nearest(seen.values)
             if near is not None:
                 if not self._stands([_Suspect(near, seen.op, seen.values, seen.place)], contradicted):
                     continue
