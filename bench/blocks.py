@@ -2,20 +2,19 @@
 Pieces of networks as TensorFlow's converter writes them, to see what stays on the CPU, what is exact and what it costs.
 
     python bench/blocks.py write DIR                      makes them (needs the extra `models`)
-    python bench/blocks.py run DIR [--vela DIR] [--accelerators NAME,...]
+    python bench/blocks.py run DIR [--vela VELA] [--accelerators NAME,...]
 
 Transformer block, patch embedding, detection heads of three kinds, segmentation heads, a shuffle unit, temporal
 convolutions, an LSTM: random weights from a seed, calibrated on random inputs, int8 in and out. `run` compiles each for
-each accelerator and both strategies, compares with LiteRT in the simulator, and prints operators on the CPU, SRAM and
-cycles; beside them operators on the CPU and cycles of each of vela's cores, by the same model.
+each accelerator in its usual memories and by both strategies, compares with LiteRT in the simulator, and prints
+operators on the CPU, SRAM and cycles; with --vela those of its two cores beside them, read from their files by the same
+model. SRAM is what a runtime needs: the arena, or the fast memory beside a slow one.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,66 +171,44 @@ def write(folder: Path) -> int:
     return missing
 
 
-def run(folder: Path, vela: Path | None, accelerators: list[str]) -> int:
+def run(folder: Path, vela: str | None, accelerators: list[str]) -> int:
     """Prints the table; 0 if every run is exact."""
     from npuc.simulator import load
     from npuc.simulator.compare import Comparer
     from npuc.tools.npu_compile import compile_tflite
-    from npuc.tools.pipeline import Target
+    from npuc.tools.sweep.measure import Job, measure, profiled
+    from npuc.tools.sweep.plan import OURS, STRATEGIES, combinations, read_models
+    from npuc.tools.sweep.row import Row
+    from npuc.tools.sweep.vela import vela_version
+
+    def cells(row: Row) -> list[str]:
+        if row.cycles is None:
+            return ["-", "-", row.error or row.state]
+        return [f"{row.cpu_operators}", f"{row.sram}", f"{row.cycles}"]
 
     inexact = 0
-    print("block accelerator strategy operators CPU exact SRAM cycles vela".replace(" ", "\t"))
+    compilers = (OURS, "vela regor", "vela legacy")[: 3 if vela is not None else 1]
+    print("block", "accelerator", "strategy", "exact", *(f"{c}: CPU, SRAM, cycles" for c in compilers), sep="\t")
+    version = None if vela is None else vela_version(vela)
     for path in sorted(folder.glob("*.tflite")):
-        data = path.read_bytes()
-        for accelerator in accelerators:
-            for strategy in ("performance", "size"):
-                target = Target(accelerator, strategy="size" if strategy == "size" else "performance")
-                compiled = compile_tflite(data, target, name=path.name)
-                run_ = Comparer(load(compiled.data), data).run(seed=1)
-                exact = run_.exact and not run_.reports
-                inexact += not exact
-                left = ", ".join(f"{name} {count}" for name, count in compiled.summary.cpu_operators.items()) or "none"
-                cells = [path.stem, accelerator, strategy, compiled.summary.npu_operators, left, exact]
-                cells += [compiled.summary.arena, _cycles(compiled.data)]
-                cells += [_vela(vela, path, accelerator, strategy)] if vela is not None else []
-                print(*cells, sep="\t", flush=True)
-    return 1 if inexact else 0
-
-
-def _cycles(data: bytes) -> int:
-    from npuc.simulator import load
-    from npuc.tools.profiling.profile import profile
-
-    return profile(data).cycles if load(data).npu_operators else 0
-
-
-def _vela(vela: Path, path: Path, accelerator: str, strategy: str) -> str:
-    """Of each core: operators on the CPU and cycles by our model."""
-    from npuc.simulator import load
-    from npuc.tools.errors import UserError
-
-    cells: list[str] = []
-    for core in ([], ["--debug-force-legacy-core"]):
-        with tempfile.TemporaryDirectory() as folder:
-            options = [
-                f"--accelerator-config={accelerator}",
-                f"--output-dir={folder}",
-                f"--optimise={strategy.title()}",
-                *core,
+        [model] = read_models([path])
+        planned = combinations([model], accelerators, strategies=STRATEGIES, vela_version=version)
+        for one in planned:
+            if one.compiler != OURS:
+                continue
+            compiled = compile_tflite(model.data, one.target, name=path.name).data
+            comparison = Comparer(load(compiled), model.data).run(seed=1)
+            exact = comparison.exact and not comparison.reports
+            inexact += not exact
+            rows = [profiled(compiled, one)] + [
+                measure(Job(other, model.data, False, vela, None))
+                for compiler in compilers[1:]
+                for other in planned
+                if (other.compiler, other.accelerator, other.strategy) == (compiler, one.accelerator, one.strategy)
             ]
-            subprocess.run([vela / "bin" / "vela", path, *options], capture_output=True)
-            file = Path(folder) / f"{path.stem}_vela.tflite"
-            if file.exists():
-                data = file.read_bytes()
-                left = sum(not operator.is_npu for operator in load(data).operators)
-                try:
-                    cycles = str(_cycles(data))
-                except UserError:  # a stream that reads a register which it never sets
-                    cycles = "a stream without rule"
-                cells.append(f"{'legacy' if core else 'regor'} {left}, {cycles}")
-            else:
-                cells.append(f"{'legacy' if core else 'regor'} fails")
-    return "; ".join(cells)
+            print(path.stem, one.accelerator, one.strategy, "yes" if exact else "NO",
+                  *(", ".join(cells(row)) for row in rows), sep="\t", flush=True)  # fmt: skip
+    return 1 if inexact else 0
 
 
 def main() -> int:
@@ -239,7 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("write", "run"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--vela", type=Path, help="virtual environment of vela")
+    parser.add_argument("--vela", metavar="COMMAND")
     parser.add_argument("--accelerators", default="ethos-u55-128,ethos-u65-512")
     args = parser.parse_args()
     if args.action == "write":
