@@ -30,8 +30,8 @@ from npuc.tools.pipeline import COMMANDS, EMIT, LOWERING, SCHEDULE
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```mlir *(?P<source>.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE)
-PYTHON = re.compile(r"^```python\n(?:.*\n)*?```$", re.MULTILINE)
-"""Code in Python, which unit tests run."""
+PYTHON = re.compile(r"^```(?:python|text)\n(?:.*\n)*?```$", re.MULTILINE)
+"""Code in Python, which unit tests run, and what it prints."""
 UNCHECKED = re.compile(
     r"^(    .*\b(?:tfl|tosa|npu|npu_schedule|npu_cmd)\.[a-z0-9_]+ .*(?:%|->).*|```(?:mlir)?)$", re.MULTILINE
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -22,6 +22,12 @@ from npuc.registry import all_passes
 from npuc.tools.errors import UserError, format_error, one_line
 from npuc.tools.verification import verify_operations
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+PLUGINS = "npuc.passes"
+"""The group of entry points in which installed packages offer passes."""
+
 
 def load_pass_file(path: str) -> dict[str, Callable[[], type[ModulePass]]]:
     """The passes that a Python file defines, by name; raises UserError."""
@@ -34,18 +40,49 @@ def load_pass_file(path: str) -> dict[str, Callable[[], type[ModulePass]]]:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever somebody else's file may raise
         raise UserError(f"{path}: {type(error).__name__}: {one_line(str(error))}") from None
-    found = {
-        value.name: value
+    passes = [
+        value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, ModulePass) and value.__module__ == spec.name
-    }
-    if not found:
+    ]
+    if not passes:
         raise UserError(f"{path}: defines no pass")
-    return {name: _constant_factory(pass_) for name, pass_ in found.items()}
+    return pass_factories(passes)
 
 
 def _constant_factory(pass_: type[ModulePass]) -> Callable[[], type[ModulePass]]:
     return lambda: pass_
+
+
+def pass_factories(passes: Sequence[type[ModulePass]]) -> dict[str, Callable[[], type[ModulePass]]]:
+    """Classes as `parse_passes` takes them, by name."""
+    return {pass_.name: _constant_factory(pass_) for pass_ in passes}
+
+
+def plugin_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+    """
+    The passes of installed packages, by name: those of the entry-point group `npuc.passes`.
+
+    An entry point has the name of its pass and names the class; it is imported when the pass is wanted. The metadata of
+    all installed packages is read for it, so that nothing asks before a name is not known otherwise.
+    """
+    from importlib.metadata import entry_points
+
+    return {entry.name: _plugin_factory(entry) for entry in entry_points(group=PLUGINS)}
+
+
+def _plugin_factory(entry: EntryPoint) -> Callable[[], type[ModulePass]]:
+    def load() -> type[ModulePass]:
+        where = f"plug-in {entry.name} ({entry.value})"
+        try:
+            pass_ = entry.load()
+        except Exception as error:  # whatever somebody else's package may raise
+            raise UserError(f"{where}: {type(error).__name__}: {one_line(str(error))}") from None
+        if not (isinstance(pass_, type) and issubclass(pass_, ModulePass) and pass_.name == entry.name):
+            raise UserError(f"{where}: it is no pass of this name")
+        return pass_
+
+    return load
 
 
 def available_passes() -> dict[str, Callable[[], type[ModulePass]]]:
@@ -54,7 +91,11 @@ def available_passes() -> dict[str, Callable[[], type[ModulePass]]]:
 
 
 def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[ModulePass]]]) -> tuple[ModulePass, ...]:
-    """The passes of a pipeline's text; raises UserError that says at which column of the text it is wrong."""
+    """
+    The passes of a pipeline's text, those of plug-ins included.
+
+    Raises UserError that says at which column of the text it is wrong.
+    """
     passes: list[ModulePass] = []
     position = 0
     try:
@@ -62,6 +103,8 @@ def parse_passes(pipeline: str, available: Mapping[str, Callable[[], type[Module
             position = pipeline.index(spec.name, position)
             where = f"pipeline:1:{position + 1}"
             position += len(spec.name)
+            if spec.name not in available:
+                available = plugin_passes() | dict(available)
             if spec.name not in available:
                 import difflib
 

@@ -7,7 +7,7 @@ where the given one does not, and UserErrors, one line each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -73,6 +73,7 @@ def compile_tflite(
     *,
     name: str = "model.tflite",
     passes: str | None = None,
+    own: Mapping[str, Callable[[], type[ModulePass]]] | None = None,
     verify_each: bool = False,
     dump: str | None = None,
     inline: bool = False,
@@ -84,12 +85,12 @@ def compile_tflite(
     """
     Compile the bytes of a TFLite file.
 
-    `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does. Raises
-    UserError, one line, for whatever its caller can do something about. `dump` is a folder for the module after each
-    pass, whose large constants are `inline` or in a file of their own. `want_figures`: the summary says how long the
-    network takes, and what for. `over_limit`: whether a limit that no schedule keeps to is an error, or answered with
-    the smallest schedule that is found; `summary.missed` then says by how much it is over. `watchers` see each pass; in
-    that case they see two compilations, one after the other.
+    `passes` takes the place of the whole pipeline, the target included, and ends in a file as that does; it may name
+    passes of one's `own`, too. Raises UserError, one line, for whatever its caller can do something about. `dump` is a
+    folder for the module after each pass, whose large constants are `inline` or in a file of their own. `want_figures`:
+    the summary says how long the network takes, and what for. `over_limit`: whether a limit that no schedule keeps to
+    is an error, or answered with the smallest schedule that is found; `summary.missed` then says by how much it is
+    over. `watchers` see each pass; in that case they see two compilations, one after the other.
     """
     from npuc.dialects.tfl import CustomOp
     from npuc.lowering.convert_npu_cmd_to_tfl import CUSTOM_CODE
@@ -100,7 +101,7 @@ def compile_tflite(
     if any(isinstance(op, CustomOp) and op.custom_code.data == CUSTOM_CODE for op in module.walk()):
         raise UserError(f"{name}: already compiled: it holds ethos-u operators")
     before = operator_counts(module)
-    chain = parse_passes(pipeline(target) if passes is None else passes, available_passes())
+    chain = parse_passes(pipeline(target) if passes is None else passes, available_passes() | dict(own or {}))
     if not any(pass_.name == EMIT for pass_ in chain):
         raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
     module.attributes["npu.pipeline"] = StringAttr(pipeline_text(chain))
