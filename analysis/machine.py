@@ -57,6 +57,11 @@ def _setup(target: TargetAttr) -> MemorySetup:
     )
 
 
+def forget_setups() -> None:
+    """What configuration files say is read again."""
+    _setup.cache_clear()
+
+
 def setup_of(op: Operation) -> MemorySetup:
     """The memories of the target; PassFailedException, one line, where its names or its file are not to be had."""
     try:

@@ -21,7 +21,8 @@ bytes, latencies cycles. Keys that this file does not name are ignored. What it 
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import ceil
@@ -192,14 +193,44 @@ def system_files() -> list[str]:
     ]
 
 
+_given: dict[str, str] = {}
+"""Texts in the place of files, by their names."""
+
+
+@contextmanager
+def files_given(texts: Mapping[str, str]) -> Generator[None]:
+    """Configuration files of these names have these texts, whether or not there are such files."""
+    before = dict(_given)
+    _given.update(texts)
+    try:
+        yield
+    finally:
+        _given.clear()
+        _given.update(before)
+
+
+def configuration_text(path: str) -> str | None:
+    """The text of a configuration file that is not built in; None where there is none that can be read."""
+    if path in _given:
+        return _given[path]
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _sections(path: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The sections of a file; raises ValueError, one line that names it."""
     from configparser import ConfigParser, Error  # only who brings a file pays for it
 
     parser = ConfigParser(interpolation=None)
     try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_file(file)
+        if path in _given:
+            parser.read_string(_given[path], path)
+        else:
+            with open(path, encoding="utf-8") as file:
+                parser.read_file(file)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such configuration file") from None
     except OSError as error:
@@ -225,7 +256,7 @@ class _Config:
 
     def read(self, path: str) -> dict[str, dict[str, str]]:
         """The sections of a file, or of a built-in one where there is no such file."""
-        if not os.path.exists(path):
+        if path not in _given and not os.path.exists(path):
             if path == BUILT_IN:
                 return {}
             if path in system_files():

@@ -8,8 +8,9 @@ reads. The tensors that regions read and write get their arena offsets, so that 
 the host have those that `npu-cmd-allocate` gave them. A value that two regions touch must lie at one address in both,
 and nothing that is needed at one time may share bytes.
 
-The metadata says which version of npuc made the file and, where the module has `npu.pipeline`, by which passes; and,
-unless `debug-info` is false, which operator of the source each command works for (`npuc.lowering.debug_info`).
+The metadata says which version of npuc made the file and, where the module has `npu.pipeline` and `npu.origin`, by
+which passes and of what; and, unless `debug-info` is false, which operator of the source each command works for
+(`npuc.lowering.debug_info`).
 docs/artefacts.md describes the file.
 """
 
@@ -64,6 +65,8 @@ CUSTOM_OPTIONS = bytes((1, 4, 1))
 """A flexbuffer whose root is the 8-bit integer 1: the payload is for an Ethos-U."""
 PIPELINE = "npu.pipeline"
 """Attribute of the module: the pipeline that made it, as text."""
+ORIGIN = "npu.origin"
+"""Attribute of the module: what else made it, as JSON (npuc.tools.origin)."""
 UI8 = IntegerType(8, Signedness.UNSIGNED)
 
 
@@ -270,9 +273,10 @@ def _to_custom(invoke: InvokeOp, memories: list[SSAValue], parts: Parts) -> None
 def _note_origin(module: ModuleOp, sources: bytes) -> None:
     """Writes into the file's metadata what made it, and from what."""
     notes = {"npuc_version": npuc.__version__.encode()}
-    pipeline = module.attributes.get(PIPELINE)
-    if isinstance(pipeline, StringAttr):
-        notes["npuc_pipeline"] = pipeline.data.encode()
+    for name, attribute in (("npuc_pipeline", PIPELINE), ("npuc_origin", ORIGIN)):
+        text = module.attributes.get(attribute)
+        if isinstance(text, StringAttr):
+            notes[name] = text.data.encode()
     if sources:
         notes[SOURCES] = sources
     metadata = module.attributes.get("tfl.metadata")

@@ -45,6 +45,13 @@ def run(arguments: Sequence[str] | None) -> int:
         return 0
     for line in notes(args):
         note(f"npu-compile: note: {line}")
+    if args.rebuild is not None:
+        from npuc.tools.compiling.rebuild import rebuild_to
+
+        path = rebuild_to(args)
+        if descriptor_of(path) != STANDARD_OUTPUT:
+            print(path)
+        return 0
     if args.to is not None:
         from npuc.tools.compiling.level import compile_to
 

@@ -25,13 +25,15 @@ from xdsl.utils.exceptions import ArgSpecParseError, ParseError, ShrinkException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from npuc import __version__
+from npuc.lowering.convert_npu_cmd_to_tfl import PIPELINE
 from npuc.registry import all_passes
 from npuc.tools.command_line import adopt, exit_code, note
 from npuc.tools.errors import UserError, format_error
 from npuc.tools.files import read_file, write_file
 from npuc.tools.ir import decode_streams, elided_text, load_module, make_context, parse_text
-from npuc.tools.passes import PassFailure, available_passes, load_pass_file, parse_passes, run_passes
-from npuc.tools.pipeline import Target, pipeline
+from npuc.tools.origin import note_origin, origin_of
+from npuc.tools.passes import PassFailure, available_passes, load_pass_files, parse_passes, plugin_passes, run_passes
+from npuc.tools.pipeline import EMIT, Target, pipeline
 from npuc.tools.reproducer import write_reproducer
 from npuc.tools.stages import STAGES, between
 from npuc.tools.targets import all_targets, render
@@ -77,11 +79,15 @@ class NpuOptMain(xDSLOptMain):
                 dest=f"{option[2:]}_stage",
                 help=f"in place of -p, run the passes of npu-compile, as the module names them if it does: {text}",
             )
+        arg_parser.add_argument(
+            "--pipeline-of", metavar="COMPILED.tflite", help="print the passes that made a compiled file, and stop"
+        )
         arg_parser.add_argument("--list-passes", action="store_true", help="list npuc's passes with their options")
 
     def setup_pipeline(self) -> None:
-        for path in self.args.load_pass:
-            self.available_passes |= load_pass_file(path)
+        self.available_passes |= load_pass_files(self.args.load_pass)
+        if self.args.list_passes:
+            self.available_passes = plugin_passes() | self.available_passes
         self.by_stage = self.args.from_stage is not None or self.args.to_stage is not None
         if self.by_stage and self.args.passes:
             raise UserError("-p and a level (--from, --to) exclude each other")
@@ -113,6 +119,10 @@ class NpuOptMain(xDSLOptMain):
         if self.args.list_passes:
             print(self.pass_list())
             return
+        if self.args.pipeline_of is not None:
+            name = self.args.pipeline_of
+            print(origin_of(load_module(self.ctx, read_file(name), name, "tflite"), name).pipeline)
+            return
         data = read_file(self.args.input_file)
         target_spec = parse_spec(self.args.target)
         try:
@@ -136,6 +146,8 @@ class NpuOptMain(xDSLOptMain):
         for chunk, line_offset in chunks:
             try:
                 module = self.parse(chunk, line_offset)
+                if target_spec.name == "tflite":
+                    self.note_origin(module, chunk)
                 self.apply_passes(module)
                 outputs.append(render(target, self.ctx, module, self.get_input_name()))
             except (ParseError, UserError) as error:
@@ -164,6 +176,17 @@ class NpuOptMain(xDSLOptMain):
         if not self.args.disable_verify:
             verify(module, name)
         return module
+
+    def note_origin(self, module: ModuleOp, data: bytes) -> None:
+        """
+        Has the file say what made it, unless the module says so itself.
+
+        A compiled file keeps what it says where its streams are only decoded and written again.
+        """
+        passes = self.passes_for(module)
+        if PIPELINE in module.attributes or [one.name for one in passes] in ([], [EMIT]):
+            return
+        note_origin(module, passes, data if data[4:8] == b"TFL3" else None)
 
     def apply_passes(self, prog: ModuleOp) -> None:
         """Runs the pipeline; raises UserError that names the reproducer."""

@@ -54,6 +54,11 @@ def _constant_factory(pass_: type[ModulePass]) -> Callable[[], type[ModulePass]]
     return lambda: pass_
 
 
+def load_pass_files(paths: Sequence[str]) -> dict[str, Callable[[], type[ModulePass]]]:
+    """The passes of several files, by name; raises UserError."""
+    return {name: factory for path in paths for name, factory in load_pass_file(path).items()}
+
+
 def pass_factories(passes: Sequence[type[ModulePass]]) -> dict[str, Callable[[], type[ModulePass]]]:
     """Classes as `parse_passes` takes them, by name."""
     return {pass_.name: _constant_factory(pass_) for pass_ in passes}

@@ -27,8 +27,8 @@ MODELS = ROOT / "test" / "models"
 MODEL = str(MODELS / "digits_cnn.tflite")
 VELA = os.environ.get("VELA") or shutil.which("vela")
 OWN = frozenset(
-    "dump-ir external-inputs inline-constants integer-io jobs json no-debug-info output over-limit parts-dir pipeline "
-    "print-pipeline report round-trip suffix to verify-each".split()
+    "dump-ir external-inputs inline-constants integer-io jobs json load-pass no-debug-info output over-limit parts-dir "
+    "pipeline print-pipeline rebuild report round-trip source suffix to verify-each".split()
 )
 """Options that vela has not."""
 SUMMARY = (

@@ -162,7 +162,14 @@ def _passes(out: argparse.ArgumentParser) -> None:
         help=f"write the module once this is done, as DIR/MODEL_LEVEL.mlir: {', '.join(STAGES[:-1])}",
     )
     out.add_argument("--pipeline", metavar="PASSES", help="run these passes in place of the usual ones")
+    out.add_argument(
+        "--load-pass", metavar="FILE.py", action="append", default=[], help="passes for --pipeline in a Python file"
+    )
     out.add_argument("--print-pipeline", action="store_true", help="print the passes that would run, and stop")
+    out.add_argument(
+        "--rebuild", metavar="COMPILED.tflite", help="make the bytes of this file again, as it says that it was made"
+    )
+    out.add_argument("--source", metavar="MODEL.tflite", help="of what --rebuild makes them")
     out.add_argument(
         "--verify-each", action="store_true", help="verify after every pass, not only where a level is complete"
     )
@@ -217,6 +224,12 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.verbose_all:
         for name in VERBOSE:
             setattr(args, f"verbose_{name.replace('-', '_')}", True)
+    if (args.rebuild is None) != (args.source is None):
+        raise UserError("--rebuild COMPILED and --source MODEL go together")
+    if args.rebuild is not None:
+        if args.models:
+            raise UserError(f"{args.models[0]}: --rebuild makes one file of what --source names")
+        args.models = [args.source]
     if not (args.supported_ops_report or args.list_config_files or args.list_configs or args.print_pipeline):
         _check_models(args)
     return args

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from npuc.analysis.machine import LimitError, setup_of
@@ -27,7 +27,8 @@ from npuc.tools.compiling.summary import (
 )
 from npuc.tools.errors import UserError
 from npuc.tools.ir import load_module, make_context
-from npuc.tools.passes import PassFailure, available_passes, parse_passes, pipeline_text, run_passes
+from npuc.tools.origin import note_origin
+from npuc.tools.passes import PassFailure, available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import EMIT, Target, pipeline
 from npuc.tools.verification import verify
 
@@ -104,7 +105,7 @@ def compile_tflite(
     chain = parse_passes(pipeline(target) if passes is None else passes, available_passes() | dict(own or {}))
     if not any(pass_.name == EMIT for pass_ in chain):
         raise UserError(f"--pipeline: it does not end in a file: {EMIT} is not among its passes")
-    module.attributes["npu.pipeline"] = StringAttr(pipeline_text(chain))
+    note_origin(module, chain, data)
     files = None
     if dump is not None:
         from npuc.tools.ir_dump import IrDump

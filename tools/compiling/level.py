@@ -6,7 +6,6 @@ import argparse
 from io import StringIO
 from pathlib import Path
 
-from xdsl.dialects.builtin import StringAttr
 from xdsl.printer import Printer
 
 from npuc.dialects.value_names import name_values
@@ -14,7 +13,8 @@ from npuc.tools.compiling.model import target_of
 from npuc.tools.errors import UserError
 from npuc.tools.files import make_folder, read_file, write_file
 from npuc.tools.ir import load_module, make_context
-from npuc.tools.passes import PassFailure, available_passes, parse_passes, pipeline_text, run_passes
+from npuc.tools.origin import note_origin
+from npuc.tools.passes import PassFailure, available_passes, load_pass_files, parse_passes, run_passes
 from npuc.tools.pipeline import pipeline
 from npuc.tools.stages import between
 
@@ -22,10 +22,11 @@ from npuc.tools.stages import between
 def compile_to(model: str, args: argparse.Namespace) -> Path:
     """Writes the module as it is when stage `args.to` is done, and returns the file's path; raises UserError."""
     ctx = make_context()
-    module = load_module(ctx, read_file(model), model, "tflite")
+    data = read_file(model)
+    module = load_module(ctx, data, model, "tflite")
     text = pipeline(target_of(args)) if args.pipeline is None else args.pipeline
-    passes = parse_passes(text, available_passes())
-    module.attributes["npu.pipeline"] = StringAttr(pipeline_text(passes))
+    passes = parse_passes(text, available_passes() | load_pass_files(args.load_pass))
+    note_origin(module, passes, data)
     try:
         run_passes(ctx, module, between(passes, None, args.to), file=model)
     except PassFailure as failure:

@@ -14,6 +14,7 @@ from npuc.tools.compiling.arguments import wants_sections
 from npuc.tools.compiling.compile import Compiled, Watcher, compile_tflite
 from npuc.tools.errors import UserError
 from npuc.tools.files import make_folder, read_file, write_files
+from npuc.tools.passes import load_pass_files
 from npuc.tools.pipeline import Target
 from npuc.tools.process import CLEAR_LINE
 
@@ -115,12 +116,14 @@ def compile_model(model: str, args: argparse.Namespace, progress: bool = False) 
         levels = Levels()
         watchers.append(levels)
     data = read_file(model)
+    own = load_pass_files(args.load_pass)
     try:
         compiled = compile_tflite(
             data,
             target_of(args),
             name=model,
             passes=args.pipeline,
+            own=own,
             verify_each=args.verify_each,
             dump=args.dump_ir,
             inline=args.inline_constants,
