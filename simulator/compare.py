@@ -447,15 +447,20 @@ class SourceTensors:
         After the last operation: those that wrote a source tensor, which none wrote exactly, with an error.
 
         That is so where an OFM unmistakably is the tensor, or less surely so but as large and in its place; but not
-        where the tensor with these elements is `contradicted`, nor where one that the reference does not know may be.
+        where the tensor with these elements is `contradicted`. Where one that the reference does not know may be, only
+        what unmistakably is the tensor that is due there counts.
         """
         suspects: list[_Suspect] = []
         for seen, places in zip(self.seen, self._places(), strict=True):
-            if seen.values is None or self._may_be_unknown(seen.values, places):
+            if seen.values is None:
                 continue
             near = None if seen.copied else self._nearest(seen.values)
-            if near is None or not near.unmistakable:
-                here = (_whole(source, seen.values) for source in self._due(seen.values, places))
+            due = list(self._due(seen.values, places))
+            if self._may_be_unknown(seen.values, places):
+                is_due = near is not None and near.unmistakable and any(near.source is one for one in due)
+                near = near if is_due else None
+            elif near is None or not near.unmistakable:
+                here = (_whole(source, seen.values) for source in due)
                 near = next((one for one in here if one.in_place), None)
             if near is not None:
                 suspects.append(_Suspect(near, seen.op, seen.values, seen.place))
