@@ -28,10 +28,11 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Data, Operation
 from xdsl.parser import Parser
+from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import DiagnosticException, ParseError
-from xdsl.utils.lexer import Span
-from xdsl.utils.mlir_lexer import MLIRTokenKind, StringLiteral
+from xdsl.utils.lexer import Input, Span
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
 
 from npuc.dialects import all_dialects
 from npuc.dialects.value_names import name_values
@@ -75,6 +76,12 @@ class ElidingPrinter(Printer):
         super().print_attribute(attribute)
 
 
+class _Lexer(MLIRLexer):
+    """xDSL's, but what it needs for a string without an end grows with its length, not exponentially."""
+
+    _unescaped_characters_regex = re.compile(r'"[^"\\\n\v\f]*(?:\\(?:["nt\\]|[0-9A-Fa-f]{2})[^"\\\n\v\f]*)*"')
+
+
 class LocatingParser(Parser):
     """
     xDSL's parser, but operations get the place in the text as their location where they carry none of their own,
@@ -82,7 +89,8 @@ class LocatingParser(Parser):
     """
 
     def __init__(self, ctx: Context, text: str, name: str, line_offset: int = 0):
-        super().__init__(ctx, text, name)
+        super().__init__(ctx, "", name)
+        self._parser_state = ParserState(_Lexer(Input(text, name)))
         self._file = StringAttr(name)
         self._line_offset = line_offset
         self._operation_start = 0

@@ -94,6 +94,12 @@ def test_names_in_any_script() -> None:
     assert again.attributes["a"].data == "größe_畳み込み"  # type: ignore
 
 
+def test_a_long_string_without_an_end_is_an_error_at_once() -> None:
+    """The time for it must not double with each character."""
+    with pytest.raises(UserError, match=r"text:1:24: End of file reached before closing string literal"):
+        load_module(make_context(), f'module attributes {{a = "{"0" * 100_000}'.encode(), "text")
+
+
 def test_large_constants_and_long_scales_are_left_out() -> None:
     scales = ", ".join(["0.5"] * 40)
     text = f"func.func @f(%a: tensor<40x!quant.uniform<i8:f32:0, {{{scales}}}>>) {{ return }}"
