@@ -8,10 +8,15 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from npuc.tools import process
-from npuc.tools.errors import UserError
+from npuc.tools.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_LINKS = 40
 """As many links behind each other as the system follows."""
@@ -23,6 +28,29 @@ def read_file(path: str | None) -> bytes:
         return sys.stdin.buffer.read() if path is None else Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{'<stdin>' if path is None else path}: {error.strerror}") from None
+
+
+def read_arrays(path: Path) -> dict[str, NDArray]:
+    """The arrays of an .npz file by their names; raises UserError."""
+    from tokenize import TokenError
+    from zipfile import BadZipFile
+    from zlib import error as DamagedStream
+
+    import numpy as np
+
+    damage = BadZipFile, DamagedStream, EOFError, KeyError, MemoryError, OSError, RuntimeError, TokenError, ValueError
+    data = read_file(str(path))
+    if not data.startswith(b"PK"):
+        raise UserError(f"{path}: not an .npz file")
+    try:
+        with np.load(BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except damage as error:
+        raise UserError(f"{path}: damaged .npz file: {one_line(str(error))}") from None
+    for name, values in arrays.items():
+        if not isinstance(values, np.ndarray):  # as it gives what no .npy file is
+            raise UserError(f"{path}: damaged .npz file: '{name}' is no array")
+    return arrays
 
 
 def make_folder(path: Path) -> None:

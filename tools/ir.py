@@ -38,6 +38,7 @@ from npuc.dialects import all_dialects
 from npuc.dialects.value_names import name_values
 from npuc.tools.command_line import note
 from npuc.tools.errors import UserError, format_error, one_line
+from npuc.tools.files import read_arrays
 
 ELIDED = "__elided__"
 """What stands for the contents of a large constant in text that is only for reading; MLIR's own spelling."""
@@ -175,17 +176,7 @@ def constant_name(number: int) -> str:
 
 def read_constants(path: Path) -> dict[str, bytes]:
     """The contents of constants by their names; none where there is no such file. Raises UserError."""
-    import zipfile
-
-    import numpy as np
-
-    if not path.exists():
-        return {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name].tobytes() for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{path}: {' '.join(str(error).split()) or 'it holds no constants'}") from None
+    return {name: values.tobytes() for name, values in read_arrays(path).items()} if path.exists() else {}
 
 
 def make_context(allow_unregistered: bool = False) -> Context:

@@ -66,10 +66,15 @@ class IrDump:
 
     def _compare(self, stem: str, lines: list[str]) -> str:
         """What the index says that a pass has changed, with a file that shows it."""
+        path = self.folder / f"{stem}.diff"
         if lines == self._before:
+            try:  # of an earlier dump
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{path}: {error.strerror}") from None
             return "nothing"
         diff = list(unified_diff(self._before, lines, "before", "after", n=CONTEXT))
-        write_file(str(self.folder / f"{stem}.diff"), "".join(diff).encode())
+        write_file(str(path), "".join(diff).encode())
         gone, new = (sum(line.startswith(sign) for line in diff[2:]) for sign in "-+")
         return f"[{gone} lines gone, {new} new]({stem}.diff)"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from npuc.tools.command_line import command_line, exit_code
 from npuc.tools.errors import UserError
-from npuc.tools.files import read_file, write_file
+from npuc.tools.files import read_arrays, read_file, write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,19 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _read_inputs(path: Path) -> dict[str | int, NDArray]:
     """The arrays of an .npz file; raises UserError."""
-    from zipfile import BadZipFile
-    from zlib import error as DamagedStream
-
-    import numpy as np
-
-    data = read_file(str(path))
-    if not data.startswith(b"PK"):
-        raise UserError(f"{path}: not an .npz file")
-    try:
-        with np.load(BytesIO(data), allow_pickle=False) as arrays:
-            return {int(name) if name.isdigit() else name: arrays[name] for name in arrays.files}
-    except (BadZipFile, DamagedStream, EOFError, KeyError, MemoryError, OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: damaged .npz file: {error}") from None
+    return {int(name) if name.isdigit() else name: values for name, values in read_arrays(path).items()}
 
 
 def _pack_outputs(outputs: Mapping[str, NDArray]) -> bytes:

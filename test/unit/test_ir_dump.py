@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from npuc.tools.compiling.compile import compile_tflite
-from npuc.tools.ir import load_module, make_context
+from npuc.tools.errors import UserError
+from npuc.tools.ir import CONSTANTS_FILE, load_module, make_context, read_constants
 from npuc.tools.ir_dump import IrDump
 from npuc.tools.npu_opt import main as npu_opt
 from npuc.tools.passes import available_passes, parse_passes, run_passes
 from npuc.tools.pipeline import Target, pipeline
+
+
+def header(text: str) -> bytes:
+    """The beginning of an .npy file, and all that there is of it."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +98,40 @@ def test_a_constant_that_is_not_there(compiled: tuple[Path, bytes], tmp_path: Pa
     np.savez(tmp_path / "constants.npz", **short)
     assert npu_opt([str(alone)]) == 1
     assert "has other than the bytes of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "says"),
+    [
+        ("constant_0.npy", b"no array", "'constant_0' is no array"),
+        ("constant_0", b"no array", "'constant_0' is no array"),
+        ("constant_0.npy", header("{'descr':'|u1','fortran_order':False,'shape':(1152921504606846976,)}"), "allocate"),
+        ("constant_0.npy", header("((("), "EOF in multi-line statement"),
+        ("constant_0.npy", header("{'descr':'|O','fortran_order':False,'shape':(1,)}"), "Object arrays"),
+    ],
+)
+def test_constants_that_are_damaged_are_one_line(name: str, entry: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / CONSTANTS_FILE
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, entry)
+    with pytest.raises(UserError, match=says) as caught:
+        read_constants(path)
+    assert str(caught.value).startswith(f"{path}: damaged .npz file: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_array_alone_is_no_file_of_constants(tmp_path: Path) -> None:
+    path = tmp_path / CONSTANTS_FILE
+    path.write_bytes(header("{'descr':'|u1','fortran_order':False,'shape':(0,)}"))
+    with pytest.raises(UserError, match=r"not an \.npz file"):
+        read_constants(path)
+
+
+def test_no_diff_of_an_earlier_dump_stays(tmp_path: Path) -> None:
+    old = tmp_path / "01-canonicalize.diff"
+    old.write_text("of another network")
+    module = load_module(make_context(), b"builtin.module {}", "empty.mlir")
+    dump = IrDump(str(tmp_path), [])
+    dump.write(0, "input", module)
+    dump.write(1, "canonicalize", module)
+    assert not old.exists()
