@@ -1,15 +1,19 @@
 """Tools end as a shell expects: one line or silence, the right exit code, and nothing left behind."""
 
+import argparse
 import os
 import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from npuc.tools.compiling.several import compile_models
 from npuc.tools.errors import UserError
 from npuc.tools.files import descriptor_of, write_files
 from npuc.tools.npu_compile import compile_tflite
@@ -113,7 +117,7 @@ def test_a_signal_ends_all_processes(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell children")
 def test_a_process_that_is_killed_loses_one_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "one")
-    run = several(tmp_path, ["one", MODEL])
+    run = several(tmp_path, ["one", str(MODEL)])
     with open(tmp_path / "one", "wb"):
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text(encoding="ascii").split()
         os.kill(int(children[0]), signal.SIGKILL)
@@ -124,6 +128,24 @@ def test_a_process_that_is_killed_loses_one_model(tmp_path: Path) -> None:
         "npu-compile: error: 1 of 2 models failed",
     ]
     assert out.decode().startswith(f"{Path('out') / Path(MODEL).stem}_npuc.tflite\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="another process would not have what is replaced here")
+def test_a_process_that_ends_between_two_models_loses_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(connection: Connection, others: list[Connection], args: argparse.Namespace) -> None:
+        for other in others:
+            other.close()
+        connection.send(f"no {connection.recv()}")
+        os._exit(3)
+
+    def wait(connections: list[Connection]) -> list[Connection]:
+        time.sleep(0.3)  # until both have ended
+        return connections
+
+    monkeypatch.setattr("npuc.tools.compiling.several._work", work)
+    monkeypatch.setattr("multiprocessing.connection.wait", wait)
+    outcomes = list(compile_models(argparse.Namespace(models=["one", "two", "three"], jobs=2)))
+    assert outcomes == [("one", "no one"), ("two", "no two"), ("three", "three: its process ended with exit code 3")]
 
 
 def test_nothing_is_left_of_a_file_that_was_being_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from npuc.tools import process
@@ -85,7 +86,8 @@ def _in_processes(args: argparse.Namespace) -> Iterator[tuple[int, Result | str]
         """The next model, or the end."""
         if waiting:
             busy[connection] = waiting.pop(0)
-            connection.send(args.models[busy[connection]])
+            with suppress(OSError):  # it has ended, as reading from it will say
+                connection.send(args.models[busy[connection]])
         else:
             stop(connection)
 
