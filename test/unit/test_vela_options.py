@@ -136,6 +136,7 @@ REFUSED = {
     f"{MODEL} --arena-cache-size 600": f"{MODEL}: the limit is 600 bytes of SRAM, the smallest found to work is ",
     f"{MODEL} a/digits_cnn.tflite": f"{MODEL} and a/digits_cnn.tflite would be written to one file",
     f"{MODEL} other.tflite -o x": "--output: it is for one model, not for 2",
+    f"{MODEL} --suffix /x": "--suffix /x: it is part of a file's name, not of a folder's",
     f"{MODEL} -j 0": "--jobs 0: it takes at least one process",
     "--list-configs missing.ini": "--list-configs: missing.ini: no such configuration file",
 }

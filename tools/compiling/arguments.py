@@ -238,6 +238,8 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _check_models(args: argparse.Namespace) -> None:
     if not args.models:
         raise UserError("no model is named (see --help)")
+    if PurePath(f"a{args.suffix}").name != f"a{args.suffix}":
+        raise UserError(f"--suffix {args.suffix}: it is part of a file's name, not of a folder's")
     if args.output is not None and args.output_format == "raw":
         raise UserError("--output-format raw: it goes with --output-dir, not with --output")
     if len(args.models) == 1:
