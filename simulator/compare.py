@@ -347,7 +347,7 @@ class SourceTensors:
             folded |= names[operator.index] in ("SHAPE", "RANK")
             constant.update(operator.outputs if folded else ())
             for index in operator.outputs:
-                if index not in tensors and original.tensors[index].name not in on_cpu:
+                if index >= 0 and index not in tensors and original.tensors[index].name not in on_cpu:
                     tensor = original.tensors[index]
                     self.unknown.append((operator.index, tensor.dtype, prod(tensor.shape)))
                 if index not in tensors or tensors[index].size <= 1:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from npuc.tools.command_line import command_line, exit_code, note
 from npuc.tools.errors import UserError
-from npuc.tools.files import write_files
+from npuc.tools.files import make_folder, write_files
 from npuc.tools.process import CLEAR_LINE
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def run(arguments: Sequence[str] | None) -> int:
         from npuc.tools.sweep.page import as_html
 
         files.append((Path(args.html), as_html(rows).encode()))
+    for path, _ in files:
+        make_folder(path.parent)
     write_files(files)
     print(as_text(rows))
     wrong = any(row.state == "died" or row.proven is False for row in rows)
