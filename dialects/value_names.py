@@ -47,8 +47,8 @@ def identifier(name: str) -> str | None:
 
 def identifiers(names: Iterable[str]) -> list[str | None]:
     """The identifiers of tensors of one subgraph, no two of them alike."""
-    used: set[str] = set()
-    return [None if (one := identifier(name)) is None else _unlike(one, used) for name in names]
+    used = _Used()
+    return [None if (one := identifier(name)) is None else used.unlike(one) for name in names]
 
 
 def name_values(module: ModuleOp) -> None:
@@ -65,7 +65,7 @@ def name_values(module: ModuleOp) -> None:
 
 
 def _name_values(function: Operation) -> None:
-    used: set[str] = set()
+    used = _Used()
     makers: dict[str, list[tuple[SSAValue, Operation]]] = {}
     nameless: dict[SSAValue, tuple[str, str] | None] = {}
     """Values of which nothing is known yet: the tensor of the first operation that uses them, and as what it does."""
@@ -87,13 +87,13 @@ def _name_values(function: Operation) -> None:
                 nameless[value] = stem, _operand_name(op, index)
     for stem, values in makers.items():
         *before, (last, _) = values
-        last.name_hint = _unlike(stem, used)
+        last.name_hint = used.unlike(stem)
         for value, op in before:
-            value.name_hint = _unlike(f"{stem}.{op.name.rpartition('.')[2]}", used)
+            value.name_hint = used.unlike(f"{stem}.{op.name.rpartition('.')[2]}")
     for value, known in nameless.items():
         if known is not None:
             stem, operand = known
-            value.name_hint = _unlike(stem if operand in WRITTEN else f"{stem}.{operand}", used)
+            value.name_hint = used.unlike(stem if operand in WRITTEN else f"{stem}.{operand}")
 
 
 def _operand_name(op: Operation, index: int) -> str:
@@ -106,11 +106,25 @@ def _operand_name(op: Operation, index: int) -> str:
     return "operand"
 
 
-def _unlike(name: str, used: set[str]) -> str:
-    """A name that is not used yet, and is from now on."""
-    one, number = name, 1
-    while one in used:
-        number += 1
-        one = f"{name}.{number}"
-    used.add(one)
-    return one
+class _Used:
+    """Names that values have. Of the numbers behind each name it knows how far they are taken: many may be alike."""
+
+    def __init__(self) -> None:
+        self._names = set[str]()
+        self._last: dict[str, int] = {}
+
+    def add(self, name: str) -> None:
+        """A value has this name."""
+        self._names.add(name)
+
+    def unlike(self, name: str) -> str:
+        """A name that is not used yet, and is from now on."""
+        one = name
+        if one in self._names:
+            number = self._last.get(name, 1)
+            while one in self._names:
+                number += 1
+                one = f"{name}.{number}"
+            self._last[name] = number
+        self._names.add(one)
+        return one

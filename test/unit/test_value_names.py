@@ -41,6 +41,12 @@ def test_identifiers_are_unlike_and_as_the_printer_has_them(names: list[str]) ->
         assert len(one) <= LONGEST + 8
 
 
+def test_many_names_alike_take_no_longer_each() -> None:
+    names = identifiers(["a.3", *["a"] * 100_000])
+    assert names[:5] == ["a.3", "a", "a.2", "a.4", "a.5"]
+    assert len({*names}) == len(names)
+
+
 @pytest.mark.parametrize(
     "model", ["digits_cnn", "unet", "hard_swish_net", "split_to_concat", "separable_net", "no_operators"]
 )
