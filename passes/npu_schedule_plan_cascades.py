@@ -28,11 +28,12 @@ from xdsl.utils.exceptions import PassFailedException
 from npuc.analysis.host import NOTHING_HELD, Held, held_by_host
 from npuc.analysis.machine import machine_of, setup_of, written_limit
 from npuc.analysis.storage import inside, tensor_type
-from npuc.dialects.feature_maps import stored
+from npuc.dialects.feature_maps import space_of, stored
 from npuc.dialects.npu import IntsAttr
 from npuc.dialects.npu_schedule import KernelOp, is_brick
 from npuc.planning.cascades import Planner, Segment
 from npuc.planning.network import scheduled_functions
+from npuc.planning.placement import movable_roots
 from npuc.planning.schedules import region_of
 
 
@@ -55,7 +56,9 @@ def plan(function: FuncOp, held: Held, limit: int) -> None:
     region = region_of(function, held, machine_of(function), setup_of(function))
     network = region.network
     pinned = any(isinstance(item.op, KernelOp) and item.op.cascade is not None for item in network.items)
-    if region.buffered_peak <= limit and not pinned:
+    # Where all fits as it stands, cascades can only save transfers of what lies in slower memory.
+    spilled = any(space_of(root) != network.space for root in movable_roots(network.storage))
+    if region.buffered_peak <= limit and not pinned and not spilled:
         return
     try:
         segments = region.cut(limit)

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from xdsl import __version__ as xdsl_version
+import xdsl
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
 from xdsl.passes import ModulePass
 
@@ -53,13 +53,20 @@ def note_origin(module: ModuleOp, passes: Sequence[ModulePass], source: bytes | 
     module.attributes[PIPELINE] = StringAttr(pipeline_text(passes))
     origin = Origin(
         "",
-        xdsl=str(xdsl_version),
+        xdsl=xdsl_version(),
         source="" if source is None else sha256(source).hexdigest(),
         passes={one.name: hash_of(type(one)) for one in passes if not _is_known(type(one))},
         config={name: text for one in passes if isinstance(one, NpuSetTargetPass) for name, text in _texts(one.config)},
     )
     known = {name: value for name, value in asdict(origin).items() if value}
     module.attributes[ORIGIN] = StringAttr(json.dumps(known, sort_keys=True, separators=(",", ":")))
+
+
+def xdsl_version() -> str:
+    """That of xDSL, from the name of its installation where there is one: asking Python for it takes far longer."""
+    folder = Path(xdsl.__file__).parent
+    installed = [one.name for one in folder.parent.glob("xdsl-*.dist-info")]
+    return installed[0].split("-")[1].removesuffix(".dist") if len(installed) == 1 else str(xdsl.__version__)
 
 
 def _is_known(pass_: type[ModulePass]) -> bool:

@@ -103,7 +103,7 @@ def test_a_fast_memory_is_as_large_as_what_is_in_it(
     """Input 3 is then never the arena: the driver refuses what is larger than its own fast memory."""
     ini = tmp_path / "dtcm.ini"
     ini.write_text(DTCM)
-    target = Target(accelerator, str(ini), "Two_Memories", "Dtcm_Cache")
+    target = Target(accelerator, (str(ini),), "Two_Memories", "Dtcm_Cache")
     compiled = compile_tflite(models[name].path.read_bytes(), target, name=name)
     assert compiled.summary.fast is not None
     assert (compiled.summary.fast > 0) == stages

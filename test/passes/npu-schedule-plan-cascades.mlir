@@ -140,3 +140,20 @@ module attributes {npu.target = #npu.target<"ethos-u55-128">} {
     func.return %d : tensor<1x8x8x32xi8>
   }
 }
+
+// -----
+
+// All that lies in the fast memory fits as it stands; %a, of 64 KiB, has been spilled to the slow arena. In a cascade its rows
+// need not go there: they live in a rolling buffer in the fast memory.
+
+!far = tensor<1x64x64x16xi8>
+// CHECK-LABEL: @spilled
+// CHECK: pool max {{.*}} cascade <0> stripe <{{[0-9]+}}> rolling <{{[0-9]+}}> : (tensor<1x64x64x16xi8>) -> tensor<1x64x64x16xi8, #npu.layout<nhwc, fast>>
+// CHECK: pool max {{.*}} cascade <0>
+module attributes {npu.target = #npu.target<"ethos-u65-256", "", "Dedicated_Sram", limit 40000>} {
+  func.func @spilled(%x: !far) -> !far attributes {npu.region, npu.sram_limit = 40000 : i64} {
+    %a = npu_schedule.pool max %x window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127> : (!far) -> !far
+    %b = npu_schedule.pool max %a window <3x3, pad 1 1 1 1> zero_points <0, 0> activation <-128, 127> : (!far) -> !far
+    func.return %b : !far
+  }
+}

@@ -38,7 +38,7 @@ def rebuild(compiled: str, source: str, own: Mapping[str, Callable[[], type[Modu
     finally:
         forget_setups()
     if result.data != wanted:
-        made = f"npuc {origin.npuc} on xDSL {origin.xdsl}, this is npuc {__version__} on xDSL {xdsl_version}"
+        made = f"npuc {origin.npuc} on xDSL {origin.xdsl}, this is npuc {__version__} on xDSL {xdsl_version()}"
         raise UserError(f"{compiled}: other bytes come out: it was made by {made}")
     return result
 
