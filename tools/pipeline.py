@@ -65,6 +65,13 @@ OPTIONAL = frozenset(
 )
 """Passes that only optimise: the result is exact without any of them."""
 
+CASCADING = frozenset({"npu-schedule-plan-cascades", "npu-schedule-form-cascades"})
+"""Those that run kernels stripe by stripe."""
+BUFFERING = frozenset({"npu-schedule-buffer-weights", "npu-schedule-split-weight-buffers"})
+"""Those that bring weights beside kernels."""
+IFM_REUSE = frozenset({"npu-schedule-reuse-ifm"})
+"""The one that lets kernels write over what they read."""
+
 
 @dataclass(frozen=True)
 class Target:

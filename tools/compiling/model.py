@@ -15,16 +15,12 @@ from npuc.tools.compiling.compile import Compiled, Watcher, compile_tflite
 from npuc.tools.errors import UserError
 from npuc.tools.files import make_folder, read_file, write_files
 from npuc.tools.passes import load_pass_files
-from npuc.tools.pipeline import Target
+from npuc.tools.pipeline import BUFFERING, CASCADING, IFM_REUSE, Target
 from npuc.tools.process import CLEAR_LINE
 
 if TYPE_CHECKING:
     from npuc.tools.profiling.levels import Levels
     from npuc.tools.profiling.profile import Profile
-
-CASCADING = frozenset({"npu-schedule-plan-cascades", "npu-schedule-form-cascades"})
-BUFFERING = frozenset({"npu-schedule-buffer-weights", "npu-schedule-split-weight-buffers"})
-IFM_REUSE = frozenset({"npu-schedule-reuse-ifm"})
 
 
 class Result(NamedTuple):

@@ -26,12 +26,11 @@ from npuc.lowering.tflite.export_tflite import export_tflite
 from npuc.tools.command_line import progress as progress_line
 from npuc.tools.command_line import show_step
 from npuc.tools.compiling.compile import compile_tflite
-from npuc.tools.compiling.model import BUFFERING, CASCADING
 from npuc.tools.compiling.summary import Summary
 from npuc.tools.errors import UserError
 from npuc.tools.ir import load_module, make_context
 from npuc.tools.passes import available_passes, parse_passes
-from npuc.tools.pipeline import OPTIONAL, Target
+from npuc.tools.pipeline import BUFFERING, CASCADING, OPTIONAL, Target
 from npuc.tools.profiling.profile import Profile
 from npuc.tools.profiling.tables import columns
 
